@@ -1,0 +1,72 @@
+"""Exported codecs on disk: where the shipped ones are, and what an ONNX file says of itself.
+
+A codec is a folder with `encoder.onnx`, `decoder.onnx` and `model.safetensors`. Each ONNX file carries
+the hash of the codec in its metadata; edge and center refuse to talk when the hashes differ.
+"""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from wire.problem import Problem
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+DEFAULT: Final = "small-joint"
+HASH_KEY: Final = "vergence.codec_hash"
+ROLE_KEY: Final = "vergence.role"
+_EXPORT: Final = "make one with `python -m edge export` (needs the train extra)"
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxHalf:
+    """One half of a codec, loaded. session: onnxruntime; codec_hash: 16 hexadecimal digits."""
+
+    session: "InferenceSession"
+    codec_hash: str
+
+
+def folder(codec: str) -> Path:
+    """The folder of a codec: a path, or the name of one that is shipped in `jscc/weights/`.
+
+    raises  Problem if there is no such folder, with the names that are shipped
+    """
+    path = Path(codec).expanduser()
+    if path.is_dir():
+        return path
+    weights = Path(str(files("jscc"))) / "weights"
+    if (weights / codec).is_dir():
+        return weights / codec
+    shipped = sorted(entry.name for entry in weights.iterdir() if entry.is_dir()) if weights.is_dir() else []
+    raise Problem(f"codec '{codec}' is neither a folder nor shipped; shipped: {', '.join(shipped) or 'none'}")
+
+
+def load_onnx(codec: str, role: str, threads: int) -> OnnxHalf:
+    """Load one half of a codec with onnxruntime on the CPU.
+
+    role     "encoder" or "decoder"
+    threads  intra-op threads; 0 lets onnxruntime take every core
+    raises   Problem if onnxruntime or the file is missing, broken or of the other role
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise Problem("onnxruntime is not installed; install the extra: pip install 'vergence[edge]'") from error
+    path = folder(codec) / f"{role}.onnx"
+    if not path.is_file():
+        raise Problem(f"{path} does not exist; {_EXPORT}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Idle workers that spin would eat the cores that the other services need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no base of their own
+        raise Problem(f"{path} cannot be loaded ({str(error).splitlines()[0]}); {_EXPORT}") from error
+    said = session.get_modelmeta().custom_metadata_map
+    if said.get(ROLE_KEY) != role or not said.get(HASH_KEY):
+        raise Problem(f"{path} is not a vergence {role} (role '{said.get(ROLE_KEY, '')}'); {_EXPORT}")
+    return OnnxHalf(session, said[HASH_KEY])

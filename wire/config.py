@@ -1,0 +1,168 @@
+"""Configuration files: one YAML, every key overridable by environment, errors that point at the line.
+
+`VERGENCE_EDGE__LINK__ADDRESS=host:50052` overrides `link.address` of an edge: the prefix names the
+service, two underscores go one level down, a number picks from a list. Values are read as YAML.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from wire.problem import Problem
+
+
+class Section(BaseModel):
+    """Base of every configuration section: immutable, unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Config = TypeVar("Config", bound=Section)
+Location = tuple[int | str, ...]
+
+
+class ConfigProblem(Problem):
+    """Every error of a configuration, one line each."""
+
+
+def load(model: type[Config], path: Path | str | None, prefix: str, environment: Mapping[str, str]) -> Config:
+    """Read, override, check.
+
+    path         YAML file; None starts from the defaults
+    prefix       of the environment variables, without the two underscores, such as "VERGENCE_EDGE"
+    environment  usually os.environ
+    raises       ConfigProblem with a line for every error: file, line, dotted path, what is allowed
+    """
+    source = _Source.read(path)
+    values = source.values
+    overridden: dict[Location, str] = {}
+    for name in sorted(environment):
+        if name.startswith(prefix + "__"):
+            location = tuple(_key(part) for part in name[len(prefix) + 2 :].lower().split("__"))
+            _override(values, location, _scalar(name, environment[name]), name)
+            overridden[location] = name
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [_describe(detail, model, source, overridden) for detail in error.errors()]
+        raise ConfigProblem("\n".join(dict.fromkeys(lines))) from None
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A parsed file: its values, and the node tree that knows the lines."""
+
+    name: str
+    values: dict[str, Any]
+    node: yaml.Node | None
+
+    @staticmethod
+    def read(path: Path | str | None) -> "_Source":
+        if path is None:
+            return _Source("defaults", {}, None)
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigProblem(f"{path}: cannot be read ({error.strerror}); give --config an existing file") from None
+        try:
+            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            values = yaml.safe_load(text)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise ConfigProblem(f"{path}:{line}: not YAML: {error.problem}") from None
+        if values is None:
+            values = {}
+        if not isinstance(values, dict):
+            raise ConfigProblem(f"{path}:1: the file must hold keys and values")
+        return _Source(str(path), values, node)
+
+    def line(self, location: Location) -> int | None:
+        """Line of the deepest key on the way to `location` that the file has."""
+        node, line = self.node, None
+        for part in location:
+            if isinstance(node, yaml.MappingNode):
+                for key, value in node.value:
+                    if key.value == str(part):
+                        node, line = value, key.start_mark.line + 1
+                        break
+            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+                node = node.value[part]
+                line = node.start_mark.line + 1
+        return line
+
+
+def _key(part: str) -> int | str:
+    return int(part) if part.isdigit() else part
+
+
+def _scalar(name: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigProblem(f"{name}: '{text}' is not a YAML value; quote it") from None
+
+
+def _override(values: Any, location: Location, value: Any, name: str) -> None:
+    for part in location[:-1]:
+        if isinstance(values, dict):
+            if values.get(str(part)) is None:
+                values[str(part)] = {}
+            values = values[str(part)]
+        elif isinstance(values, list) and isinstance(part, int) and part < len(values):
+            values = values[part]
+        else:
+            raise ConfigProblem(f"{name}: there is nothing at '{part}' to override")
+    last = location[-1]
+    if isinstance(values, list) and isinstance(last, int) and last < len(values):
+        values[last] = value
+    elif isinstance(values, dict):
+        values[str(last)] = value
+    else:
+        raise ConfigProblem(f"{name}: there is nothing at '{last}' to override")
+
+
+def _describe(detail: ErrorDetails, model: type[BaseModel], source: _Source, overridden: Mapping[Location, str]) -> str:
+    location: Location = detail["loc"]
+    dotted = ".".join(str(part) for part in location)
+    where = next((name for key, name in overridden.items() if location[: len(key)] == key), None)
+    if where is None:
+        line = source.line(location)
+        where = f"{source.name}:{line}" if line else source.name
+    if detail["type"] == "extra_forbidden":
+        allowed = _keys(model, location[:-1])
+        near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(allowed)}"
+        return f"{where}: {dotted}: unknown key; {hint}"
+    if detail["type"] == "missing":
+        return f"{where}: {dotted}: missing; set it"
+    message = detail["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:] if message[:2].istitle() else message
+    given = detail["input"]
+    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool | None) else ""
+    return f"{where}: {dotted}: {message}{shown}" if dotted else f"{where}: {message}"
+
+
+def _keys(model: type[BaseModel], location: Location) -> list[str]:
+    """Keys allowed at a location, as far as the models tell."""
+    models: list[type[BaseModel]] = [model]
+    for part in location:
+        inner = [found for each in models if str(part) in each.model_fields for found in _models(each, str(part))]
+        models = inner or models
+    return sorted({key for each in models for key in each.model_fields})
+
+
+def _models(model: type[BaseModel], key: str) -> list[type[BaseModel]]:
+    """Section types in the annotation of one field, through unions, lists and mappings."""
+    pending, found = [model.model_fields[key].annotation], []
+    while pending:
+        kind = pending.pop()
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found.append(kind)
+        pending.extend(getattr(kind, "__args__", ()))
+    return found

@@ -1,0 +1,116 @@
+"""The gRPC kit: one set of options, a server that is honest about being ready, and a polite way to leave."""
+
+import socket
+from collections.abc import Sequence
+from typing import Any, Final, NoReturn
+
+import grpc
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from wire.problem import Problem
+
+MAX_MESSAGE: Final = 8 * 2**20
+
+# Without the first two, gRPC's own buffers swallow seconds of video before a writer blocks.
+_SHARED: Final = [
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 65536),
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    ("grpc.keepalive_timeout_ms", 5_000),
+]
+CLIENT_OPTIONS: Final = [
+    *_SHARED,
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+]
+SERVER_OPTIONS: Final = [
+    *_SHARED,
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.so_reuseport", 0),  # two services on one port must fail, not share it
+]
+
+
+def connect(address: str) -> aio.Channel:
+    """A plain-text channel to `host:port` with our options; connects on first use."""
+    return aio.insecure_channel(address, options=CLIENT_OPTIONS)
+
+
+class Server:
+    """A gRPC server with health and reflection; NOT_SERVING until `ready()`."""
+
+    def __init__(self, address: str) -> None:
+        """address: `host:port` to listen on; port 0 takes a free one."""
+        self.address = address
+        self.grpc = aio.server(options=SERVER_OPTIONS)
+        self._health = HealthServicer()
+        self._services: list[str] = []
+
+    async def start(self, services: Sequence[str]) -> int:
+        """Bind and answer health as NOT_SERVING.
+
+        services  full names that were added to `self.grpc`, such as "vergence.v1.PairService"
+        returns   the bound port
+        raises    Problem if the address is taken or makes no sense
+        """
+        self._services = ["", *services]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
+        reflection.enable_server_reflection([*services, "grpc.health.v1.Health", reflection.SERVICE_NAME], self.grpc)
+        await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
+        try:
+            port = self.grpc.add_insecure_port(self.address)
+        except RuntimeError:
+            raise Problem(f"cannot listen on {self.address}: {_why(self.address)}") from None
+        await self.grpc.start()
+        return port
+
+    async def ready(self) -> None:
+        """Health says SERVING from now on."""
+        await self._report(health_pb2.HealthCheckResponse.SERVING)
+
+    async def leave(self) -> None:
+        """First step of a drain: health says NOT_SERVING, streams go on."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace: float) -> None:
+        """Last step: open streams get `grace` seconds."""
+        await self.grpc.stop(grace)
+
+    async def _report(self, status: Any) -> None:
+        for service in self._services:
+            await self._health.set(service, status)
+
+
+def _why(address: str) -> str:
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or int(port) > 65535:
+        return "write the address as host:port, such as 127.0.0.1:50051"
+    try:
+        with socket.create_server((host or "0.0.0.0", int(port))):
+            return "gRPC refused it; see the log above"
+    except OSError as error:
+        what = error.strerror or str(error)
+        return f"{what.lower()}; stop what uses the port or set another one"
+
+
+async def abort(context: aio.ServicerContext[Any, Any], code: grpc.StatusCode, problem: Exception) -> NoReturn:
+    """End a call with a status and the problem's line."""
+    await context.abort(code, str(problem))
+
+
+async def healthy(address: str, timeout: float) -> bool:
+    """Whether the server at `address` says SERVING within `timeout` seconds."""
+    async with connect(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout)
+        except (TimeoutError, aio.AioRpcError):
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -1,0 +1,27 @@
+"""What every service's metrics share: buckets, and the page that Prometheus scrapes."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, start_http_server
+
+from wire.problem import Problem
+
+SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.066, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
+"""Buckets for times, 1 ms to 2.5 s; the usual ones start too late for a frame."""
+
+DECIBELS: Final = tuple(float(db) for db in range(15, 46, 2))
+"""Buckets for PSNR, 15 to 45 dB."""
+
+
+def expose(host: str, port: int, registry: CollectorRegistry) -> None:
+    """Serve `/metrics` from a thread of its own.
+
+    raises  Problem if the port is taken
+    """
+    try:
+        start_http_server(port, host, registry)
+    except OSError as error:
+        what = (error.strerror or str(error)).lower()
+        raise Problem(
+            f"cannot serve metrics on {host}:{port}: {what}; stop what uses the port or set another one"
+        ) from None

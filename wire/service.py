@@ -1,0 +1,82 @@
+"""The command line that every service shares: `run`, `check-config`, logging, signals, exit codes."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+from wire import config
+from wire.problem import Problem
+
+Config = TypeVar("Config", bound=config.Section)
+EXIT_PROBLEM: Final = 1
+EXIT_CONFIG: Final = 2
+
+
+class Service(Generic[Config]):
+    """A service that can be run from a configuration.
+
+    name  such as "edge"; the program is `vergence-<name>`, the environment prefix `VERGENCE_<NAME>`
+    run   a coroutine that works until the event is set, then leaves politely
+    """
+
+    def __init__(
+        self, name: str, model: type[Config], run: Callable[[Config, asyncio.Event], Coroutine[Any, Any, None]]
+    ) -> None:
+        self.name, self.model, self.run = name, model, run
+        self.parser = argparse.ArgumentParser(prog=f"vergence-{name}")
+        self.commands = self.parser.add_subparsers(dest="command", required=True)
+        for command, text in (("run", "run until interrupted"), ("check-config", "check a configuration and stop")):
+            self.add(command, text)
+
+    def add(self, command: str, text: str) -> argparse.ArgumentParser:
+        """Add a command that takes --config."""
+        parser = self.commands.add_parser(command, help=text, description=text)
+        parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file; without it the defaults count")
+        return parser
+
+    def load(self, path: Path | None) -> Config:
+        """raises Problem on any error in the file or the environment."""
+        return config.load(self.model, path, f"VERGENCE_{self.name.upper()}", os.environ)
+
+    def main(self, arguments: list[str] | None = None) -> int:
+        """Parse, run, and turn problems into one line and an exit code: 1 at work, 2 in the configuration."""
+        parsed = self.parser.parse_args(arguments)
+        try:
+            loaded = self.load(parsed.config)
+            if parsed.command == "check-config":
+                print(f"{parsed.config or 'defaults'}: ok")
+                return 0
+            return self.execute(parsed.command, loaded, parsed)
+        except Problem as problem:
+            for line in str(problem).splitlines():
+                print(f"vergence-{self.name}: error: {line}", file=sys.stderr)
+            return EXIT_CONFIG if isinstance(problem, config.ConfigProblem) else EXIT_PROBLEM
+
+    def execute(self, command: str, loaded: Config, parsed: argparse.Namespace) -> int:
+        """Carry out one command; services with more commands extend it."""
+        log_to_stderr()
+        asyncio.run(until_signalled(lambda stop: self.run(loaded, stop)))
+        return 0
+
+
+def log_to_stderr() -> None:
+    """One line per event on standard error; level from VERGENCE_LOG (default INFO)."""
+    level = os.environ.get("VERGENCE_LOG", "INFO").upper()
+    if level not in logging.getLevelNamesMapping():
+        raise Problem(f"VERGENCE_LOG={level} is not a level; use DEBUG, INFO, WARNING or ERROR")
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+
+async def until_signalled(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine and set its event on SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await run(stop)
