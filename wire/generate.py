@@ -22,7 +22,9 @@ def generate(into: Path) -> dict[str, str]:
     protos = sorted(str(path) for path in (ROOT / "proto" / "vergence" / "v1").glob("*.proto"))
     well_known = Path(protoc.__file__).parent / "_proto"
     outputs = [f"--{kind}_out={into}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
-    if protoc.main(["protoc", f"-I{ROOT / 'proto'}", f"-I{well_known}", *outputs, *protos]) != 0:
+    beside = Path(sys.executable).parent  # the plugins of this environment, whether or not it is activated
+    plugins = [f"--plugin={name}={beside / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
+    if protoc.main(["protoc", f"-I{ROOT / 'proto'}", f"-I{well_known}", *plugins, *outputs, *protos]) != 0:
         raise SystemExit("protoc failed; its message is above")
     stubs = {"__init__.py": PACKAGE_NOTE}
     for path in sorted((into / "vergence" / "v1").iterdir()):

@@ -1,5 +1,6 @@
 """The gRPC kit: one set of options, a server that is honest about being ready, and a polite way to leave."""
 
+import os
 import socket
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
@@ -96,7 +97,7 @@ def _why(address: str) -> str:
         with socket.create_server((host or "0.0.0.0", int(port))):
             return "gRPC refused it; see the log above"
     except OSError as error:
-        what = error.strerror or str(error)
+        what = os.strerror(error.errno) if error.errno else str(error)
         return f"{what.lower()}; stop what uses the port or set another one"
 
 
@@ -108,7 +109,7 @@ async def abort(context: aio.ServicerContext[Any, Any], code: grpc.StatusCode, p
 async def healthy(address: str, timeout: float) -> bool:
     """Whether the server at `address` says SERVING within `timeout` seconds."""
     async with connect(address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub: Any = health_pb2_grpc.HealthStub(channel)  # its type stubs do not name the methods
         try:
             answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout)
         except (TimeoutError, aio.AioRpcError):

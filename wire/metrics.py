@@ -1,5 +1,6 @@
 """What every service's metrics share: buckets, and the page that Prometheus scrapes."""
 
+import os
 from typing import Final
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -21,7 +22,7 @@ def expose(host: str, port: int, registry: CollectorRegistry) -> None:
     try:
         start_http_server(port, host, registry)
     except OSError as error:
-        what = (error.strerror or str(error)).lower()
+        what = os.strerror(error.errno).lower() if error.errno else str(error)
         raise Problem(
             f"cannot serve metrics on {host}:{port}: {what}; stop what uses the port or set another one"
         ) from None

