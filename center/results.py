@@ -1,0 +1,51 @@
+"""What the center makes: decoded pictures and what is known of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wire.views import View
+
+
+@dataclass(frozen=True, slots=True)
+class ViewResult:
+    """One view's reconstruction.
+
+    sequence   of its frame, as the camera counts
+    snr_db     mean Es/N0 of its link in dB; +inf is noiseless
+    picture    uint8 [128, 256, 3], RGB
+    latency    seconds from capture to decoded, by the two machines' clocks
+    stages     seconds in each stage: capture, encode, channel, network, pair, batch, decode; those that are known
+    psnr_db    dB; None until a reference of this frame was measured against
+    ms_ssim    0 to 1; None as above
+    reference  uint8 [128, 256, 3], the untouched picture; None as above
+    """
+
+    view: View
+    sequence: int
+    snr_db: float
+    picture: NDArray[np.uint8]
+    latency: float
+    stages: Mapping[str, float]
+    psnr_db: float | None = None
+    ms_ssim: float | None = None
+    reference: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedPair:
+    """One decoded instant of one rig.
+
+    captured_at_ns  capture time of the earlier view, Unix time in nanoseconds
+    decoded_at_ns   when the decoder was done, Unix time in nanoseconds
+    single          the other view never came; decoded alone
+    views           one or two, left first
+    """
+
+    rig: str
+    captured_at_ns: int
+    decoded_at_ns: int
+    single: bool
+    views: tuple[ViewResult, ...]
