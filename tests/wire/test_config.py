@@ -16,7 +16,7 @@ class Settings(Section):
     rig: str
     view: Literal["left", "right"] = "left"
     link: Link = Link()
-    links: list[Link] = []
+    links: tuple[Link, ...] = ()
 
 
 def read(tmp_path: Path, text: str, **environment: str) -> Settings:
@@ -90,5 +90,5 @@ def test_a_file_that_is_not_a_mapping_is_refused(tmp_path: Path, text: str, line
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ConfigProblem, match="cannot be read .No such file or directory.; give --config"):
+    with pytest.raises(ConfigProblem, match=r"cannot be read \(No such file or directory\); give --config"):
         load(Settings, tmp_path / "none.yaml", "VERGENCE_EDGE", {})

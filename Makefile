@@ -1,0 +1,48 @@
+# The verbs of the project; the same ones run in continuous integration. `make help` lists them.
+PYTHON ?= python3
+DEMO := .venv/demo
+DEV := .venv/dev
+PIP_FLAGS := --disable-pip-version-check --progress-bar on
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint proto train evaluate bench clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(DEMO)/.ready ## two cameras, two noisy links, one center, one page (Ctrl-C stops everything)
+	@exec $(DEMO)/bin/vergence demo $(ARGS)
+
+test: lint ## lint, types and every test
+	$(DEV)/bin/python -m pytest $(ARGS)
+
+lint: $(DEV)/.ready ## ruff, mypy --strict, buf lint
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/mypy
+	$(DEV)/bin/buf lint proto
+
+proto: $(DEV)/.ready ## generate the Python side of the contract
+	$(DEV)/bin/python -m wire.generate
+
+train: $(DEV)/.ready ## train a codec: make train ARGS="--pairs FOLDER --out runs/first"
+	$(DEV)/bin/python -m jscc.train $(ARGS)
+
+bench: $(DEMO)/.ready ## speed, latency and memory of the whole system on this machine
+	$(DEMO)/bin/vergence bench $(ARGS)
+
+clean: ## remove the virtual environments
+	rm -rf .venv
+
+# The demo needs no torch; it installs in well under a minute.
+$(DEMO)/.ready: pyproject.toml
+	@echo "installing the services into $(DEMO) (no torch)"
+	@$(PYTHON) -m venv $(DEMO)
+	@$(DEMO)/bin/pip install $(PIP_FLAGS) --quiet --editable '.[edge,emulator,center]'
+	@touch $@
+
+$(DEV)/.ready: pyproject.toml constraints.txt
+	@echo "installing the development environment into $(DEV)"
+	@$(PYTHON) -m venv $(DEV)
+	@$(DEV)/bin/pip install $(PIP_FLAGS) --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@

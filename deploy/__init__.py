@@ -1,0 +1,1 @@
+"""What puts the services to work: configuration, the local runner, benchmarks."""
