@@ -1,0 +1,59 @@
+"""`vergence demo`: the whole system on one machine, until Ctrl-C."""
+
+import argparse
+import signal
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+
+from deploy.local.stack import Ports, Stack
+from wire.problem import Problem
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=float, metavar="S", help="stop by itself after this time")
+    parser.add_argument("--synthetic", action="store_true", help="a drawn scene that moves instead of the KITTI clip")
+    parser.add_argument("--page-port", type=int, default=Ports().page, metavar="PORT", help="default %(default)s")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start everything, print the page's address, keep it alive, stop everything."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    extra = {"VERGENCE_EDGE__CAMERA": "{kind: synthetic, fps: 10}"} if arguments.synthetic else {}
+    logs = Path(tempfile.mkdtemp(prefix="vergence-demo-"))
+    stack = Stack(Ports(page=arguments.page_port), logs, extra)
+    try:
+        stack.start(_say)
+        _say(f"open {stack.ports.page_url} and drag a slider; Ctrl-C stops everything (logs: {logs})")
+        _watch(stack, arguments.seconds)
+    except KeyboardInterrupt:
+        print()
+    except Problem as problem:
+        raise Problem(f"{problem}\nthe logs are in {logs}") from None
+    finally:
+        _say("stopping")
+        stack.stop()
+    _say("stopped; nothing is left running")
+    return 0
+
+
+def _watch(stack: Stack, seconds: float | None) -> None:
+    """A line every ten seconds, and a hand for whatever dies, until time is up."""
+    began = told = time.monotonic()
+    pairs = stack.pairs_seen()
+    while seconds is None or time.monotonic() - began < seconds:
+        time.sleep(0.5)
+        stack.revive(_say)
+        if time.monotonic() - told >= 10.0:
+            now, seen = time.monotonic(), stack.pairs_seen()
+            _say(f"{max(0.0, seen - pairs) / (now - told):.1f} pairs/s")
+            told, pairs = now, seen
+
+
+def _say(line: str) -> None:
+    print(f"vergence demo: {line}", flush=True)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

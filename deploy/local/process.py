@@ -1,0 +1,96 @@
+"""One service as a child process: started, watched, started again, stopped for certain."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+STOP_SECONDS: Final = 8.0
+_PR_SET_PDEATHSIG: Final = 1
+
+
+@dataclass
+class ServiceProcess:
+    """A service of the demo.
+
+    name         shown to the person
+    module       run as `python -m module run --config config`
+    log          file that takes everything the service prints
+    environment  added to ours
+    """
+
+    name: str
+    module: str
+    config: Path
+    log: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    restarts: int = 0
+    _child: subprocess.Popen[bytes] | None = None
+    _stream: IO[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it in a session of its own, so that Ctrl-C reaches only the runner, which then stops all in order."""
+        self._stream = self._stream or self.log.open("ab", buffering=0)
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", self.module, "run", "--config", str(self.config)],
+            stdin=subprocess.DEVNULL,
+            stdout=self._stream,
+            stderr=self._stream,
+            env={**os.environ, **self.environment},
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one thread here
+        )
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._child.poll() if self._child else None
+
+    def restart(self) -> None:
+        self.restarts += 1
+        self.start()
+
+    def ask_to_stop(self) -> None:
+        if self._child and self._child.poll() is None:
+            self._child.send_signal(signal.SIGTERM)
+
+    def make_sure(self, deadline: float) -> None:
+        """Wait until `deadline` (time.monotonic), then kill."""
+        if self._child:
+            try:
+                self._child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                self._child.wait()
+        if self._stream:
+            self._stream.close()
+            self._stream = None
+
+    def last_words(self, lines: int = 3) -> list[str]:
+        """The end of its log."""
+        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        errors = [line for line in text.splitlines() if "error:" in line]
+        return (errors or text.splitlines())[-lines:]
+
+
+def stop_all(processes: list[ServiceProcess]) -> None:
+    """Ask every one, sources first, then wait; nothing is left running afterwards."""
+    for process in reversed(processes):
+        process.ask_to_stop()
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in reversed(processes):
+        process.make_sure(deadline)
+
+
+def _die_with_parent() -> None:
+    """In the child: the kernel ends it when the runner dies, even by SIGKILL."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,161 @@
+"""The demo as a whole: center, emulator and two edges, from the configuration files that compose uses too."""
+
+import contextlib
+import json
+import socket
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from deploy.local.process import ServiceProcess, stop_all
+from wire.problem import Problem
+
+CONFIG: Final = Path(str(files("deploy"))) / "config"
+START_SECONDS: Final = 60.0
+RESTART_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the services listen, all on one host."""
+
+    center: int = 50051
+    emulator: int = 50052
+    page: int = 8080
+    emulator_metrics: int = 9102
+    left_metrics: int = 9103
+    right_metrics: int = 9104
+    host: str = "127.0.0.1"
+
+    @staticmethod
+    def free() -> "Ports":
+        """Six free ports, for tests that run beside a demo."""
+        with contextlib.ExitStack() as held:
+            taken = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(6)]
+            return Ports(*(server.getsockname()[1] for server in taken))
+
+    @property
+    def page_url(self) -> str:
+        return f"http://{self.host}:{self.page}"
+
+    def check_free(self) -> None:
+        """raises Problem if one is taken, perhaps by another demo."""
+        for name, port in asdict(self).items():
+            if isinstance(port, int):
+                try:
+                    socket.create_server((self.host, port)).close()
+                except OSError:
+                    raise Problem(
+                        f"port {port} ({name}) is taken on {self.host}; is another demo running?"
+                        f" Stop it, or choose other ports (vergence demo --help)"
+                    ) from None
+
+    def environment(self) -> dict[str, str]:
+        """Overrides for every service, so that one place decides."""
+        center, emulator = f"{self.host}:{self.center}", f"{self.host}:{self.emulator}"
+        return {
+            "VERGENCE_CENTER__LISTEN": center,
+            "VERGENCE_CENTER__EMULATOR": emulator,
+            "VERGENCE_CENTER__PAGE__PORT": str(self.page),
+            "VERGENCE_EMULATOR__LISTEN": emulator,
+            "VERGENCE_EMULATOR__UPSTREAM": center,
+            "VERGENCE_EMULATOR__METRICS__PORT": str(self.emulator_metrics),
+            "VERGENCE_EDGE__LINK__ADDRESS": emulator,
+            "VERGENCE_EDGE__REFERENCE__ADDRESS": center,
+        }
+
+
+class Stack:
+    """Starts and stops the four services; restarts one that dies later on."""
+
+    def __init__(self, ports: Ports, logs: Path, extra: Mapping[str, str] | None = None) -> None:
+        """extra: further environment for every service, such as another footage."""
+        self.ports, self.logs = ports, logs
+        shared = {**ports.environment(), **(extra or {})}
+        left = {**shared, "VERGENCE_EDGE__METRICS__PORT": str(ports.left_metrics)}
+        right = {**shared, "VERGENCE_EDGE__METRICS__PORT": str(ports.right_metrics)}
+        self.processes = [
+            self._process("center", "center", shared),
+            self._process("emulator", "channel_emulator", shared),
+            self._process("edge-left", "edge", left),
+            self._process("edge-right", "edge", right),
+        ]
+
+    def _process(self, name: str, module: str, environment: Mapping[str, str]) -> ServiceProcess:
+        return ServiceProcess(name, module, CONFIG / f"{name}.yaml", self.logs / f"{name}.log", environment)
+
+    def process(self, name: str) -> ServiceProcess:
+        return next(process for process in self.processes if process.name == name)
+
+    def start(self, say: Callable[[str], None]) -> None:
+        """Start all and wait until pairs flow.
+
+        raises  Problem with the service's own line if one of them gives up, or if no pair comes in time
+        """
+        began = time.monotonic()
+        self.ports.check_free()
+        for process in self.processes:
+            process.start()
+            say(f"starting {process.name}")
+        while time.monotonic() - began < START_SECONDS:
+            for process in self.processes:
+                if process.exit_code() is not None:
+                    raise Problem("\n".join([f"{process.name} gave up:", *process.last_words()]))
+            if self.pairs_seen() > 0:
+                say(f"both views after {time.monotonic() - began:.1f} s")
+                return
+            time.sleep(0.1)
+        raise Problem(f"no pair after {START_SECONDS:.0f} s; the logs are in {self.logs}")
+
+    def revive(self, say: Callable[[str], None]) -> None:
+        """Start again what has died."""
+        for process in self.processes:
+            code = process.exit_code()
+            if code is not None:
+                say(f"{process.name} ended with {code}; starting it again")
+                process.restart()
+
+    def status(self) -> dict[str, Any] | None:
+        """What the center says of itself; None while it cannot be asked."""
+        try:
+            with urllib.request.urlopen(f"{self.ports.page_url}/api/status", timeout=1) as answer:
+                status: dict[str, Any] = json.load(answer)
+                return status
+        except (OSError, ValueError):
+            return None
+
+    def pairs_seen(self) -> float:
+        """Pairs (both views) that the center has decoded since it started."""
+        return metric(f"{self.ports.page_url}/metrics", "vergence_center_pairs_total", 'outcome="paired"')
+
+    def stop(self) -> None:
+        stop_all(self.processes)
+
+
+@contextlib.contextmanager
+def running(ports: Ports, say: Callable[[str], None], extra: Mapping[str, str] | None = None) -> Iterator[Stack]:
+    """A started stack that is stopped whatever happens."""
+    with tempfile.TemporaryDirectory(prefix="vergence-") as logs:
+        stack = Stack(ports, Path(logs), extra)
+        try:
+            stack.start(say)
+            yield stack
+        finally:
+            stack.stop()
+
+
+def metric(url: str, name: str, labels: str = "") -> float:
+    """Sum of a metric's samples whose line holds `labels`; 0 where the page cannot be read."""
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            lines = answer.read().decode().splitlines()
+    except (OSError, urllib.error.URLError):
+        return 0.0
+    wanted = (line for line in lines if line.startswith(name) and labels in line and line[len(name)] in "{ ")
+    return sum(float(line.rpartition(" ")[2]) for line in wanted)
