@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from deploy.bench import agree, faults, grid, live
 from deploy.local import demo
 from wire.problem import Problem
 
@@ -13,6 +14,11 @@ def main(arguments: list[str] | None = None) -> int:
     added = commands.add_parser("demo", help="the whole system on this machine", description=demo.__doc__)
     demo.add_arguments(added)
     added.set_defaults(run=demo.run)
+    bench = commands.add_parser("bench", help="measure the system on this machine").add_subparsers(required=True)
+    for name, module in {"live": live, "faults": faults, "agree": agree, "grid": grid}.items():
+        added = bench.add_parser(name, help=module.__doc__, description=module.__doc__)
+        module.add_arguments(added)
+        added.set_defaults(run=module.run)
     parsed = parser.parse_args(arguments)
     try:
         code: int = parsed.run(parsed)

@@ -17,6 +17,7 @@ from deploy.local.process import ServiceProcess, stop_all
 from wire.problem import Problem
 
 CONFIG: Final = Path(str(files("deploy"))) / "config"
+FOOTAGE: Final = Path(str(files("deploy"))) / "local" / "footage"
 START_SECONDS: Final = 60.0
 RESTART_SECONDS: Final = 0.5
 

@@ -1,0 +1,88 @@
+"""The codec without the system: encode, AWGN, equalise and decode in one process, for comparison with what is live.
+
+Written apart from the emulator and the center on purpose: where both agree, neither has a wrong factor of two.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.framing import frame_picture
+from wire import codec, units
+from wire.quality import psnr
+from wire.views import View
+
+Pictures = NDArray[np.float32]
+
+
+def load_pairs(folder: Path) -> Pictures:
+    """Every pair of a folder with `left/` and `right/`, framed as an edge does.
+
+    returns  float32 [pair, view, 3, 128, 256] in [0, 1]
+    """
+    import cv2
+
+    names = sorted(path.name for path in (folder / View.LEFT).iterdir())
+    both = [[frame_picture(_read(cv2, folder / view / name)) for view in View] for name in names]
+    return (np.asarray(both, np.float32) / 255.0).transpose(0, 1, 4, 2, 3)
+
+
+def _read(cv2: object, path: Path) -> NDArray[np.uint8]:
+    picture: NDArray[np.uint8] = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)  # type: ignore[attr-defined]
+    return picture
+
+
+@dataclass
+class OfflineCodec:
+    """Both halves of a codec in onnxruntime."""
+
+    encoder: codec.OnnxHalf
+    decoder: codec.OnnxHalf
+
+    @staticmethod
+    def load(name: str = codec.DEFAULT, threads: int = 0) -> "OfflineCodec":
+        return OfflineCodec(codec.load_onnx(name, "encoder", threads), codec.load_onnx(name, "decoder", threads))
+
+    def encode(self, pictures: Pictures, snr_db: float) -> NDArray[np.complex64]:
+        """float32 [n, 3, 128, 256] -> complex64 [n, 5120], unit power each."""
+        snrs = np.full(len(pictures), snr_db, np.float32)
+        (symbols,) = self.encoder.session.run(["symbols"], {"picture": pictures, "snr_db": snrs})
+        sent: NDArray[np.complex64] = np.ascontiguousarray(symbols, np.float32).view(np.complex64)
+        return sent[..., 0]
+
+    def decode(self, received: NDArray[np.complex64], snr_db: tuple[float, float]) -> Pictures:
+        """AWGN symbols [n, view, 5120] -> pictures [n, view, 3, 128, 256]; an absent view has SNR -inf."""
+        snrs = np.asarray(snr_db, np.float32)
+        trust = np.array([0.0 if mu == units.ABSENT else 1.0 / (1.0 + units.noise_variance(mu)) for mu in snr_db])
+        reliability = np.broadcast_to(trust[:, None].astype(np.float32), received.shape)
+        equalised = np.where(reliability > 0.0, received * reliability, 0).astype(np.complex64)
+        (pictures,) = self.decoder.session.run(
+            ["pictures"],
+            {
+                "symbols": np.ascontiguousarray(equalised).view(np.float32).reshape(*received.shape, 2),
+                "reliability": np.ascontiguousarray(reliability),
+                "snr_db": np.broadcast_to(snrs, (len(received), 2)).copy(),
+            },
+        )
+        return np.asarray(pictures, np.float32)
+
+
+def unit_noise(shape: tuple[int, ...], seed: int) -> NDArray[np.complex64]:
+    """CN(0, 1), so that every SNR meets the same realisation."""
+    rng = np.random.default_rng(seed)
+    return ((rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / np.sqrt(2.0)).astype(np.complex64)
+
+
+def transmit(of: OfflineCodec, pairs: Pictures, snr_db: tuple[float, float], seed: int = 0) -> NDArray[np.float64]:
+    """Send every pair over AWGN; returns PSNR in dB, [pair, view]; NaN for an absent view."""
+    quality = np.full(pairs.shape[:2], np.nan)
+    for i, pair in enumerate(pairs):
+        sent = np.stack([of.encode(pair[[v]], snr_db[v])[0] for v in range(2)])
+        scale = [np.sqrt(units.noise_variance(mu)) if mu != units.ABSENT else 0.0 for mu in snr_db]
+        received = sent + np.asarray(scale, np.float32)[:, None] * unit_noise(sent.shape, seed + i)
+        for v, picture in enumerate(of.decode(received[None].astype(np.complex64), snr_db)[0]):
+            if snr_db[v] != units.ABSENT:
+                quality[i, v] = psnr(picture, pair[v])
+    return quality
