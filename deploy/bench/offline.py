@@ -50,7 +50,8 @@ class OfflineCodec:
         snrs = np.full(len(pictures), snr_db, np.float32)
         (symbols,) = self.encoder.session.run(["symbols"], {"picture": pictures, "snr_db": snrs})
         sent: NDArray[np.complex64] = np.ascontiguousarray(symbols, np.float32).view(np.complex64)
-        return sent[..., 0]
+        flat: NDArray[np.complex64] = sent[..., 0]
+        return flat
 
     def decode(self, received: NDArray[np.complex64], snr_db: tuple[float, float]) -> Pictures:
         """AWGN symbols [n, view, 5120] -> pictures [n, view, 3, 128, 256]; an absent view has SNR -inf."""
