@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.framing import frame_picture
+from edge.framing import fit
 from wire import codec, units
+from wire.geometry import SYMBOLS
 from wire.quality import psnr
 from wire.views import View
 
@@ -25,7 +26,7 @@ def load_pairs(folder: Path) -> Pictures:
     import cv2
 
     names = sorted(path.name for path in (folder / View.LEFT).iterdir())
-    both = [[frame_picture(_read(cv2, folder / view / name)) for view in View] for name in names]
+    both = [[fit(_read(cv2, folder / view / name)) for view in View] for name in names]
     return (np.asarray(both, np.float32) / 255.0).transpose(0, 1, 4, 2, 3)
 
 
@@ -49,9 +50,7 @@ class OfflineCodec:
         """float32 [n, 3, 128, 256] -> complex64 [n, 5120], unit power each."""
         snrs = np.full(len(pictures), snr_db, np.float32)
         (symbols,) = self.encoder.session.run(["symbols"], {"picture": pictures, "snr_db": snrs})
-        sent: NDArray[np.complex64] = np.ascontiguousarray(symbols, np.float32).view(np.complex64)
-        flat: NDArray[np.complex64] = sent[..., 0]
-        return flat
+        return np.ascontiguousarray(symbols, np.float32).view(np.complex64).reshape(len(pictures), SYMBOLS)
 
     def decode(self, received: NDArray[np.complex64], snr_db: tuple[float, float]) -> Pictures:
         """AWGN symbols [n, view, 5120] -> pictures [n, view, 3, 128, 256]; an absent view has SNR -inf."""

@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, metavar="S", help="stop by itself after this time")
     parser.add_argument("--synthetic", action="store_true", help="a drawn scene that moves instead of the KITTI clip")
     parser.add_argument("--page-port", type=int, default=Ports().page, metavar="PORT", help="default %(default)s")
+    parser.add_argument("--free-ports", action="store_true", help="take whatever ports are free, the page's too")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -22,7 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     extra = {"VERGENCE_EDGE__CAMERA": "{kind: synthetic, fps: 10}"} if arguments.synthetic else {}
     logs = Path(tempfile.mkdtemp(prefix="vergence-demo-"))
-    stack = Stack(Ports(page=arguments.page_port), logs, extra)
+    ports = Ports.free() if arguments.free_ports else Ports(page=arguments.page_port)
+    stack = Stack(ports, logs, extra)
     try:
         stack.start(_say)
         _say(f"open {stack.ports.page_url} and drag a slider; Ctrl-C stops everything (logs: {logs})")

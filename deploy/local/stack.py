@@ -54,7 +54,7 @@ class Ports:
                 except OSError:
                     raise Problem(
                         f"port {port} ({name}) is taken on {self.host}; is another demo running?"
-                        f" Stop it, or choose other ports (vergence demo --help)"
+                        " Stop it, or run with --free-ports"
                     ) from None
 
     def environment(self) -> dict[str, str]:
