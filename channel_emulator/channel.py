@@ -1,0 +1,70 @@
+"""The channel itself: y = h s + n, and what the receiver is told of it.
+
+n ~ CN(0, N0) with N0 = 10^(-snr/10), half of it per real dimension (`wire/units.py`); the SNR is against the
+nominal unit power, not against the power that a frame happens to have. The emulator never equalises:
+the receiver does, with what `known` says.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from channel_emulator.chance import Chance, Purpose, complex_normal
+from channel_emulator.models import Gain, draw
+from channel_emulator.settings import Csi, Model, Settings
+from wire.units import NOISELESS, mean_power, noise_variance, snr_db
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """What came out of the channel.
+
+    received         complex64 [k]
+    snr_db           mean Es/N0 of the link, dB
+    measured_snr_db  mean |h s|^2 over mean |n|^2 of this frame, dB: swings with the fading
+    known            the gain as the receiver knows it; None where it knows none
+    """
+
+    received: NDArray[np.complex64]
+    snr_db: float
+    measured_snr_db: float
+    known: Gain | None
+
+
+def cross(
+    symbols: NDArray[np.complex64], settings: Settings, mean_snr_db: float, chance: Chance, sequence: int
+) -> Crossing:
+    """Send one frame's symbols through the channel.
+
+    symbols      complex64 [k], mean |s|^2 = 1
+    mean_snr_db  Es/N0 in dB; +inf adds no noise
+    sequence     of the frame: with `chance` it fixes gain and noise
+    """
+    if settings.model is Model.CLEAN:
+        return Crossing(symbols, NOISELESS, NOISELESS, known=None)
+    gain = draw(settings, chance, sequence, symbols.size)
+    faded = symbols if gain is None else symbols * gain.per_symbol(symbols.size)
+    known = told(settings, gain, chance, sequence, symbols.size)
+    n0 = noise_variance(mean_snr_db)
+    if n0 == 0.0:
+        return Crossing(faded, mean_snr_db, NOISELESS, known)
+    noise = complex_normal(chance.of(Purpose.NOISE, sequence), symbols.size)
+    noise *= np.float32(n0**0.5)
+    measured = snr_db(mean_power(faded), mean_power(noise))
+    noise += faded
+    return Crossing(noise, mean_snr_db, measured, known)
+
+
+def told(settings: Settings, gain: Gain | None, chance: Chance, sequence: int, count: int) -> Gain | None:
+    """The gain as the receiver knows it: nothing, the truth, or the truth and CN(0, csi_error^2) on each block.
+
+    Under `noisy` the constant gain of AWGN is estimated as well, once a frame.
+    """
+    if settings.csi is Csi.NONE:
+        return None
+    if settings.csi is Csi.PERFECT:
+        return gain
+    true = gain or Gain(np.ones(1, np.complex64), count)
+    error = complex_normal(chance.of(Purpose.CSI_ERROR, sequence), len(true.h))
+    return Gain(true.h + error * np.float32(settings.csi_error), true.coherence)
