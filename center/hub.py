@@ -23,7 +23,7 @@ class Hub:
     def publish(self, pair: DecodedPair) -> None:
         """Show a pair to every watcher; one that is older than what its rig has shown is left out."""
         shown = self._latest.get(pair.rig)
-        if shown is not None and pair.decoded_at_ns < shown.decoded_at_ns:
+        if shown is not None and _moment(pair) < _moment(shown):
             return
         self._latest[pair.rig] = pair
         for watcher in list(self._watchers):
@@ -97,3 +97,8 @@ class Watcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _moment(pair: DecodedPair) -> tuple[int, int]:
+    """Orders the pairs of one rig; instants of one batch are decoded at the same time."""
+    return pair.decoded_at_ns, pair.captured_at_ns

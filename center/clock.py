@@ -1,0 +1,37 @@
+"""What a camera's clock says, told on our clock."""
+
+from typing import Final
+
+PLAINLY_APART: Final = 1.0
+"""Seconds. Less than this may be delay; it is left to the pairer's tolerance and to NTP or PTP."""
+
+
+class CameraClock:
+    """Corrects a camera's capture times when its clock is plainly wrong; no clock of its own.
+
+    Without this, a camera whose clock is an hour off would only send frames that are an hour late. A gap is
+    taken for a wrong clock where it cannot be delay: the Hello and the first frame show the same one, or a
+    frame comes from the future.
+
+    hello_gap  our time minus the camera's at its Hello, seconds
+    """
+
+    def __init__(self, hello_gap: float) -> None:
+        self.offset = 0.0
+        self._hello_gap = hello_gap
+        self._seen = False
+
+    def correct(self, captured_at: float, arrived_at: float) -> float:
+        """The time of capture on our clock, never more than a second after the arrival.
+
+        captured_at  on the camera's clock, seconds
+        arrived_at   on ours, seconds
+        """
+        gap = arrived_at - captured_at
+        if not self._seen:
+            self._seen = True
+            if abs(self._hello_gap) > PLAINLY_APART and abs(gap - self._hello_gap) < PLAINLY_APART:
+                self.offset = self._hello_gap
+        if gap - self.offset < -PLAINLY_APART:
+            self.offset = gap
+        return captured_at + self.offset

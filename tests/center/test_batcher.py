@@ -1,0 +1,76 @@
+from dataclasses import dataclass
+
+from center.batcher import Batcher, Dropped
+
+
+@dataclass(frozen=True)
+class Task:
+    queued_at: float
+    expires_at: float = float("inf")
+
+
+def batcher(max_size: int = 3, max_delay: float = 0.010, capacity: int = 5, ahead: int = 1) -> Batcher[Task]:
+    return Batcher(max_size, max_delay, capacity, ahead)
+
+
+def test_an_idle_decoder_gets_what_there_is_at_once() -> None:
+    queue = batcher()
+    queue.push(Task(0.0))
+    assert queue.take(now=0.0, in_flight=0) == [Task(0.0)]
+    assert queue.take(now=0.0, in_flight=0) == []
+
+
+def test_a_batch_is_never_larger_than_its_maximum_and_oldest_first() -> None:
+    queue = batcher()
+    for at in range(5):
+        queue.push(Task(float(at)))
+    assert queue.take(now=9.0, in_flight=0) == [Task(0.0), Task(1.0), Task(2.0)]
+    assert queue.take(now=9.0, in_flight=0) == [Task(3.0), Task(4.0)]
+
+
+def test_while_the_decoder_is_busy_a_job_waits_for_company_but_not_too_long() -> None:
+    queue = batcher()
+    queue.push(Task(0.0))
+    assert queue.take(now=0.0, in_flight=1) == []
+    assert queue.deadline(in_flight=1) == 0.010
+    assert queue.take(now=0.010, in_flight=1) == [Task(0.0)]
+
+
+def test_a_full_batch_waits_for_nothing() -> None:
+    queue = batcher()
+    for _ in range(3):
+        queue.push(Task(0.0))
+    assert len(queue.take(now=0.0, in_flight=1)) == 3
+
+
+def test_no_more_batches_lie_ahead_than_allowed() -> None:
+    queue = batcher(ahead=0)
+    for _ in range(3):
+        queue.push(Task(0.0))
+    assert queue.take(now=9.0, in_flight=1) == []
+    assert queue.deadline(in_flight=1) == float("inf")
+
+
+def test_overload_drops_the_oldest() -> None:
+    queue = batcher(capacity=2)
+    assert queue.push(Task(0.0)) == []
+    assert queue.push(Task(1.0)) == []
+    assert queue.push(Task(2.0)) == [Dropped(Task(0.0), "overload")]
+    assert len(queue) == 2
+
+
+def test_what_is_too_old_is_dropped_before_decoding() -> None:
+    queue = batcher()
+    queue.push(Task(0.0, expires_at=0.5))
+    queue.push(Task(0.1))
+    assert queue.expire(now=0.4) == []
+    assert queue.expire(now=0.5) == [Dropped(Task(0.0, expires_at=0.5), "late")]
+    assert queue.take(now=0.5, in_flight=0) == [Task(0.1)]
+
+
+def test_the_age_is_that_of_the_oldest() -> None:
+    queue = batcher()
+    assert queue.age(now=5.0) == 0.0
+    queue.push(Task(1.0))
+    queue.push(Task(4.0))
+    assert queue.age(now=5.0) == 4.0

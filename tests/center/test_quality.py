@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from center.quality import FrameKey, Matcher, measure
+from wire.views import View
+
+
+def key(sequence: int, boot_id: int = 1, view: View = View.LEFT) -> FrameKey:
+    return FrameKey("lab", view, boot_id, sequence)
+
+
+def test_they_meet_whichever_comes_first() -> None:
+    matcher: Matcher[str, str] = Matcher(keep=4, max_age=5.0)
+    assert matcher.reference(key(1), "reference 1", now=0.0) is None
+    assert matcher.reconstruction(key(1), "reconstruction 1", now=0.1) == "reference 1"
+    assert matcher.reconstruction(key(2), "reconstruction 2", now=0.2) is None
+    assert matcher.reference(key(2), "reference 2", now=0.3) == "reconstruction 2"
+    assert len(matcher) == 0
+
+
+def test_another_boot_or_view_is_another_frame() -> None:
+    matcher: Matcher[str, str] = Matcher(keep=4, max_age=5.0)
+    matcher.reference(key(1), "reference", now=0.0)
+    assert matcher.reconstruction(key(1, boot_id=2), "restarted", now=0.0) is None
+    assert matcher.reconstruction(key(1, view=View.RIGHT), "other view", now=0.0) is None
+    assert matcher.reconstruction(key(1), "the one", now=0.0) == "reference"
+
+
+def test_what_waits_too_long_is_forgotten() -> None:
+    matcher: Matcher[str, str] = Matcher(keep=4, max_age=5.0)
+    matcher.reference(key(1), "reference", now=0.0)
+    matcher.reconstruction(key(2), "reconstruction", now=1.0)
+    assert matcher.expire(now=4.9) == 0
+    assert matcher.expire(now=5.0) == 1
+    assert matcher.reconstruction(key(1), "too late", now=5.0) is None
+
+
+def test_only_the_newest_are_kept() -> None:
+    matcher: Matcher[str, str] = Matcher(keep=2, max_age=5.0)
+    for sequence in (1, 2, 3):
+        matcher.reference(key(sequence), f"reference {sequence}", now=0.0)
+    assert len(matcher) == 2
+    assert matcher.reconstruction(key(3), "x", now=0.0) == "reference 3"
+    assert matcher.reconstruction(key(1), "x", now=0.0) is None
+
+
+def test_a_perfect_picture_has_ms_ssim_one_and_a_grey_level_off_has_48_db() -> None:
+    reference = np.random.default_rng(0).integers(0, 255, (128, 256, 3), np.uint8)
+    picture = reference.transpose(2, 0, 1).astype(np.float32) / 255
+    assert measure(picture, reference).ms_ssim == pytest.approx(1.0, abs=1e-6)
+    figures = measure(picture + np.float32(1 / 255), reference, with_ms_ssim=False)
+    assert figures.psnr_db == pytest.approx(48.13, abs=0.01)
+    assert figures.ms_ssim is None
+
+
+def test_the_picture_is_not_rounded_before_it_is_measured() -> None:
+    """Half a grey level everywhere: rounded, the error would be 0 or 1 level."""
+    reference = np.full((128, 256, 3), 100, np.uint8)
+    picture = np.full((3, 128, 256), 100.5 / 255, np.float32)
+    assert measure(picture, reference, with_ms_ssim=False).psnr_db == pytest.approx(54.15, abs=0.01)
