@@ -50,8 +50,8 @@ class OfflineCodec:
         """float32 [n, 3, 128, 256] -> complex64 [n, 5120], unit power each."""
         snrs = np.full(len(pictures), snr_db, np.float32)
         (symbols,) = self.encoder.session.run(["symbols"], {"picture": pictures, "snr_db": snrs})
-        flat: NDArray[np.float32] = np.ascontiguousarray(symbols, np.float32)
-        return flat.view(np.complex64).reshape(len(pictures), SYMBOLS)
+        sent: NDArray[np.complex64] = np.asarray(symbols, np.float32).view(np.complex64).reshape(len(pictures), SYMBOLS)
+        return sent
 
     def decode(self, received: NDArray[np.complex64], snr_db: tuple[float, float]) -> Pictures:
         """AWGN symbols [n, view, 5120] -> pictures [n, view, 3, 128, 256]; an absent view has SNR -inf."""
