@@ -73,7 +73,7 @@ class OfflineCodec:
 def unit_noise(shape: tuple[int, ...], seed: int) -> NDArray[np.complex64]:
     """CN(0, 1), so that every SNR meets the same realisation."""
     rng = np.random.default_rng(seed)
-    return ((rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / np.sqrt(2.0)).astype(np.complex64)
+    return np.asarray((rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / np.sqrt(2.0), np.complex64)
 
 
 def transmit(of: OfflineCodec, pairs: Pictures, snr_db: tuple[float, float], seed: int = 0) -> NDArray[np.float64]:
