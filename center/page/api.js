@@ -1,0 +1,30 @@
+// The center's JSON interface. A failure is an Error whose message is one line for a person.
+
+export class CenterAway extends Error {}
+
+async function ask(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(path, { ...options, signal: AbortSignal.timeout(5000) });
+  } catch {
+    throw new CenterAway("the center does not answer");
+  }
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(body.error ?? `the center answered ${response.status}`);
+  return body;
+}
+
+export const status = () => ask("/api/status");
+
+export const links = async () => (await ask("/api/links")).links;
+
+const place = (rig, view) => `/api/links/${encodeURIComponent(rig)}/${view}`;
+
+export async function changeLink(rig, view, settings) {
+  const headers = { "Content-Type": "application/json" };
+  return (await ask(place(rig, view), { method: "PATCH", headers, body: JSON.stringify(settings) })).link;
+}
+
+export async function resetLink(rig, view) {
+  return (await ask(`${place(rig, view)}/reset`, { method: "POST" })).link;
+}

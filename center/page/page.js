@@ -1,0 +1,172 @@
+// The page: follows the center, its pairs and the emulator's links, and tells the panels.
+
+import * as api from "./api.js";
+import { absence, overall } from "./reasons.js";
+import { Stream } from "./stream.js";
+import { ViewPanel } from "./view_panel.js";
+
+const POLL = 1000;
+const REFRESH = 200;
+const RATE_WINDOW = 3000;
+const VIEWS = ["left", "right"];
+
+const each = (of) => Object.fromEntries(VIEWS.map((view) => [view, of(view)]));
+const element = (id) => document.getElementById(id);
+const panels = each((view) => new ViewPanel(view, element("view-template")));
+const wished = new URLSearchParams(location.search).get("rig");
+
+const state = {
+  rig: wished, // null until one is known
+  open: false,
+  everOpen: false,
+  center: null,
+  centerError: "",
+  links: [],
+  linksError: "",
+  emulatorAway: false,
+  arrivals: new Map(), // when pairs came, by capture time: a pair comes again when it has been measured
+};
+
+const stream = new Stream(showParcel, (open) => {
+  state.open = open;
+  state.everOpen ||= open;
+});
+
+function showParcel(parcel) {
+  if (state.rig === null) state.rig = parcel.rig;
+  if (parcel.rig !== state.rig) return;
+  if (!state.arrivals.has(parcel.captured_at_ms)) state.arrivals.set(parcel.captured_at_ms, parcel.arrived);
+  for (const frame of parcel.views) panels[frame.view].showFrame(frame, parcel.pairing, parcel.arrived);
+  for (const measured of parcel.measured) panels[measured.view].showMeasurement(measured, parcel.arrived);
+}
+
+function choose(rig) {
+  state.rig = rig;
+  state.arrivals.clear();
+  for (const panel of Object.values(panels)) {
+    panel.clear();
+    panel.redrawPictures();
+  }
+  stream.open(rig);
+}
+
+async function poll() {
+  if (!document.hidden) {
+    await followCenter();
+    await followLinks();
+  }
+  setTimeout(poll, POLL);
+}
+
+async function followCenter() {
+  try {
+    state.center = await api.status();
+    state.centerError = "";
+  } catch (error) {
+    if (state.centerError && state.open) stream.open(state.rig ?? ""); // a socket that nobody closed
+    state.centerError = error.message;
+    return;
+  }
+  const rigs = knownRigs();
+  if (state.rig === null && rigs.length > 1) choose(rigs[0]);
+  for (const panel of Object.values(panels)) {
+    panel.link.symbols = state.center.symbols;
+    panel.link.showTrained(state.center.trained_snr_db);
+  }
+}
+
+async function followLinks() {
+  const asked = performance.now();
+  try {
+    state.links = await api.links();
+    state.linksError = "";
+  } catch (error) {
+    state.linksError = error.message;
+  }
+  state.emulatorAway = Boolean(state.linksError) && Boolean(state.center?.emulator);
+  const rig = shownRig();
+  for (const view of VIEWS) panels[view].link.show(rig, linkOf(view), state.linksError, asked);
+}
+
+function knownRigs() {
+  return [...new Set([...(state.center?.rigs ?? []), ...state.links.map((link) => link.rig)])].sort();
+}
+
+function shownRig() {
+  return state.rig ?? knownRigs()[0] ?? null;
+}
+
+function linkOf(view) {
+  return state.links.find((link) => link.rig === shownRig() && link.view === view) ?? null;
+}
+
+// By the emulator's word, or by the center's where cameras come without an emulator.
+function connected(view) {
+  const rig = (state.center?.live_rigs ?? []).find((each) => each.rig === shownRig());
+  return linkOf(view)?.connected ?? Boolean(rig?.connected.includes(view));
+}
+
+function refresh() {
+  const now = performance.now();
+  const situation = {
+    ...state,
+    link: each(linkOf),
+    connected: each(connected),
+    fresh: each((view) => panels[view].fresh(now)),
+    ever: each((view) => Boolean(panels[view].live)),
+  };
+  showTitle(now, overall(situation));
+  for (const view of VIEWS) panels[view].refresh(now, absence(view, situation));
+}
+
+function showTitle(now, { tone, text }) {
+  write("state", text);
+  element("state").dataset.tone = tone;
+  document.title = `${text} · vergence`;
+  write("rate", rate(now));
+  write("codec", [state.center?.codec, state.center?.codec_hash].filter(Boolean).join(" "));
+  element("codec").title = element("codec").textContent;
+  write("engine", state.center?.engine);
+  write("definition", state.center ? `${state.center.ms_ssim}.` : "");
+  if (state.center) write("symbols", state.center.symbols.toLocaleString("en"));
+  showRigs();
+}
+
+// Writing only what changed keeps the live region and selections quiet.
+function write(id, text) {
+  const shown = text === "" || text ? String(text) : "–";
+  if (element(id).textContent !== shown) element(id).textContent = shown;
+}
+
+function rate(now) {
+  for (const [key, arrived] of state.arrivals) if (arrived < now - RATE_WINDOW) state.arrivals.delete(key);
+  return state.arrivals.size ? (state.arrivals.size / (RATE_WINDOW / 1000)).toFixed(1) : "0";
+}
+
+function showRigs() {
+  const rigs = knownRigs();
+  const list = element("rigs");
+  const several = rigs.length > 1;
+  list.hidden = !several;
+  element("rig").hidden = several;
+  write("rig", shownRig());
+  if (!several) return;
+  if (rigs.join("\n") !== [...list.options].map((option) => option.value).join("\n")) {
+    list.replaceChildren(...rigs.map((rig) => new Option(rig, rig)));
+  }
+  if (document.activeElement !== list) list.value = shownRig();
+}
+
+function followVisibility() {
+  if (document.hidden) stream.close(); // nobody looks: the center need not encode pictures
+  else stream.open(state.rig ?? "");
+}
+
+element("views").append(...VIEWS.map((view) => panels[view].root));
+element("rigs").addEventListener("change", (event) => choose(event.target.value));
+document.addEventListener("visibilitychange", followVisibility);
+new ResizeObserver(() => VIEWS.forEach((view) => panels[view].redrawPictures())).observe(element("views"));
+setInterval(refresh, REFRESH);
+followVisibility();
+refresh();
+poll();

@@ -1,0 +1,59 @@
+// What the page is looking at, in words. Pure: the state of things goes in, text comes out.
+//
+// state: { open, everOpen, center, centerError, linksError, emulatorAway, link: {left, right}, connected: {left, right}, fresh: {left, right}, ever: {left, right} }
+
+const VIEWS = ["left", "right"];
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
+// The one state in the title line: { tone, text }.
+export function overall(state) {
+  if (state.centerError || !state.open) return { tone: "bad", text: state.everOpen ? "reconnecting" : "connecting" };
+  const missing = VIEWS.filter((view) => !state.fresh[view]);
+  if (!missing.length) return { tone: "good", text: "live" };
+  if (state.center && !state.center.ready) return { tone: "warn", text: "center warming up" };
+  if (missing.length === 2 && state.emulatorAway) return { tone: "bad", text: "emulator away" };
+  if (missing.length === 2) {
+    const cut = VIEWS.every((view) => state.link[view]?.settings.outage);
+    return { tone: "warn", text: cut ? "both links are in outage" : "waiting for both cameras" };
+  }
+  const [view] = missing;
+  if (state.link[view]?.settings.outage) return { tone: "warn", text: `${view} link is in outage` };
+  return { tone: "warn", text: state.connected[view] ? `waiting for ${view} frames` : `waiting for ${view} camera` };
+}
+
+// Why a view shows nothing new: null, or { title, text, command? }.
+export function absence(view, state) {
+  if (state.fresh[view]) return null;
+  return centerReason(state) ?? linkReason(view, state);
+}
+
+function centerReason(state) {
+  if (state.centerError || (state.everOpen && !state.open)) {
+    return { title: "The center does not answer", text: "This page reconnects by itself as soon as the center is back.",
+      command: "vergence-center run" };
+  }
+  if (!state.open || !state.center) return { title: "Connecting …", text: "" };
+  if (!state.center.ready) return { title: "The center is warming up", text: state.center.why || "The decoder gets ready." };
+  return null;
+}
+
+function linkReason(view, state) {
+  const link = state.link[view];
+  if (state.emulatorAway) {
+    return { title: "The channel emulator is away",
+      text: `Nothing answers at ${state.center.emulator}; pictures need it to come through.`, command: "vergence-emulator run" };
+  }
+  if (link?.settings.outage) return { title: "Outage", text: `The ${view} link passes no frame. Switch the outage off below.` };
+  if (link?.settings.loss >= 1) return { title: "Every frame is lost", text: `The loss of the ${view} link is set to 100 %. Reset the link below.` };
+  if (state.connected[view]) {
+    return { title: "Connected, but no frame comes",
+      text: `The ${view} camera is connected and its frames do not reach the decoder; the logs of edge and center say why.` };
+  }
+  if (link || state.ever[view] || state.ever.left || state.ever.right) {
+    const other = state.fresh.left || state.fresh.right ? "The other view goes on alone. " : "";
+    return { title: `${capital(view)} camera is not connected`, text: `${other}Start this camera:`,
+      command: `vergence-edge run --config ${view}.yaml` };
+  }
+  return { title: `No ${view} camera yet`, text: "Nothing has connected so far. Start everything at once with",
+    command: "vergence demo" };
+}

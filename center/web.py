@@ -1,0 +1,214 @@
+"""The page of the center: two live pictures, the links' controls, and what other programs ask of a service.
+
+    GET   /                            the page            GET  /static/...  its style and scripts
+    GET   /metrics                     for Prometheus      GET  /healthz     200 when ready, else 503
+    GET   /api/status                  the center, its codec and its rigs
+    GET   /api/links                   every link of the channel emulator
+    PATCH /api/links/{rig}/{view}      change settings of one link
+    POST  /api/links/{rig}/{view}/reset
+    WS    /ws?rig=                     decoded pairs, newest only (format: web_stream.py)
+
+Errors under /api are `{"error": "one clear line"}`.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket
+
+from center.hub import Hub
+from center.web_guard import Guard
+from center.web_links import LinkControl, LinkRefusal
+from center.web_plain import plain
+from center.web_stream import PictureShelf, serve_watcher
+from wire.geometry import HEIGHT, SYMBOLS, WIDTH
+from wire.problem import Problem
+from wire.quality import MS_SSIM_DEFINITION
+from wire.units import TRAINED_SNR_DB
+from wire.views import View
+
+PAGE: Final = Path(__file__).resolve().parent / "page"
+_BODY_LIMIT: Final = 8192
+
+
+class Page:
+    """Serves the page inside the running event loop.
+
+    host, port        where to listen; port 0 takes a free one
+    hub               decoded pairs
+    registry          what `/metrics` shows
+    emulator_address  `host:port` of the channel emulator's control service; "" if there is none
+    status            what the center says of itself, as plain values; the page reads `ready` (bool), `why` (one line
+                      while not ready), `codec`, `codec_hash` and `engine`, and hands on whatever else is in it
+    """
+
+    def __init__(  # noqa: PLR0917 a page stands in the middle of much
+        self,
+        host: str,
+        port: int,
+        hub: Hub,
+        registry: CollectorRegistry,
+        emulator_address: str,
+        status: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        self.host, self.port = host, port
+        self._hub, self._registry, self._status = hub, registry, status
+        self._links = LinkControl(emulator_address)
+        self._shelf = PictureShelf()
+        self._watchers = 0
+        self._server: _Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self.app = Guard(
+            Starlette(
+                routes=[
+                    Route("/", self._index),
+                    Route("/metrics", self._metrics),
+                    Route("/healthz", self._health),
+                    Route("/api/status", self._read_status),
+                    Route("/api/links", self._list_links),
+                    Route("/api/links/{rig:path}/{view}/reset", self._reset_link, methods=["POST"]),
+                    Route("/api/links/{rig:path}/{view}", self._change_link, methods=["PATCH"]),
+                    WebSocketRoute("/ws", self._watch),
+                    Mount("/static", StaticFiles(directory=PAGE)),
+                ],
+                exception_handlers={LinkRefusal: _refused, HTTPException: _http_error},
+            )
+        )
+
+    async def start(self) -> None:
+        """Listen; from then on `self.port` is the bound port.
+
+        raises  Problem if the port is taken or the host makes no sense
+        """
+        bound = _listen(self.host, self.port)
+        self.port = int(bound.getsockname()[1])
+        config = uvicorn.Config(
+            self.app,
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws_max_size=1024,
+            ws_per_message_deflate=False,  # JPEGs do not shrink
+            timeout_graceful_shutdown=1,
+        )
+        self._server = _Server(config)
+        self._serving = asyncio.create_task(self._server.serve(sockets=[bound]), name="page")
+        while not self._server.started:
+            if self._serving.done():
+                await self._serving
+                raise Problem(f"the page on {self.host}:{self.port} did not start; see the log above")
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        """Close what is open and leave; harmless when nothing was started."""
+        if self._server is not None and self._serving is not None:
+            self._server.should_exit = True
+            await self._serving
+        self._server = self._serving = None
+        await self._links.close()
+
+    async def _index(self, request: Request) -> Response:
+        return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+    async def _metrics(self, request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(await asyncio.to_thread(encode, self._registry), headers={"Content-Type": content_type})
+
+    async def _health(self, request: Request) -> Response:
+        status = self._status()
+        ready = bool(status.get("ready"))
+        return JSONResponse({"ready": ready, "why": plain(status.get("why"))}, status_code=200 if ready else 503)
+
+    async def _read_status(self, request: Request) -> Response:
+        own = {
+            "rigs": self._hub.rigs(),
+            "emulator": self._links.address or None,
+            "watchers": self._watchers,
+            "symbols": SYMBOLS,
+            "picture": [HEIGHT, WIDTH],
+            "trained_snr_db": TRAINED_SNR_DB,
+            "ms_ssim": MS_SSIM_DEFINITION,
+        }
+        return JSONResponse(plain({**self._status(), **own}))
+
+    async def _list_links(self, request: Request) -> Response:
+        return JSONResponse({"links": await self._links.list()})
+
+    async def _change_link(self, request: Request) -> Response:
+        rig, view = _which(request)
+        return JSONResponse({"link": await self._links.change(rig, view, await _body(request))})
+
+    async def _reset_link(self, request: Request) -> Response:
+        return JSONResponse({"link": await self._links.reset(*_which(request))})
+
+    async def _watch(self, websocket: WebSocket) -> None:
+        self._watchers += 1
+        try:
+            await serve_watcher(websocket, self._hub, self._shelf)
+        finally:
+            self._watchers -= 1
+            if not self._watchers:
+                self._shelf.clear()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves signals to the service around it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=128)
+    except (OSError, OverflowError) as error:
+        number = getattr(error, "errno", None)
+        what = os.strerror(number).lower() if isinstance(number, int) and number > 0 else str(error)
+        raise Problem(
+            f"cannot serve the page on {host}:{port}: {what}; stop what uses the port or set another one"
+        ) from None
+
+
+def _which(request: Request) -> tuple[str, View]:
+    name = request.path_params["view"]
+    if name not in list(View):
+        raise LinkRefusal(404, f"view '{name[:40]}' does not exist; use left or right")
+    return request.path_params["rig"], View(name)
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _BODY_LIMIT:
+            raise LinkRefusal(413, f"the request is larger than {_BODY_LIMIT} bytes; send only the settings to change")
+    return bytes(body)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, LinkRefusal)
+    return JSONResponse({"error": str(error)}, status_code=error.status)
+
+
+def _http_error(request: Request, error: Exception) -> Response | Awaitable[Response]:
+    assert isinstance(error, HTTPException)
+    line = f"{request.method} {request.url.path}: {error.detail.lower()}"
+    return JSONResponse({"error": line}, status_code=error.status_code, headers=error.headers)

@@ -1,0 +1,172 @@
+"""The emulator's links for a browser: ChannelControlService to JSON and back, its failures to HTTP."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+import grpc
+from google.protobuf.message import Message
+from grpc import aio
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from center.web_plain import plain, snr
+from wire import grpc_kit
+from wire.v1 import channel_control_service_pb2 as control_pb2
+from wire.v1.channel_control_service_pb2_grpc import ChannelControlServiceStub
+from wire.views import View
+
+_DEADLINE: Final = 1.0
+_HTTP: Final = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 409,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 503,
+}
+_AWAY: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+_ENUMS: Final = {
+    "model": control_pb2.ChannelModel,
+    "csi": control_pb2.CsiPolicy,
+    "power": control_pb2.PowerPolicy,
+}
+_PREFIXES: Final = {"model": "CHANNEL_MODEL_", "csi": "CSI_POLICY_", "power": "POWER_POLICY_"}
+
+
+class LinkRefusal(Exception):
+    """One clear line and the HTTP status that goes with it."""
+
+    def __init__(self, status: int, line: str) -> None:
+        super().__init__(line)
+        self.status = status
+
+
+def _noiseless(value: object) -> object:
+    if value == "noiseless":
+        return math.inf
+    if isinstance(value, float) and math.isnan(value):
+        raise ValueError("must be a number of dB or 'noiseless'")
+    return value
+
+
+class LinkChange(BaseModel):
+    """The settings that a PATCH may hold; only those that are given change. Ranges are the emulator's to judge."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    model: Literal["clean", "awgn", "rayleigh", "rician", "jakes"] = "clean"
+    snr_db: Annotated[float, Field(allow_inf_nan=True), BeforeValidator(_noiseless)] = 0.0
+    coherence: Annotated[int, Field(ge=1, lt=2**32)] = 1
+    k_factor_db: float = 0.0
+    doppler: float = 0.0
+    outage: bool = False
+    loss: float = 0.0
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+    csi: Literal["none", "perfect", "noisy"] = "perfect"
+    power: Literal["reject", "normalise", "warn"] = "reject"
+
+    @staticmethod
+    def read(body: bytes) -> "LinkChange":
+        """raises LinkRefusal (400) with one line that names every wrong setting"""
+        try:
+            change = LinkChange.model_validate_json(body)
+        except ValidationError as error:
+            raise LinkRefusal(400, "; ".join(_describe(detail) for detail in error.errors())) from None
+        if not change.model_fields_set:
+            raise LinkRefusal(400, f"nothing to change; give one or more of {', '.join(LinkChange.model_fields)}")
+        return change
+
+    def to_proto(self) -> control_pb2.LinkSettings:
+        """Only what was given."""
+        settings = control_pb2.LinkSettings()
+        for name in self.model_fields_set:
+            value = getattr(self, name)
+            if name in _ENUMS:
+                value = _ENUMS[name].Value(_PREFIXES[name] + value.upper())
+            setattr(settings, name, value)
+        return settings
+
+
+def _describe(detail: Any) -> str:
+    name = ".".join(str(part) for part in detail["loc"])[:60]
+    if detail["type"] == "json_invalid" or not name:
+        return 'send a JSON object of settings, such as {"snr_db": 7}'
+    if detail["type"] == "extra_forbidden":
+        return f"{name}: unknown setting; allowed: {', '.join(LinkChange.model_fields)}"
+    message = str(detail["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"{name}: {message}"
+
+
+class LinkControl:
+    """A client of the emulator's ChannelControlService.
+
+    address  `host:port`; "" if there is no emulator
+    raises   LinkRefusal from every call that fails
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._channel: aio.Channel | None = None
+
+    async def list(self) -> list[dict[str, Any]]:
+        """Every link, by rig and view."""
+        answer = await self._ask("ListLinks", control_pb2.ListLinksRequest())
+        return [link_to_json(link) for link in answer.links]
+
+    async def change(self, rig: str, view: View, body: bytes) -> dict[str, Any]:
+        """Change one link by a JSON object of settings; returns the link as the emulator confirms it."""
+        settings = LinkChange.read(body).to_proto()
+        request = control_pb2.UpdateLinkRequest(rig=rig, view=view.to_proto(), settings=settings)
+        return link_to_json((await self._ask("UpdateLink", request)).link)
+
+    async def reset(self, rig: str, view: View) -> dict[str, Any]:
+        """One link back to its configuration; returns the link as it is then."""
+        request = control_pb2.ResetLinkRequest(rig=rig, view=view.to_proto())
+        return link_to_json((await self._ask("ResetLink", request)).link)
+
+    async def close(self) -> None:
+        if self._channel is not None:
+            await self._channel.close()
+        self._channel = None
+
+    async def _ask(self, method: str, request: Message) -> Any:
+        if not self.address:
+            raise LinkRefusal(503, "this center has no channel emulator; set its address to control links from here")
+        if self._channel is None:
+            self._channel = grpc_kit.connect(self.address)
+        call = getattr(ChannelControlServiceStub(self._channel), method)
+        try:
+            # Waiting lets a call outlive the first moments of a connection; the deadline tells a dead emulator.
+            return await call(request, timeout=_DEADLINE, wait_for_ready=True)
+        except aio.AioRpcError as error:
+            if error.code() in _AWAY:
+                line = f"the channel emulator at {self.address} does not answer; start it: vergence-emulator run"
+            else:
+                line = error.details() or f"the channel emulator failed: {error.code().name.lower()}"
+            raise LinkRefusal(_HTTP.get(error.code(), 502), line.splitlines()[0]) from None
+
+
+def link_to_json(link: control_pb2.Link) -> dict[str, Any]:
+    """A link in JSON's types; of the settings only those that are set, enums by their short names."""
+    return {
+        "rig": link.rig,
+        "view": View.from_proto(link.view).value,
+        "settings": _settings_to_json(link.settings),
+        "current_snr_db": snr(link.current_snr_db),
+        "measured_snr_db": snr(link.measured_snr_db),
+        "version": link.version,
+        "connected": link.connected,
+        "frames": link.frames,
+        "lost": link.lost,
+    }
+
+
+def _settings_to_json(settings: control_pb2.LinkSettings) -> Mapping[str, Any]:
+    shown: dict[str, Any] = {}
+    for field, value in settings.ListFields():
+        if field.name in _ENUMS:
+            shown[field.name] = _ENUMS[field.name].Name(value).removeprefix(_PREFIXES[field.name]).lower()
+        else:
+            shown[field.name] = snr(value) if field.name == "snr_db" else plain(value)
+    return shown
