@@ -8,10 +8,13 @@ from typing import Generic, Protocol, TypeVar
 class Job(Protocol):
     """One thing to decode; times in seconds on one clock.
 
+    rig         whose it is
     queued_at   when it was handed to the batcher
     expires_at  from when on nobody wants it; +inf is never
     """
 
+    @property
+    def rig(self) -> str: ...
     @property
     def queued_at(self) -> float: ...
     @property
@@ -37,7 +40,8 @@ class Batcher(Generic[J]):
     capacity   jobs that wait at most; one more drops the oldest
     ahead      batches that may wait inside the decoder beside the one it works on
 
-    An idle decoder gets what there is at once: waiting for company would only cost time.
+    An idle decoder gets what there is at once: waiting for company would only cost time. A batch holds one
+    job of a rig at most: two at once would make its pictures later and come in jerks.
     """
 
     def __init__(self, max_size: int, max_delay: float, capacity: int, ahead: int = 0) -> None:
@@ -68,15 +72,25 @@ class Batcher(Generic[J]):
         """
         if now < self.deadline(in_flight):
             return []
-        return [self._queue.popleft() for _ in range(min(self.max_size, len(self._queue)))]
+        batch = self._ready()
+        for job in batch:
+            self._queue.remove(job)
+        return batch
 
     def deadline(self, in_flight: int) -> float:
         """From when on `take` gives something; +inf until another job or an idle decoder changes that."""
         if not self._queue or in_flight > self.ahead:
             return float("inf")
-        if in_flight == 0 or len(self._queue) >= self.max_size:
+        if in_flight == 0 or len(self._ready()) == self.max_size:
             return float("-inf")
         return self._queue[0].queued_at + self.max_delay
+
+    def _ready(self) -> list[J]:
+        """The oldest job of each rig, as many as fit in a batch."""
+        oldest: dict[str, J] = {}
+        for job in self._queue:
+            oldest.setdefault(job.rig, job)
+        return list(oldest.values())[: self.max_size]
 
     def age(self, now: float) -> float:
         """How long the oldest job has waited, seconds; 0 when none waits."""

@@ -7,6 +7,7 @@ from center.batcher import Batcher, Dropped
 class Task:
     queued_at: float
     expires_at: float = float("inf")
+    rig: str = "lab"
 
 
 def batcher(max_size: int = 3, max_delay: float = 0.010, capacity: int = 5, ahead: int = 1) -> Batcher[Task]:
@@ -22,10 +23,19 @@ def test_an_idle_decoder_gets_what_there_is_at_once() -> None:
 
 def test_a_batch_is_never_larger_than_its_maximum_and_oldest_first() -> None:
     queue = batcher()
-    for at in range(5):
-        queue.push(Task(float(at)))
-    assert queue.take(now=9.0, in_flight=0) == [Task(0.0), Task(1.0), Task(2.0)]
-    assert queue.take(now=9.0, in_flight=0) == [Task(3.0), Task(4.0)]
+    tasks = [Task(float(at), rig=f"rig-{at}") for at in range(5)]
+    for task in tasks:
+        queue.push(task)
+    assert queue.take(now=9.0, in_flight=0) == tasks[:3]
+    assert queue.take(now=9.0, in_flight=0) == tasks[3:]
+
+
+def test_a_batch_holds_one_job_of_a_rig() -> None:
+    queue = batcher()
+    for at, rig in enumerate(["lab", "lab", "roof", "lab"]):
+        queue.push(Task(float(at), rig=rig))
+    taken = [[(job.rig, job.queued_at) for job in queue.take(now=9.0, in_flight=0)] for _ in range(4)]
+    assert taken == [[("lab", 0.0), ("roof", 2.0)], [("lab", 1.0)], [("lab", 3.0)], []]
 
 
 def test_while_the_decoder_is_busy_a_job_waits_for_company_but_not_too_long() -> None:
@@ -38,15 +48,15 @@ def test_while_the_decoder_is_busy_a_job_waits_for_company_but_not_too_long() ->
 
 def test_a_full_batch_waits_for_nothing() -> None:
     queue = batcher()
-    for _ in range(3):
-        queue.push(Task(0.0))
+    for number in range(3):
+        queue.push(Task(0.0, rig=f"rig-{number}"))
     assert len(queue.take(now=0.0, in_flight=1)) == 3
 
 
 def test_no_more_batches_lie_ahead_than_allowed() -> None:
     queue = batcher(ahead=0)
-    for _ in range(3):
-        queue.push(Task(0.0))
+    for number in range(3):
+        queue.push(Task(0.0, rig=f"rig-{number}"))
     assert queue.take(now=9.0, in_flight=1) == []
     assert queue.deadline(in_flight=1) == float("inf")
 

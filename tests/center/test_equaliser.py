@@ -46,7 +46,7 @@ def test_on_awgn_the_error_is_what_theory_says(snr_db: float) -> None:
 
 @pytest.mark.parametrize("snr_db", [0.0, 10.0])
 def test_under_fading_the_error_is_one_minus_the_mean_reliability(snr_db: float) -> None:
-    """E|s_hat - s|^2 = E[N0 / (|h|^2 + N0)]; the SNR after the equaliser, rho / (1 - rho), is |h|^2 / N0 for each symbol."""
+    """E|s_hat - s|^2 = E[N0 / (|h|^2 + N0)]; the SNR of each estimate, rho / (1 - rho), is |h|^2 / N0."""
     rng, variance = np.random.default_rng(2), noise_variance(snr_db)
     sent, gain = gaussian(rng), gaussian(rng)
     estimate, reliability = mmse(gain * sent + gaussian(rng, variance), gain, variance)

@@ -1,0 +1,86 @@
+"""The center's configuration; deploy/config/center.yaml says in words what every key does."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+
+from center.engines import Device, Kind
+from wire.codec import DEFAULT
+from wire.config import Section
+
+
+def _address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("write host:port, such as 127.0.0.1:50051")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Milliseconds = Annotated[float, Field(ge=0.0, le=60_000.0)]
+
+
+class PageSection(Section):
+    """The page for people and Prometheus."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class EngineSection(Section):
+    """What decodes."""
+
+    kind: Kind = "auto"
+    device: Device = "auto"
+    threads: Annotated[int, Field(ge=0, le=256)] = 2
+
+
+class PairingSection(Section):
+    """How the two views of a rig find each other."""
+
+    tolerance_ms: Milliseconds | None = None
+    patience_ms: Milliseconds = 80.0
+    silence_ms: Milliseconds = 1_000.0
+
+
+class BatchingSection(Section):
+    """How instants of all rigs are put together for the decoder."""
+
+    max_size: Annotated[int, Field(ge=1, le=32)] = 4
+    max_delay_ms: Milliseconds = 5.0
+    queue: PositiveInt = 16
+    ahead: Annotated[int, Field(ge=0, le=4)] = 0
+
+
+class LinksSection(Section):
+    """The cameras' streams."""
+
+    credit: Annotated[int, Field(ge=1, le=64)] = 3
+    age_budget_ms: Milliseconds = 1_000.0
+    idle_s: PositiveFloat = 60.0
+    max_rigs: PositiveInt = 64
+    evict_s: PositiveFloat = 60.0
+
+
+class QualitySection(Section):
+    """How reconstructions are measured against references."""
+
+    metric: Literal["psnr", "psnr+ms_ssim", "off"] = "psnr+ms_ssim"
+    keep: Annotated[int, Field(ge=1, le=1024)] = 32
+    max_age_s: PositiveFloat = 5.0
+
+
+class CenterConfig(Section):
+    """Everything."""
+
+    listen: Address = "127.0.0.1:50051"
+    emulator: Address | Literal[""] = "127.0.0.1:50052"
+    codec: str = DEFAULT
+    page: PageSection = PageSection()
+    engine: EngineSection = EngineSection()
+    pairing: PairingSection = PairingSection()
+    batching: BatchingSection = BatchingSection()
+    links: LinksSection = LinksSection()
+    quality: QualitySection = QualitySection()
+    drain_s: Annotated[float, Field(ge=0.0, le=60.0)] = 3.0

@@ -1,0 +1,132 @@
+"""A received frame: checked, on our clock, equalised."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from center.equaliser import mmse, spread_gain
+from center.quality import FrameKey
+from wire import units
+from wire.arrays import unpack_complex
+from wire.geometry import SYMBOLS
+from wire.problem import FrameProblem
+from wire.v1 import symbol_link_service_pb2 as link_pb2
+from wire.v1 import types_pb2
+from wire.views import View
+
+Answer = Callable[[int, "link_pb2.Outcome.ValueType", str, str], None]
+"""Tells the sender what became of a sequence: outcome, reason, detail."""
+
+STAGES_BEFORE: Final = ("capture", "encode", "channel")
+"""Stages that a frame may bring its times of; others are not counted."""
+
+POWER_RATIO: Final = (1e-4, 1e2)
+"""Mean power received over mean power expected. Generous: noise and fades are the channel's right."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One view of one instant, ready to be paired and decoded.
+
+    captured_at  seconds, Unix time on our clock
+    arrived_at   seconds, Unix time
+    expires_at   when nobody wants it any longer, seconds; +inf is never
+    symbols      float32 [5120, 2], I and Q after the equaliser
+    reliability  float32 [5120] in [0, 1]
+    snr_db       mean Es/N0 of its link; +inf is noiseless
+    stages       seconds in each stage passed so far
+    referenced   its untouched picture comes past the channel
+    answer       gives its credit back to the sender; to be called once
+    """
+
+    key: FrameKey
+    captured_at: float
+    arrived_at: float
+    expires_at: float
+    symbols: NDArray[np.float32]
+    reliability: NDArray[np.float32]
+    snr_db: float
+    stages: Mapping[str, float]
+    referenced: bool
+    answer: Answer
+
+    @property
+    def view(self) -> View:
+        return self.key.view
+
+    @property
+    def sequence(self) -> int:
+        return self.key.sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The numbers of a frame: as in `Frame`."""
+
+    symbols: NDArray[np.float32]
+    reliability: NDArray[np.float32]
+    snr_db: float
+
+
+def receive(message: link_pb2.SymbolFrame) -> Received:
+    """Check a frame's numbers and equalise them.
+
+    raises  FrameProblem with reason sequence, shape, type, not_finite or power
+    """
+    if message.sequence == 0:
+        raise FrameProblem("sequence", "sequence is 0; count frames up from 1")
+    if message.captured_at_ns <= 0:
+        raise FrameProblem("type", "captured_at_ns is not set; send the time of capture, Unix nanoseconds")
+    if message.symbols.count != SYMBOLS:
+        raise FrameProblem("shape", f"{message.symbols.count} symbols came; a picture has {SYMBOLS}")
+    received = unpack_complex(message.symbols)
+    power = units.mean_power(received)
+    if not np.isfinite(power):
+        raise FrameProblem("not_finite", "the symbols hold NaN or infinity; check the encoder and the channel")
+    if not message.HasField("channel_state"):
+        snr_db, variance, gain = units.NOISELESS, 0.0, None
+    else:
+        snr_db, variance = _noise(message.channel_state)
+        gain = _gain(message.channel_state)
+    expected = (units.POWER if gain is None else units.mean_power(gain)) + variance
+    if not POWER_RATIO[0] * expected <= power <= POWER_RATIO[1] * expected:
+        raise FrameProblem(
+            "power",
+            f"the mean power is {power:.3g} where about {expected:.3g} is expected; send symbols of mean power 1",
+        )
+    estimate, reliability = mmse(received, gain, variance)
+    return Received(estimate.view(np.float32).reshape(SYMBOLS, 2), reliability, snr_db)
+
+
+def stage_times(message: link_pb2.SymbolFrame) -> dict[str, float]:
+    """Seconds in the stages that we count; a stage named twice (two channels) adds up."""
+    stages: dict[str, float] = {}
+    for each in message.stages:
+        if each.stage in STAGES_BEFORE:
+            stages[each.stage] = stages.get(each.stage, 0.0) + each.microseconds * 1e-6
+    return stages
+
+
+def _noise(state: types_pb2.ChannelState) -> tuple[float, float]:
+    """Mean SNR in dB and N0. An N0 of 0 beside a finite SNR was not told: the SNR gives it."""
+    snr_db, variance = float(state.snr_db), float(state.noise_variance)
+    if np.isnan(snr_db) or snr_db == units.ABSENT:
+        raise FrameProblem("not_finite", f"the link's snr_db is {snr_db}; send a number of dB, or +inf for noiseless")
+    if not (np.isfinite(variance) and variance >= 0.0):
+        raise FrameProblem("not_finite", f"noise_variance is {variance}; send N0 of a complex symbol, 0 or more")
+    if variance == 0.0 and snr_db != units.NOISELESS:
+        variance = units.noise_variance(snr_db)
+    return snr_db, variance
+
+
+def _gain(state: types_pb2.ChannelState) -> NDArray[np.complex64] | None:
+    """One gain per symbol, or None where none was told."""
+    if state.gain.count == 0:
+        return None
+    gain = unpack_complex(state.gain)
+    if not np.isfinite(units.mean_power(gain)):
+        raise FrameProblem("not_finite", "the channel gain holds NaN or infinity; check the channel estimate")
+    return spread_gain(gain, state.coherence, SYMBOLS)

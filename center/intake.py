@@ -1,0 +1,154 @@
+"""The way in: which streams are taken, and what of each frame."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from center.clock import PLAINLY_APART, CameraClock
+from center.config import LinksSection
+from center.engines import Engine
+from center.frames import Answer, Frame, receive, stage_times
+from center.metrics import Metrics
+from center.pipeline import Pipeline
+from center.quality import FrameKey
+from center.rigs import HelloProblem, Rigs, Session
+from wire.problem import FrameProblem, Problem
+from wire.v1 import symbol_link_service_pb2 as link_pb2
+from wire.views import View
+
+log = logging.getLogger(__name__)
+
+_NANO: Final = 1e-9
+
+
+class Intake:
+    """Checks what comes and hands it on. All methods belong to the event loop's thread.
+
+    now  Unix time in seconds; tests bring their own
+    """
+
+    def __init__(
+        self,
+        links: LinksSection,
+        rigs: Rigs,
+        pipeline: Pipeline,
+        metrics: Metrics,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.engine: Engine | None = None
+        self.draining = False
+        self._empty = asyncio.Event()
+        self.now = now
+        self._links, self._rigs, self._pipeline, self._metrics = links, rigs, pipeline, metrics
+
+    def open(self, engine: Engine) -> None:
+        """The decoder is warm: take streams from now on."""
+        self.engine = engine
+        self._pipeline.engine = engine
+
+    def connect(self, hello: link_pb2.Hello, end: Callable[[str], None], drain: Callable[[], None]) -> Session:
+        """Take a stream in.
+
+        end     called with a line when a newer stream of the same camera takes its place
+        drain   called when the center goes away
+        raises  HelloProblem if the stream cannot be taken
+        """
+        if self.draining:
+            raise HelloProblem("draining", "this center is going away; come back later")
+        if self.engine is None:
+            raise HelloProblem("warming", "this center is still loading its decoder; come back in a few seconds")
+        try:
+            view = View.from_proto(hello.view)
+        except Problem as problem:
+            raise HelloProblem("contract", str(problem)) from None
+        if hello.codec_hash != self.engine.codec_hash:
+            raise HelloProblem(
+                "codec",
+                f"the camera encodes with codec {hello.codec_hash[:64] or '(none)'}, this center decodes"
+                f" {self.engine.codec_hash}; give both the same codec",
+            )
+        now = self.now()
+        gap = now - hello.sent_at_ns * _NANO if hello.sent_at_ns else 0.0
+        rig = self._rigs.admit(hello.rig)
+        session = Session(rig, view, hello.boot_id, CameraClock(gap), end, drain)
+        rig.connect(session, hello.frame_rate if math.isfinite(hello.frame_rate) else 0.0, now)
+        self._metrics.connected.labels(rig.name, view).set(1)
+        self._metrics.clock_offset.labels(rig.name, view).set(gap)
+        if abs(gap) > PLAINLY_APART:
+            log.warning(
+                "rig %s: by its Hello the clock of the %s camera is %.1f s off; set it by NTP or PTP",
+                rig.name,
+                view,
+                -gap,
+            )
+        return session
+
+    def disconnect(self, session: Session) -> None:
+        """A stream ended; harmless for one that was replaced or has ended already."""
+        rig, view = session.rig, session.view
+        if rig.cameras[view].session is session:
+            self._metrics.connected.labels(rig.name, view).set(0)
+            self._pipeline.decide(rig, rig.disconnect(session, self.now()))
+            self._pipeline.pump()
+        if not self.sessions():
+            self._empty.set()
+
+    def receive(self, session: Session, message: link_pb2.SymbolFrame, answer: Answer) -> None:
+        """Take one frame; `answer` is called once, now or later."""
+        now = self.now()
+        rig, view = session.rig, session.view
+        rig.cameras[view].arrivals.append(now)
+        self._metrics.last_frame.labels(rig.name, view).set(now)
+        try:
+            numbers = receive(message)
+        except FrameProblem as problem:
+            self._pipeline.count_drop(rig.name, view, "rejected", problem.reason)
+            answer(message.sequence, link_pb2.OUTCOME_REJECTED, problem.reason, str(problem))
+            return
+        captured_at = session.clock.correct(message.captured_at_ns * _NANO, now)
+        budget = (message.age_budget_ms or self._links.age_budget_ms) / 1e3
+        frame = Frame(
+            key=FrameKey(rig.name, view, session.boot_id, message.sequence),
+            captured_at=captured_at,
+            arrived_at=now,
+            expires_at=captured_at + budget if budget else math.inf,
+            symbols=numbers.symbols,
+            reliability=numbers.reliability,
+            snr_db=numbers.snr_db,
+            stages=stage_times(message),
+            referenced=message.referenced,
+            answer=answer,
+        )
+        self._metrics.snr.labels(rig.name, view).set(frame.snr_db)
+        if now >= frame.expires_at:
+            age = now - captured_at
+            self._pipeline.drop(frame, "late", f"it came {age:.2f} s after its capture; {budget:.2f} s are allowed")
+        else:
+            self._pipeline.decide(rig, rig.pairer.push(frame))
+            self._metrics.skew.labels(rig.name).set(rig.pairer.skew)
+        self._pipeline.pump()
+
+    def refuse(self, session: Session, message: link_pb2.SymbolFrame, answer: Answer) -> None:
+        """Drop a frame that was sent without credit."""
+        self._pipeline.count_drop(session.rig.name, session.view, "dropped", "overload")
+        detail = f"more than {self._links.credit} frames are unacknowledged; wait for acknowledgements"
+        answer(message.sequence, link_pb2.OUTCOME_DROPPED, "overload", detail)
+
+    def sessions(self) -> list[Session]:
+        """Every stream that is open."""
+        return [camera.session for rig in self._rigs for camera in rig.cameras.values() if camera.session is not None]
+
+    async def drain(self, patience: float) -> None:
+        """Take no new stream; wait at most `patience` seconds for the open ones to leave. Their frames still count."""
+        self.draining = True
+        for session in self.sessions():
+            self._empty.clear()
+            session.drain()
+        if self.sessions():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), patience)

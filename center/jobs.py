@@ -1,0 +1,66 @@
+"""What the decoder works on: one instant of one rig, into a batch and out of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from center.engines import Batch, Engine
+from center.frames import Frame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One or two views of one instant, left first. queued_at: when their pairing was decided, Unix seconds."""
+
+    frames: tuple[Frame, ...]
+    queued_at: float
+
+    @property
+    def rig(self) -> str:
+        return self.frames[0].key.rig
+
+    @property
+    def expires_at(self) -> float:
+        """The job lives as long as its older frame."""
+        return min(frame.expires_at for frame in self.frames)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """What became of one frame.
+
+    exact   float32 [3, 128, 256] in [0, 1]
+    picture uint8 [128, 256, 3], the same rounded
+    """
+
+    frame: Frame
+    exact: NDArray[np.float32]
+    picture: NDArray[np.uint8]
+
+
+def stack(jobs: Sequence[Job]) -> Batch:
+    """B jobs side by side; views that did not come stay absent."""
+    batch = Batch.absent(len(jobs))
+    for i, job in enumerate(jobs):
+        for frame in job.frames:
+            v = frame.view.position
+            batch.symbols[i, v] = frame.symbols
+            batch.reliability[i, v] = frame.reliability
+            batch.snr_db[i, v] = frame.snr_db
+    return batch
+
+
+def decode(engine: Engine, jobs: Sequence[Job]) -> list[tuple[Decoded, ...]]:
+    """Decode a batch, for the decoder's own thread; one tuple per job, in the order of its frames."""
+    pictures = np.clip(engine.decode(stack(jobs)), 0.0, 1.0).astype(np.float32, copy=False)
+    return [
+        tuple(_view(frame, views[frame.view.position]) for frame in job.frames)
+        for job, views in zip(jobs, pictures, strict=True)
+    ]
+
+
+def _view(frame: Frame, exact: NDArray[np.float32]) -> Decoded:
+    picture = np.ascontiguousarray(np.rint(exact * 255.0).astype(np.uint8).transpose(1, 2, 0))
+    return Decoded(frame, exact if not frame.referenced else exact.copy(), picture)

@@ -1,0 +1,149 @@
+"""SymbolLinkService: one stream per camera, thin around the pipeline."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+
+from center.config import LinksSection
+from center.intake import Intake
+from center.metrics import Metrics
+from center.rigs import HelloProblem, Session
+from wire.grpc_kit import abort
+from wire.problem import Problem
+from wire.v1 import symbol_link_service_pb2 as link_pb2
+from wire.v1 import symbol_link_service_pb2_grpc as link_grpc
+
+log = logging.getLogger(__name__)
+
+HELLO_SECONDS: Final = 10.0
+MOST_UNREAD: Final = 256
+"""Answers that a stream may leave unread before it is ended; a sender that keeps its credit leaves a handful."""
+RECONNECT_AFTER_MS: Final = 1_000
+
+_STATUS: Final = {
+    "contract": grpc.StatusCode.INVALID_ARGUMENT,
+    "name": grpc.StatusCode.INVALID_ARGUMENT,
+    "codec": grpc.StatusCode.FAILED_PRECONDITION,
+    "taken": grpc.StatusCode.FAILED_PRECONDITION,
+    "full": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "warming": grpc.StatusCode.UNAVAILABLE,
+    "draining": grpc.StatusCode.UNAVAILABLE,
+}
+
+
+class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
+    """Takes symbols in. The handler writes, one task beside it reads."""
+
+    def __init__(self, intake: Intake, links: LinksSection, metrics: Metrics) -> None:
+        self._intake, self._links, self._metrics = intake, links, metrics
+
+    async def Transmit(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: N802
+        """Writes with `context.write`, not as a generator: so the clean-up below runs at once, whatever happens."""
+        requests: AsyncIterator[link_pb2.TransmitRequest] = aiter(request_iterator)
+        stream = _Stream(self._intake, self._links)
+        try:
+            hello = await _read_hello(requests)
+            session = self._intake.connect(hello, stream.replaced, stream.say_drain)
+        except HelloProblem as problem:
+            self._metrics.hellos.labels(problem.kind).inc()
+            log.warning("a stream from %s is not taken: %s", context.peer(), problem)
+            await abort(context, _STATUS[problem.kind], problem)
+        self._metrics.hellos.labels("taken_in").inc()
+        log.info("rig %s: %s camera connected from %s", session.rig.name, session.view, context.peer())
+        reader = asyncio.create_task(stream.read(requests, session), name="read")
+        try:
+            welcome = link_pb2.Welcome(credit=self._links.credit, received_at_ns=round(self._intake.now() * 1e9))
+            await context.write(link_pb2.TransmitResponse(welcome=welcome))
+            while isinstance(message := await stream.outbox.get(), link_pb2.TransmitResponse):
+                await context.write(message)
+            if message.code is not grpc.StatusCode.OK:
+                await abort(context, message.code, Problem(message.line))
+        finally:
+            reader.cancel()
+            self._intake.disconnect(session)
+            log.info("rig %s: a stream of the %s camera ended", session.rig.name, session.view)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The last thing that a stream says."""
+
+    code: grpc.StatusCode
+    line: str = ""
+
+
+class _Stream:
+    """One stream's reader, and the outbox that its writer empties."""
+
+    def __init__(self, intake: Intake, links: LinksSection) -> None:
+        self.outbox: asyncio.Queue[link_pb2.TransmitResponse | _End] = asyncio.Queue()
+        self._intake, self._links = intake, links
+        self._unanswered = 0
+        self._no_more = False
+
+    async def read(self, requests: AsyncIterator[link_pb2.TransmitRequest], session: Session) -> None:
+        """Hand every frame to the pipeline, until the sender or the contract ends the stream."""
+        try:
+            while True:
+                async with asyncio.timeout(self._links.idle_s):
+                    request = await anext(requests)
+                if request.WhichOneof("message") != "frame":
+                    self._end(grpc.StatusCode.INVALID_ARGUMENT, "after the Hello every message must be a frame")
+                    return
+                self._take(session, request.frame)
+        except StopAsyncIteration:
+            self._intake.disconnect(session)
+            self._no_more = True
+            self._end_if_done()
+        except TimeoutError:
+            self._end(grpc.StatusCode.UNAVAILABLE, f"no frame for {self._links.idle_s:.0f} s; connect again")
+        except Exception:
+            log.exception("rig %s: reading from the %s camera failed", session.rig.name, session.view)
+            self._end(grpc.StatusCode.INTERNAL, "reading failed; see the center's log")
+
+    def replaced(self, line: str) -> None:
+        """Another stream speaks for the camera now."""
+        self._end(grpc.StatusCode.ABORTED, line)
+
+    def say_drain(self) -> None:
+        """Ask the sender to leave."""
+        drain = link_pb2.Drain(reason="the center is shutting down", reconnect_after_ms=RECONNECT_AFTER_MS)
+        self.outbox.put_nowait(link_pb2.TransmitResponse(drain=drain))
+
+    def _take(self, session: Session, frame: link_pb2.SymbolFrame) -> None:
+        self._unanswered += 1
+        if self._unanswered > self._links.credit:
+            self._intake.refuse(session, frame, self._answer)
+        else:
+            self._intake.receive(session, frame, self._answer)
+
+    def _answer(self, sequence: int, outcome: "link_pb2.Outcome.ValueType", reason: str, detail: str) -> None:
+        self._unanswered -= 1
+        answer = link_pb2.Acknowledgement(sequence=sequence, outcome=outcome, reason=reason, detail=detail)
+        self.outbox.put_nowait(link_pb2.TransmitResponse(acknowledgement=answer))
+        if self.outbox.qsize() > MOST_UNREAD:
+            self._end(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MOST_UNREAD} answers are unread; read while you write")
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        """After the sender's last frame, stay until all are answered."""
+        if self._no_more and self._unanswered == 0:
+            self._end(grpc.StatusCode.OK)
+
+    def _end(self, code: grpc.StatusCode, line: str = "") -> None:
+        self.outbox.put_nowait(_End(code, line))
+
+
+async def _read_hello(requests: AsyncIterator[link_pb2.TransmitRequest]) -> link_pb2.Hello:
+    try:
+        async with asyncio.timeout(HELLO_SECONDS):
+            request = await anext(requests)
+    except (StopAsyncIteration, TimeoutError):
+        raise HelloProblem("contract", f"no Hello within {HELLO_SECONDS:.0f} s; send one first") from None
+    if request.WhichOneof("message") != "hello":
+        raise HelloProblem("contract", "the first message must be a Hello")
+    return request.hello

@@ -1,0 +1,121 @@
+"""Measures referenced reconstructions beside the live path, and shows their pair again with the figures."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from center.config import QualitySection
+from center.hub import Hub
+from center.jobs import Decoded
+from center.metrics import Metrics
+from center.quality import Figures, FrameKey, Matcher, measure
+from center.results import DecodedPair, ViewResult
+from wire.views import View
+
+MOST_PENDING: Final = 4
+"""Measurements that wait for their thread at most; more are skipped, so that a slow machine stays live."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Subject:
+    """A reconstruction to be measured. exact: float32 [3, 128, 256] in [0, 1]."""
+
+    pair: DecodedPair
+    view: View
+    exact: NDArray[np.float32]
+
+
+class Measuring:
+    """Meets references with reconstructions. Belongs to the event loop; the sums are done in one thread."""
+
+    def __init__(self, section: QualitySection, hub: Hub, metrics: Metrics) -> None:
+        self._wanted = section.metric
+        self._hub, self._metrics = hub, metrics
+        self._matcher: Matcher[NDArray[np.uint8], _Subject] = Matcher(section.keep, section.max_age_s)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="quality")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def reference(self, key: FrameKey, picture: NDArray[np.uint8], now: float) -> None:
+        """An untouched picture came, uint8 [128, 256, 3]."""
+        if self._wanted == "off":
+            return
+        self._count("received")
+        subject = self._matcher.reference(key, picture, now)
+        if subject is not None:
+            self._start([(subject, picture)])
+
+    def decoded(self, pair: DecodedPair, views: Sequence[Decoded], now: float) -> None:
+        """A pair was decoded; its referenced frames are measured now or when their references come."""
+        if self._wanted == "off":
+            return
+        ready = []
+        for each in views:
+            if each.frame.referenced:
+                subject = _Subject(pair, each.frame.view, each.exact)
+                reference = self._matcher.reconstruction(each.frame.key, subject, now)
+                if reference is not None:
+                    ready.append((subject, reference))
+        if ready:
+            self._start(ready)
+
+    def expire(self, now: float) -> None:
+        """Forget what found no partner."""
+        self._count("expired", self._matcher.expire(now))
+
+    async def close(self) -> None:
+        """Finish what is under way."""
+        await asyncio.gather(*self._tasks)
+        self._thread.shutdown()
+
+    def _start(self, found: list[tuple[_Subject, NDArray[np.uint8]]]) -> None:
+        if len(self._tasks) >= MOST_PENDING:
+            self._count("skipped", len(found))
+            return
+        task = asyncio.create_task(self._measure(found), name="measure")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _measure(self, found: list[tuple[_Subject, NDArray[np.uint8]]]) -> None:
+        """found: frames of one pair with their references."""
+        loop = asyncio.get_running_loop()
+        figures = await loop.run_in_executor(self._thread, self._figures, found)
+        pair = found[0][0].pair
+        newest = self._hub.latest(pair.rig)
+        if newest is None or _moment(newest) != _moment(pair):
+            newest = None
+        for (subject, reference), each in zip(found, figures, strict=True):
+            rig, view = subject.pair.rig, subject.view
+            self._count("measured")
+            self._metrics.psnr.labels(rig, view).observe(each.psnr_db)
+            self._metrics.last_psnr.labels(rig, view).set(each.psnr_db)
+            if each.ms_ssim is not None:
+                self._metrics.ms_ssim.labels(rig, view).observe(each.ms_ssim)
+            if newest is not None:
+                newest = _with_figures(newest, view, each, reference)
+        if newest is not None:
+            self._hub.publish(newest)
+
+    def _figures(self, found: list[tuple[_Subject, NDArray[np.uint8]]]) -> list[Figures]:
+        with_ms_ssim = self._wanted == "psnr+ms_ssim"
+        return [measure(subject.exact, reference, with_ms_ssim) for subject, reference in found]
+
+    def _count(self, outcome: str, amount: int = 1) -> None:
+        self._metrics.references.labels(outcome).inc(amount)
+
+
+def _moment(pair: DecodedPair) -> tuple[int, int]:
+    return pair.decoded_at_ns, pair.captured_at_ns
+
+
+def _with_figures(pair: DecodedPair, view: View, figures: Figures, reference: NDArray[np.uint8]) -> DecodedPair:
+    def fill(result: ViewResult) -> ViewResult:
+        if result.view is not view:
+            return result
+        return replace(result, psnr_db=figures.psnr_db, ms_ssim=figures.ms_ssim, reference=reference)
+
+    return replace(pair, views=tuple(fill(result) for result in pair.views))

@@ -1,0 +1,197 @@
+"""The live path behind the intake: pairers' decisions in, decoded pairs out.
+
+    pairer (per rig) -> batcher (all rigs) -> decoder thread -> hub, measuring
+
+A frame is acknowledged when it leaves for the decoder or is dropped, never before: a camera's credit is
+exactly what this center has not begun to decode, so a slow decoder slows the cameras instead of ageing pictures.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from center.batcher import Batcher
+from center.config import BatchingSection
+from center.engines import Engine
+from center.frames import Frame
+from center.hub import Hub
+from center.jobs import Decoded, Job, decode
+from center.measuring import Measuring
+from center.metrics import Metrics
+from center.pairer import DroppedLate, Outcome, Paired, Repeated, Single
+from center.results import DecodedPair, ViewResult
+from center.rigs import Rig, Rigs
+from wire.v1 import symbol_link_service_pb2 as link_pb2
+from wire.views import View
+
+log = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """Owns the queue and the decoder's thread. All methods belong to the event loop's thread.
+
+    engine  set once it is warm, before the first frame
+    now     Unix time in seconds; tests bring their own
+    """
+
+    def __init__(
+        self,
+        batching: BatchingSection,
+        rigs: Rigs,
+        hub: Hub,
+        measuring: Measuring,
+        metrics: Metrics,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.engine: Engine | None = None
+        self._batcher: Batcher[Job] = Batcher(
+            batching.max_size, batching.max_delay_ms / 1e3, batching.queue, batching.ahead
+        )
+        self._rigs, self._hub, self._measuring, self._metrics, self._now = rigs, hub, measuring, metrics, now
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder")
+        self._decoding: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @property
+    def queued(self) -> int:
+        """Instants that wait for the decoder."""
+        return len(self._batcher)
+
+    def decide(self, rig: Rig, outcomes: Iterable[Outcome[Frame]]) -> None:
+        """Carry out what a rig's pairer decided. `pump` is to follow."""
+        for outcome in outcomes:
+            match outcome:
+                case Paired(left, right):
+                    self._enqueue(Job((left, right), self._now()))
+                case Single(frame):
+                    self._enqueue(Job((frame,), self._now()))
+                case DroppedLate(frame):
+                    self._metrics.pairs.labels(rig.name, "late").inc()
+                    self.drop(frame, "late", "its instant was shown already, without it; see pairing.patience_ms")
+                case Repeated(frame, newest):
+                    detail = f"sequence {frame.sequence} is not above {newest}, the newest of this camera; count up"
+                    self.count_drop(rig.name, frame.view, "rejected", "sequence")
+                    frame.answer(frame.sequence, link_pb2.OUTCOME_REJECTED, "sequence", detail)
+
+    def pump(self) -> None:
+        """Do what is due now, and come back when the next thing is."""
+        now = self._now()
+        for rig in self._rigs:
+            self.decide(rig, rig.pairer.expire(now))
+        for dropped in self._batcher.expire(now):
+            self._drop_job(dropped.job, dropped.reason, "it grew too old in the queue")
+        while jobs := self._batcher.take(now, len(self._decoding)):
+            self._start(jobs)
+        self._metrics.queue_pairs.set(len(self._batcher))
+        self._metrics.queue_age.set(self._batcher.age(now))
+        self._come_back(now)
+
+    def drop(self, frame: Frame, reason: str, detail: str) -> None:
+        """Answer and count a frame that will not be decoded."""
+        self.count_drop(frame.key.rig, frame.view, "dropped", reason)
+        frame.answer(frame.sequence, link_pb2.OUTCOME_DROPPED, reason, detail)
+
+    def count_drop(self, rig: str, view: View, outcome: str, reason: str) -> None:
+        """outcome: "dropped", "rejected" or "failed"."""
+        self._metrics.frames.labels(rig, view, outcome).inc()
+        self._metrics.drops.labels(rig, view, reason).inc()
+        if (known := self._rigs.get(rig)) is not None:
+            known.drops[reason] += 1
+
+    async def finish(self) -> None:
+        """Decode what waits, then stop the decoder's thread. What arrives later is dropped."""
+        for rig in self._rigs:
+            self.decide(rig, rig.pairer.flush())
+        self.pump()
+        self._closed = True
+        while self._decoding:
+            await asyncio.wait(self._decoding)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._thread.shutdown()
+
+    def _come_back(self, now: float) -> None:
+        """Set the timer to the next deadline."""
+        due = min((rig.pairer.deadline for rig in self._rigs), default=math.inf)
+        due = min(due, self._batcher.deadline(len(self._decoding)))
+        if self._timer is not None:
+            self._timer.cancel()
+        delay = max(0.0, due - now)
+        self._timer = asyncio.get_running_loop().call_later(delay, self.pump) if due < math.inf else None
+
+    def _enqueue(self, job: Job) -> None:
+        if self._closed:
+            self._drop_job(job, "overload", "the center is shutting down")
+            return
+        for dropped in self._batcher.push(job):
+            self._drop_job(dropped.job, dropped.reason, "the decoder has too much to do; send fewer frames a second")
+
+    def _drop_job(self, job: Job, reason: str, detail: str) -> None:
+        for frame in job.frames:
+            self.drop(frame, reason, detail)
+
+    def _start(self, jobs: Sequence[Job]) -> None:
+        """Hand a batch to the decoder's thread, and give its cameras their credit back."""
+        assert self.engine is not None, "frames came before the decoder was warm"
+        self._metrics.batch_pairs.observe(len(jobs))
+        for job in jobs:
+            for frame in job.frames:
+                self._metrics.frames.labels(frame.key.rig, frame.view, "accepted").inc()
+                frame.answer(frame.sequence, link_pb2.OUTCOME_ACCEPTED, "", "")
+        self._decoding.add(asyncio.create_task(self._decode(self.engine, jobs), name="decode"))
+
+    async def _decode(self, engine: Engine, jobs: Sequence[Job]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            began, ended, decoded = await loop.run_in_executor(self._thread, self._timed, engine, jobs)
+        except Exception:  # an engine may raise anything; one bad batch must not end the live path
+            log.exception("the decoder failed on a batch of %d", len(jobs))
+            for frame in (frame for job in jobs for frame in job.frames):
+                self.count_drop(frame.key.rig, frame.view, "failed", "decoder")
+        else:
+            for job, views in zip(jobs, decoded, strict=True):
+                self._publish(job, views, began, ended)
+        finally:
+            if (task := asyncio.current_task()) is not None:
+                self._decoding.discard(task)
+        self.pump()
+
+    def _timed(self, engine: Engine, jobs: Sequence[Job]) -> tuple[float, float, list[tuple[Decoded, ...]]]:
+        """In the decoder's thread: when it began and ended, Unix seconds, and the pictures."""
+        began = self._now()
+        decoded = decode(engine, jobs)
+        return began, self._now(), decoded
+
+    def _publish(self, job: Job, decoded: tuple[Decoded, ...], began: float, ended: float) -> None:
+        results = tuple(_result(job, each, began, ended) for each in decoded)
+        for result in results:
+            self._metrics.stages(job.rig, result.view, result.stages, result.latency)
+        outcome = "paired" if len(results) == 2 else "single"
+        self._metrics.pairs.labels(job.rig, outcome).inc()
+        if (rig := self._rigs.get(job.rig)) is not None:
+            rig.decoded[outcome] += 1
+        captured_at = min(frame.captured_at for frame in job.frames)
+        pair = DecodedPair(
+            job.rig, round(captured_at * 1e9), round(ended * 1e9), single=outcome == "single", views=results
+        )
+        self._hub.publish(pair)
+        self._measuring.decoded(pair, decoded, ended)
+
+
+def _result(job: Job, decoded: Decoded, began: float, ended: float) -> ViewResult:
+    """One view's result with the time of every stage, seconds."""
+    frame = decoded.frame
+    stages = {
+        **frame.stages,
+        "network": max(0.0, frame.arrived_at - frame.captured_at - sum(frame.stages.values())),
+        "pair": job.queued_at - frame.arrived_at,
+        "batch": began - job.queued_at,
+        "decode": ended - began,
+    }
+    latency = ended - frame.captured_at
+    return ViewResult(frame.view, frame.sequence, frame.snr_db, decoded.picture, latency, stages)

@@ -1,0 +1,172 @@
+"""Who is connected: rigs, their cameras, and which stream speaks for a camera."""
+
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from center.clock import CameraClock
+from center.frames import Frame
+from center.pairer import Outcome, Pairer
+from wire.problem import Problem
+from wire.views import View
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+USUAL_FRAME_RATE: Final = 30.0
+_RATE_WINDOW: Final = 3.0
+
+
+class HelloProblem(Problem):
+    """A stream that is not taken. kind: contract, name, codec, taken, full, warming or draining."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(eq=False)
+class Session:
+    """One stream of one camera.
+
+    end    called with a line when another stream takes its place
+    drain  called when the center goes away
+    """
+
+    rig: "Rig"
+    view: View
+    boot_id: int
+    clock: CameraClock
+    end: Callable[[str], None]
+    drain: Callable[[], None]
+
+
+@dataclass(eq=False)
+class Camera:
+    """What outlives a camera's streams. Times in seconds."""
+
+    session: Session | None = None
+    boot_id: int | None = None
+    frame_rate: float = 0.0
+    arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=256))
+
+    def rate(self, now: float) -> float:
+        """Frames per second over the last three seconds."""
+        return sum(at > now - _RATE_WINDOW for at in self.arrivals) / _RATE_WINDOW
+
+
+class Rig:
+    """Two cameras and their pairer. Times in seconds; tolerance None is half a frame period."""
+
+    def __init__(self, name: str, tolerance: float | None, patience: float, silence: float) -> None:
+        self.name = name
+        self.tolerance = tolerance
+        self.cameras = {view: Camera() for view in View}
+        self.pairer: Pairer[Frame] = Pairer(0.0, patience, silence)
+        self.active_at = 0.0
+        self.decoded = {"paired": 0, "single": 0}
+        self.drops: Counter[str] = Counter()
+        self._settle_tolerance()
+
+    def connect(self, session: Session, frame_rate: float, now: float) -> None:
+        """A stream takes over its camera; a stream that it replaces is ended.
+
+        raises  HelloProblem if another camera is connected as this view
+        """
+        camera = self.cameras[session.view]
+        if camera.session is not None:
+            if camera.boot_id != session.boot_id:
+                raise HelloProblem(
+                    "taken",
+                    f"rig '{self.name}' has a {session.view} camera already; give this one another rig or view,"
+                    " or stop the other",
+                )
+            camera.session.end("the same camera opened a newer stream")
+        restarted = camera.boot_id != session.boot_id
+        camera.session, camera.boot_id, camera.frame_rate = session, session.boot_id, frame_rate
+        self.active_at = now
+        self._settle_tolerance()
+        self.pairer.connect(session.view, now, restarted)
+
+    def disconnect(self, session: Session, now: float) -> list[Outcome[Frame]]:
+        """A stream ended; says nothing if another has taken its place."""
+        camera = self.cameras[session.view]
+        if camera.session is not session:
+            return []
+        camera.session = None
+        self.active_at = now
+        return self.pairer.disconnect(session.view)
+
+    def connected(self) -> list[View]:
+        return [view for view, camera in self.cameras.items() if camera.session is not None]
+
+    def retune(self, tolerance: float | None, patience: float) -> None:
+        """Change tolerance and patience while frames flow, seconds."""
+        self.tolerance, self.pairer.patience = tolerance, patience
+        self._settle_tolerance()
+
+    def status(self, now: float) -> dict[str, Any]:
+        """What is known of the rig, as plain values."""
+        instants = sum(self.decoded.values())
+        return {
+            "rig": self.name,
+            "connected": [str(view) for view in self.connected()],
+            "frame_rate": {str(view): round(camera.rate(now), 1) for view, camera in self.cameras.items()},
+            "decoded": dict(self.decoded),
+            "single_share": self.decoded["single"] / instants if instants else 0.0,
+            "drops": dict(self.drops),
+            "skew_ms": self.pairer.skew * 1e3,
+            "tolerance_ms": self.pairer.tolerance * 1e3,
+        }
+
+    def _settle_tolerance(self) -> None:
+        """Half a frame period of the faster camera, unless it is set."""
+        rates = [camera.frame_rate for camera in self.cameras.values() if camera.frame_rate > 0.0]
+        half_a_period = 0.5 / max(rates, default=USUAL_FRAME_RATE)
+        self.pairer.tolerance = half_a_period if self.tolerance is None else self.tolerance
+
+
+class Rigs:
+    """Every rig that is known, at most `most`."""
+
+    def __init__(self, tolerance: float | None, patience: float, silence: float, most: int) -> None:
+        self._tolerance, self._patience, self._silence, self._most = tolerance, patience, silence, most
+        self._rigs: dict[str, Rig] = {}
+
+    def __iter__(self) -> Iterator[Rig]:
+        return iter(list(self._rigs.values()))
+
+    def get(self, name: str) -> Rig | None:
+        return self._rigs.get(name)
+
+    def admit(self, name: str) -> Rig:
+        """The rig of this name, new if it has to be.
+
+        raises  HelloProblem if the name is no name, or there are too many rigs
+        """
+        if not _NAME.fullmatch(name):
+            raise HelloProblem(
+                "name",
+                f"rig '{name[:64]}' is not a name; use up to 63 letters, digits, '_', '.' and '-', no sign first",
+            )
+        rig = self._rigs.get(name)
+        if rig is None:
+            if len(self._rigs) >= self._most:
+                raise HelloProblem(
+                    "full", f"{self._most} rigs are known already; raise links.max_rigs or use another center"
+                )
+            rig = self._rigs[name] = Rig(name, self._tolerance, self._patience, self._silence)
+        return rig
+
+    def change_pairing(self, tolerance: float | None, patience: float) -> None:
+        """New tolerance and patience, seconds, for every rig from now on; tolerance None is half a frame period."""
+        self._tolerance, self._patience = tolerance, patience
+        for rig in self._rigs.values():
+            rig.retune(tolerance, patience)
+
+    def evict(self, now: float, idle: float) -> list[str]:
+        """Forget rigs without a camera for `idle` seconds; gives their names."""
+        gone = [rig.name for rig in self if not rig.connected() and now - rig.active_at >= idle]
+        for name in gone:
+            del self._rigs[name]
+        return gone

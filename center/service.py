@@ -1,0 +1,142 @@
+"""Puts the center together, starts it in the right order and lets it leave politely."""
+
+import asyncio
+import logging
+import time
+from typing import Any, Final
+
+import prometheus_client
+
+from center import engines
+from center.config import CenterConfig
+from center.hub import Hub
+from center.intake import Intake
+from center.link_servicer import SymbolLinkServicer
+from center.measuring import Measuring
+from center.metrics import Metrics
+from center.pipeline import Pipeline
+from center.rigs import Rigs
+from center.watch_servicer import PairServicer, ReferenceServicer
+from center.web import Page
+from wire.grpc_kit import Server
+from wire.v1 import pair_service_pb2_grpc, reference_service_pb2_grpc, symbol_link_service_pb2_grpc
+
+log = logging.getLogger(__name__)
+
+SERVICES: Final = (
+    "vergence.v1.SymbolLinkService",
+    "vergence.v1.PairService",
+    "vergence.v1.ReferenceService",
+)
+_LAST_GRACE: Final = 0.5
+
+
+class Center:
+    """Everything that one center is made of. engine: what decodes; None loads what the configuration names."""
+
+    def __init__(self, config: CenterConfig, engine: engines.Engine | None = None) -> None:
+        self._config, self._engine = config, engine
+        self.hub, self.metrics = Hub(), Metrics()
+        self._measuring = Measuring(config.quality, self.hub, self.metrics)
+        pairing = config.pairing
+        self.rigs = Rigs(
+            None if pairing.tolerance_ms is None else pairing.tolerance_ms / 1e3,
+            pairing.patience_ms / 1e3,
+            pairing.silence_ms / 1e3,
+            config.links.max_rigs,
+        )
+        self._pipeline = Pipeline(config.batching, self.rigs, self.hub, self._measuring, self.metrics)
+        self._intake = Intake(config.links, self.rigs, self._pipeline, self.metrics)
+        self.page = Page(
+            config.page.host, config.page.port, self.hub, self.metrics.registry, config.emulator, self.status
+        )
+        self.server = Server(config.listen)
+        self.port = 0
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen, then warm the decoder, then say that we are ready.
+
+        raises  Problem if a port is taken or the codec cannot be loaded
+        """
+        await self.page.start()
+        links = SymbolLinkServicer(self._intake, self._config.links, self.metrics)
+        symbol_link_service_pb2_grpc.add_SymbolLinkServiceServicer_to_server(links, self.server.grpc)
+        pair_service_pb2_grpc.add_PairServiceServicer_to_server(PairServicer(self.hub), self.server.grpc)
+        reference_service_pb2_grpc.add_ReferenceServiceServicer_to_server(
+            ReferenceServicer(self._measuring), self.server.grpc
+        )
+        self.port = await self.server.start(SERVICES)
+        began = time.monotonic()
+        engine = await asyncio.to_thread(self._load)
+        self._intake.open(engine)
+        self._sweeper = asyncio.create_task(self._sweep_on(), name="sweep")
+        await self.server.ready()
+        self.metrics.ready.set(1)
+        log.info(
+            "ready on port %d: codec %s (%s), %s, warm after %.1f s",
+            self.port,
+            self._config.codec,
+            engine.codec_hash,
+            engine.name,
+            time.monotonic() - began,
+        )
+
+    async def stop(self) -> None:
+        """Drain: tell the cameras, decode what is here, end the watchers, close."""
+        self.metrics.ready.set(0)
+        await self.server.leave()
+        await self._intake.drain(self._config.drain_s)
+        await self._pipeline.finish()
+        await self._measuring.close()
+        self.hub.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await self.server.stop(_LAST_GRACE)
+        await self.page.stop()
+
+    def status(self) -> dict[str, Any]:
+        """What the page and its API tell."""
+        engine, now = self._intake.engine, time.time()
+        why = "draining" if self._intake.draining else "loading the decoder" if engine is None else ""
+        return {
+            "ready": not why,
+            "why": why,
+            "codec": self._config.codec,
+            "codec_hash": engine.codec_hash if engine else "",
+            "engine": engine.name if engine else "",
+            "queue": self._pipeline.queued,
+            "live_rigs": [rig.status(now) for rig in self.rigs],
+        }
+
+    def _load(self) -> engines.Engine:
+        section = self._config.engine
+        engine = self._engine or engines.load(self._config.codec, section.kind, section.device, section.threads)
+        engines.warm_up(engine, self._config.batching.max_size)
+        return engine
+
+    def sweep(self) -> None:
+        """Forget who and what went away; done once a second."""
+        now, idle = time.time(), self._config.links.evict_s
+        self._measuring.expire(now)
+        for name in self.rigs.evict(now, idle):
+            self.hub.forget(name)
+            self.metrics.forget(name)
+            log.info("rig %s is forgotten after %.0f s without a camera", name, idle)
+
+    async def _sweep_on(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self.sweep()
+
+
+async def run(config: CenterConfig, stop: asyncio.Event) -> None:
+    """Work until `stop` is set, then drain. raises Problem if it cannot start"""
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+    center = Center(config)
+    try:
+        await center.start()
+        await stop.wait()
+        log.info("draining")
+    finally:
+        await center.stop()

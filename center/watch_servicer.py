@@ -1,0 +1,99 @@
+"""PairService and ReferenceService: pictures out, and untouched pictures in."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from center.hub import Hub
+from center.measuring import Measuring
+from center.pictures import check_format, pack
+from center.quality import FrameKey
+from center.results import DecodedPair, ViewResult
+from wire.arrays import unpack_picture
+from wire.grpc_kit import abort
+from wire.problem import Problem
+from wire.v1 import pair_service_pb2 as pair_pb2
+from wire.v1 import pair_service_pb2_grpc as pair_grpc
+from wire.v1 import reference_service_pb2 as reference_pb2
+from wire.v1 import reference_service_pb2_grpc as reference_grpc
+from wire.v1 import types_pb2
+from wire.views import View
+
+
+class PairServicer(pair_grpc.PairServiceServicer):
+    """Gives decoded pairs to whoever watches, newest only."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def WatchPairs(  # noqa: N802 named by the contract
+        self, request: pair_pb2.WatchPairsRequest, context: Any
+    ) -> AsyncIterator[pair_pb2.WatchPairsResponse]:
+        try:
+            if not (math.isfinite(request.rate) and request.rate >= 0.0):
+                raise Problem(f"rate is {request.rate}; ask for pairs a second, 0 for all")
+            check_format(request.format)
+        except Problem as problem:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
+        pause = 1.0 / request.rate if request.rate else 0.0
+        with self._hub.watch(request.rig or None) as pairs:
+            async for pair in pairs:
+                if request.without_pictures:
+                    yield to_response(pair, None)
+                else:
+                    yield await asyncio.to_thread(to_response, pair, request.format)
+                if pause:
+                    await asyncio.sleep(pause)
+
+
+class ReferenceServicer(reference_grpc.ReferenceServiceServicer):
+    """Takes untouched pictures, past the channel."""
+
+    def __init__(self, measuring: Measuring) -> None:
+        self._measuring = measuring
+
+    async def SubmitReference(  # noqa: N802
+        self, request: reference_pb2.SubmitReferenceRequest, context: Any
+    ) -> reference_pb2.SubmitReferenceResponse:
+        try:
+            picture = unpack_picture(request.picture)
+            key = FrameKey(request.rig, View.from_proto(request.view), request.boot_id, request.sequence)
+        except Problem as problem:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
+        self._measuring.reference(key, picture, time.time())
+        return reference_pb2.SubmitReferenceResponse()
+
+
+def to_response(
+    pair: DecodedPair, picture_format: "types_pb2.PictureFormat.ValueType | None"
+) -> pair_pb2.WatchPairsResponse:
+    """A decoded pair as a message. picture_format: None is no pictures."""
+    return pair_pb2.WatchPairsResponse(
+        rig=pair.rig,
+        pairing=pair_pb2.PAIRING_SINGLE if pair.single else pair_pb2.PAIRING_PAIRED,
+        captured_at_ns=pair.captured_at_ns,
+        decoded_at_ns=pair.decoded_at_ns,
+        views=[_reconstruction(result, picture_format) for result in pair.views],
+    )
+
+
+def _reconstruction(
+    result: ViewResult, picture_format: "types_pb2.PictureFormat.ValueType | None"
+) -> pair_pb2.Reconstruction:
+    message = pair_pb2.Reconstruction(
+        view=result.view.to_proto(),
+        sequence=result.sequence,
+        snr_db=result.snr_db,
+        psnr_db=result.psnr_db,
+        ms_ssim=result.ms_ssim,
+        latency_ms=result.latency * 1e3,
+    )
+    if picture_format is not None:
+        message.picture.CopyFrom(pack(result.picture, picture_format))
+        if result.reference is not None:
+            message.reference.CopyFrom(pack(result.reference, picture_format))
+    return message
