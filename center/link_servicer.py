@@ -52,7 +52,7 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
             self._metrics.hellos.labels(problem.kind).inc()
             log.warning("a stream from %s is not taken: %s", context.peer(), problem)
             await abort(context, _STATUS[problem.kind], problem)
-        self._metrics.hellos.labels("taken_in").inc()
+        self._metrics.hellos.labels("accepted").inc()
         log.info("rig %s: %s camera connected from %s", session.rig.name, session.view, context.peer())
         reader = asyncio.create_task(stream.read(requests, session), name="read")
         try:

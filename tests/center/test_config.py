@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+
+from center.__main__ import main
+from center.config import CenterConfig
+from wire.config import ConfigProblem, load
+
+SHIPPED = Path(__file__).parents[2] / "deploy" / "config" / "center.yaml"
+
+
+def test_the_shipped_file_says_every_key_and_its_default() -> None:
+    loaded = load(CenterConfig, SHIPPED, "VERGENCE_CENTER", {})
+    assert loaded == CenterConfig()
+    assert loaded.model_fields_set == set(CenterConfig.model_fields)
+    for name in CenterConfig.model_fields:
+        section = getattr(loaded, name)
+        if hasattr(section, "model_fields_set"):
+            assert section.model_fields_set == set(type(section).model_fields), name
+
+
+def test_check_config_says_ok(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check-config", "--config", str(SHIPPED)]) == 0
+    assert capsys.readouterr().out.endswith("center.yaml: ok\n")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("ENGINE__KIND", "cuda", "engine.kind: input should be 'auto', 'onnxruntime' or 'torch' (got 'cuda')"),
+        ("LISTEN", "here", "listen: write host:port, such as 127.0.0.1:50051"),
+        ("PAGE__PROT", "1", "page.prot: unknown key; did you mean 'port'?"),
+        ("BATCHING__MAX_SIZE", "0", "batching.max_size: input should be greater than or equal to 1"),
+        ("PAIRING__TOLERANCE_MS", "-1", "pairing.tolerance_ms: input should be greater than or equal to 0"),
+    ],
+)
+def test_errors_name_the_key_and_what_is_allowed(key: str, value: str, line: str) -> None:
+    with pytest.raises(ConfigProblem) as caught:
+        load(CenterConfig, SHIPPED, "VERGENCE_CENTER", {f"VERGENCE_CENTER__{key}": value})
+    assert line in str(caught.value)
+
+
+def test_no_emulator_is_a_choice() -> None:
+    assert load(CenterConfig, None, "VERGENCE_CENTER", {"VERGENCE_CENTER__EMULATOR": "''"}).emulator == ""
+
+
+def test_every_problem_at_the_start_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERGENCE_CENTER__CODEC", "nowhere")
+    monkeypatch.setenv("VERGENCE_CENTER__LISTEN", "127.0.0.1:0")
+    monkeypatch.setenv("VERGENCE_CENTER__PAGE__PORT", "0")
+    assert main(["run"]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("vergence-center: error: codec 'nowhere' is neither a folder nor shipped; shipped:")

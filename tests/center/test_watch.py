@@ -1,0 +1,178 @@
+"""Pictures out, references in, over real gRPC."""
+
+import asyncio
+import io
+import time
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from grpc import aio
+from PIL import Image
+from prometheus_client import generate_latest
+
+from wire.arrays import pack_picture, unpack_picture
+from wire.v1 import pair_service_pb2 as pair_pb2
+from wire.v1 import pair_service_pb2_grpc as pair_grpc
+from wire.v1 import reference_service_pb2 as reference_pb2
+from wire.v1 import reference_service_pb2_grpc as reference_grpc
+from wire.v1 import types_pb2
+from wire.views import View
+
+REFERENCE = np.full((128, 256, 3), 204, np.uint8)
+"""The fake decoder shows 255 on a noiseless link: an error of 0.2, so 13.98 dB."""
+
+
+def watch(channel: aio.Channel, **request: Any) -> Any:
+    return pair_grpc.PairServiceStub(channel).WatchPairs(pair_pb2.WatchPairsRequest(**request))
+
+
+async def first(call: Any) -> Any:
+    return await asyncio.wait_for(call.read(), 5)
+
+
+async def watching(center: Any, count: int = 1) -> None:
+    """Wait until the center knows its watchers."""
+    async with asyncio.timeout(5):
+        while len(center.hub._watchers) < count:  # noqa: ASYNC110 it tells nobody
+            await asyncio.sleep(0.005)
+
+
+def reference(sequence: int = 1, **fields: Any) -> reference_pb2.SubmitReferenceRequest:
+    defaults = {
+        "rig": "lab",
+        "view": types_pb2.VIEW_LEFT,
+        "boot_id": 1,
+        "sequence": sequence,
+        "picture": pack_picture(REFERENCE),
+    }
+    return reference_pb2.SubmitReferenceRequest(**{**defaults, **fields})
+
+
+async def test_pairs_come_to_whoever_watches(center: Any, channel: aio.Channel, camera: Any) -> None:
+    call = watch(channel, rig="lab")
+    await watching(center)
+    left, right = camera(View.LEFT), camera(View.RIGHT)
+    await left.connect()
+    await right.connect()
+    await left.send(3)
+    await right.send(4)
+    response = await first(call)
+    assert (response.rig, response.pairing) == ("lab", pair_pb2.PAIRING_PAIRED)
+    assert response.decoded_at_ns > response.captured_at_ns
+    assert [(view.view, view.sequence) for view in response.views] == [(1, 3), (2, 4)]
+    assert response.views[0].snr_db == float("inf")
+    assert response.views[0].latency_ms > 0
+    assert not response.views[0].HasField("psnr_db")
+    assert np.all(unpack_picture(response.views[0].picture) == 255)
+    call.cancel()
+
+
+@pytest.mark.parametrize(("kind", "name"), [("PICTURE_FORMAT_PNG", "PNG"), ("PICTURE_FORMAT_JPEG", "JPEG")])
+async def test_pictures_come_as_files(center: Any, channel: aio.Channel, camera: Any, kind: str, name: str) -> None:
+    call = watch(channel, format=kind)
+    await watching(center)
+    left = camera(View.LEFT)
+    await left.connect()
+    await left.send(1)
+    picture = (await first(call)).views[0].picture
+    assert (picture.height, picture.width) == (128, 256)
+    with Image.open(io.BytesIO(picture.data)) as image:
+        assert (image.format, image.size) == (name, (256, 128))
+    call.cancel()
+
+
+async def test_figures_come_without_pictures(center: Any, channel: aio.Channel, camera: Any) -> None:
+    call = watch(channel, without_pictures=True)
+    await watching(center)
+    left = camera(View.LEFT)
+    await left.connect()
+    await left.send(1)
+    assert not (await first(call)).views[0].HasField("picture")
+    call.cancel()
+
+
+async def test_a_watcher_gets_no_more_than_it_asked_for_and_the_newest(
+    center: Any, channel: aio.Channel, camera: Any
+) -> None:
+    call = watch(channel, rate=5.0, without_pictures=True)
+    await watching(center)
+    left = camera(View.LEFT)
+    await left.connect()
+    for sequence in range(1, 11):
+        await left.send(sequence)
+        await left.answer()
+        await asyncio.sleep(0.01)
+    began = time.monotonic()
+    assert (await first(call)).views[0].sequence == 1
+    assert (await first(call)).views[0].sequence == 10
+    assert time.monotonic() - began < 1.0
+    call.cancel()
+
+
+@pytest.mark.parametrize("request_", [{"rate": -1.0}, {"rate": float("nan")}, {"format": 77}])
+async def test_a_request_that_makes_no_sense_is_told(channel: aio.Channel, request_: Any) -> None:
+    call = watch(channel, **request_)
+    with pytest.raises(aio.AioRpcError) as caught:
+        await first(call)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_watching_ends_when_the_center_goes(center: Any, channel: aio.Channel) -> None:
+    call = watch(channel)
+    await watching(center)
+    await center.stop()
+    assert await first(call) is aio.EOF
+
+
+@pytest.mark.parametrize("reference_first", [True, False])
+async def test_a_referenced_frame_is_measured(
+    center: Any, channel: aio.Channel, camera: Any, reference_first: bool
+) -> None:
+    stub = reference_grpc.ReferenceServiceStub(channel)
+    left = camera(View.LEFT)
+    await left.connect()
+    pairs = center.hub.watch()
+    if reference_first:
+        await stub.SubmitReference(reference())
+    await left.send(1, referenced=True)
+    plain = await asyncio.wait_for(anext(pairs), 5)
+    assert plain.views[0].psnr_db is None
+    if not reference_first:
+        await stub.SubmitReference(reference())
+    measured = await asyncio.wait_for(anext(pairs), 5)
+    assert measured.decoded_at_ns == plain.decoded_at_ns
+    assert measured.views[0].psnr_db == pytest.approx(13.98, abs=0.01)
+    assert 0.9 < measured.views[0].ms_ssim <= 1.0
+    assert np.array_equal(measured.views[0].reference, REFERENCE)
+    text = generate_latest(center.metrics.registry).decode()
+    assert 'vergence_center_psnr_decibels_count{rig="lab",view="left"} 1.0' in text
+    assert 'vergence_center_references_total{outcome="measured"} 1.0' in text
+
+
+async def test_a_reference_of_another_boot_is_not_mistaken(center: Any, channel: aio.Channel, camera: Any) -> None:
+    await reference_grpc.ReferenceServiceStub(channel).SubmitReference(reference(boot_id=2))
+    left = camera(View.LEFT)
+    await left.connect()
+    await left.send(1, referenced=True)
+    await left.answer()
+    await asyncio.sleep(0.1)
+    latest = center.hub.latest("lab")
+    assert latest is not None
+    assert latest.views[0].psnr_db is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"picture": types_pb2.Picture(format=2, height=128, width=256, data=b"x")}, "send RGB8"),
+        ({"picture": pack_picture(REFERENCE[:64])}, "64x256"),
+        ({"view": 0}, "set VIEW_LEFT or VIEW_RIGHT"),
+    ],
+)
+async def test_a_wrong_reference_is_refused(channel: aio.Channel, fields: Any, line: str) -> None:
+    with pytest.raises(aio.AioRpcError) as caught:
+        await reference_grpc.ReferenceServiceStub(channel).SubmitReference(reference(**fields))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert line in str(caught.value.details())
