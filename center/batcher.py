@@ -38,25 +38,33 @@ class Batcher(Generic[J]):
     max_size   jobs in a batch at most
     max_delay  how long a job waits for company while the decoder is busy and could take one batch more, seconds
     capacity   jobs that wait at most; one more drops the oldest
+    per_rig    jobs of one rig that wait at most; one more drops its oldest. 1 always decodes the newest
     ahead      batches that may wait inside the decoder beside the one it works on
 
     An idle decoder gets what there is at once: waiting for company would only cost time. A batch holds one
     job of a rig at most: two at once would make its pictures later and come in jerks.
     """
 
-    def __init__(self, max_size: int, max_delay: float, capacity: int, ahead: int = 0) -> None:
-        self.max_size, self.max_delay, self.capacity, self.ahead = max_size, max_delay, capacity, ahead
+    def __init__(self, max_size: int, max_delay: float, capacity: int, per_rig: int = 1, ahead: int = 0) -> None:
+        self.max_size, self.max_delay, self.ahead = max_size, max_delay, ahead
+        self.capacity, self.per_rig = capacity, per_rig
         self._queue: deque[J] = deque()
 
     def __len__(self) -> int:
         return len(self._queue)
 
     def push(self, job: J) -> list[Dropped[J]]:
-        """Queue one job; gives the oldest back when there is no room for it."""
+        """Queue one job; gives back an older one that has to make room for it."""
         self._queue.append(job)
-        if len(self._queue) > self.capacity:
-            return [Dropped(self._queue.popleft(), "overload")]
-        return []
+        of_rig = [other for other in self._queue if other.rig == job.rig]
+        if len(of_rig) > self.per_rig:
+            oldest = of_rig[0]
+        elif len(self._queue) > self.capacity:
+            oldest = self._queue[0]
+        else:
+            return []
+        self._queue.remove(oldest)
+        return [Dropped(oldest, "overload")]
 
     def expire(self, now: float) -> list[Dropped[J]]:
         """Drop what nobody wants any longer."""

@@ -49,7 +49,7 @@ class Pipeline:
     ) -> None:
         self.engine: Engine | None = None
         self._batcher: Batcher[Job] = Batcher(
-            batching.max_size, batching.max_delay_ms / 1e3, batching.queue, batching.ahead
+            batching.max_size, batching.max_delay_ms / 1e3, batching.queue, batching.queue_per_rig, batching.ahead
         )
         self._rigs, self._hub, self._measuring, self._metrics, self._now = rigs, hub, measuring, metrics, now
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder")

@@ -11,7 +11,7 @@ class Task:
 
 
 def batcher(max_size: int = 3, max_delay: float = 0.010, capacity: int = 5, ahead: int = 1) -> Batcher[Task]:
-    return Batcher(max_size, max_delay, capacity, ahead)
+    return Batcher(max_size, max_delay, capacity, per_rig=3, ahead=ahead)
 
 
 def test_an_idle_decoder_gets_what_there_is_at_once() -> None:
@@ -67,6 +67,14 @@ def test_overload_drops_the_oldest() -> None:
     assert queue.push(Task(1.0)) == []
     assert queue.push(Task(2.0)) == [Dropped(Task(0.0), "overload")]
     assert len(queue) == 2
+
+
+def test_a_busy_rig_drops_its_own_oldest_and_not_that_of_another() -> None:
+    queue = batcher()
+    queue.push(Task(0.0, rig="roof"))
+    for at in (1.0, 2.0, 3.0):
+        assert queue.push(Task(at)) == []
+    assert queue.push(Task(4.0)) == [Dropped(Task(1.0), "overload")]
 
 
 def test_what_is_too_old_is_dropped_before_decoding() -> None:
