@@ -23,7 +23,7 @@ export function drawPicture(canvas, bitmap) {
   context.drawImage(bitmap, 0, 0, width, height);
 }
 
-// rows: [{names, points: [[time, value]], floor, ceiling, colour, share}], drawn one under the other
+// rows: [{names, points: [[time, value]], span, colour, share}], drawn one under the other
 export function drawHistory(canvas, rows, now) {
   const { context, width, height } = prepare(canvas);
   context.clearRect(0, 0, width, height);
@@ -39,8 +39,7 @@ export function drawHistory(canvas, rows, now) {
 }
 
 function drawRow(context, row, box, now, ink, colour) {
-  const values = row.points.map((point) => point[1]);
-  const low = Math.min(row.floor, ...values), high = Math.max(row.ceiling, ...values);
+  const [low, high] = scaleOf(row);
   const x = (time) => box.right - ((now - time) / MINUTE) * (box.right - box.left);
   const y = (value) => box.bottom - ((value - low) / (high - low)) * (box.bottom - box.top);
   const middle = (box.top + box.bottom) / 2;
@@ -70,6 +69,12 @@ function drawRow(context, row, box, now, ink, colour) {
   context.beginPath();
   context.arc(x(last[0]), y(last[1]), 2.75, 0, 2 * Math.PI);
   context.fill();
+}
+
+// The scale: what the row shows at least, widened in steps of 5 dB where its values need it.
+function scaleOf({ points, span }) {
+  const values = [...points.map((point) => point[1]), ...span];
+  return [5 * Math.floor(Math.min(...values) / 5), 5 * Math.ceil(Math.max(...values) / 5)];
 }
 
 function write(context, ink, text, x, y) {

@@ -135,8 +135,8 @@ export class ViewPanel {
   showHistory(now) {
     const { history } = this.parts;
     drawHistory(history, [
-      { names: ["PSNR", "1 minute"], points: this.psnr, floor: 15, ceiling: 35, colour: "--text", share: 0.56 },
-      { names: ["Link SNR"], points: this.snr, floor: -5, ceiling: 20, colour: "--accent", share: 0.44 },
+      { names: ["PSNR", "1 minute"], points: this.psnr, span: [20, 35], colour: "--text", share: 0.56 },
+      { names: ["Link SNR"], points: this.snr, span: [-5, 20], colour: "--accent", share: 0.44 },
     ], now);
     history.ariaLabel = `The last minute: PSNR ${range(this.psnr)}, link SNR ${range(this.snr)}`;
   }
