@@ -1,0 +1,34 @@
+"""`python -m edge run|check-config|export --config FILE`, or `vergence-edge`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge.config import EdgeConfig
+from edge.daemon import run
+from edge.export import export
+from wire.service import Service
+
+
+class EdgeService(Service[EdgeConfig]):
+    """The shared command line and one command more."""
+
+    def __init__(self) -> None:
+        super().__init__("edge", EdgeConfig, run)
+        parser = self.add("export", "write the ONNX files of a codec (needs vergence[train])")
+        parser.add_argument("--weights", type=Path, metavar="FILE", help="default: those of the configured codec")
+        parser.add_argument("--out", type=Path, metavar="DIR", help="default: the folder of the weights")
+
+    def execute(self, command: str, loaded: EdgeConfig, parsed: argparse.Namespace) -> int:
+        if command != "export":
+            return super().execute(command, loaded, parsed)
+        print(f"wrote {export(loaded.codec.name, parsed.weights, parsed.out)}")
+        return 0
+
+
+def main() -> int:
+    return EdgeService().main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

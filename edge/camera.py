@@ -1,0 +1,110 @@
+"""The capture thread: reads one camera, keeps the newest picture, and outlives every failure of the camera."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+
+from edge.framing import fit
+from edge.metrics import Metrics
+from edge.newest import NewestSlot
+from edge.sources import Picture, Source
+from edge.throttle import OnChange
+from wire.backoff import Backoff
+from wire.problem import Problem
+
+REOPEN_FIRST: Final = 0.25
+REOPEN_CAP: Final = 2.0
+_JOIN_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """One picture, ready to be encoded.
+
+    picture         RGB, uint8 [128, 256, 3]
+    captured_at_ns  Unix time in nanoseconds
+    capture_us      from the capture until the picture was ready, microseconds
+    """
+
+    picture: Picture
+    captured_at_ns: int
+    capture_us: int
+
+
+class Camera:
+    """Runs a source in a thread of its own. The newest shot waits in a slot; older ones are skipped."""
+
+    def __init__(
+        self, source: Source, metrics: Metrics, on_shot: Callable[[], object], on_skip: Callable[[], object]
+    ) -> None:
+        """on_shot, on_skip: called in the capture thread for a new shot, and for one that nobody took in time."""
+        self._source, self._metrics = source, metrics
+        self._on_shot, self._on_skip = on_shot, on_skip
+        self._slot: NewestSlot[Shot] = NewestSlot()
+        self._stop = threading.Event()
+        self._backoff = Backoff(REOPEN_FIRST, REOPEN_CAP, random.Random())
+        self._said = OnChange()
+        self._opened = False
+        self._thread = threading.Thread(target=self._work, name="camera", daemon=True)
+
+    def start(self) -> None:
+        """Open the camera and start the thread.
+
+        raises  Problem if it does not answer, unless it is a network camera, which is waited for
+        """
+        if not self._source.patient:
+            try:
+                self._open()
+            except Problem as problem:
+                raise Problem(f"{self._source.name}: {problem}") from None
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; a camera that hangs is left behind."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(_JOIN_SECONDS)
+
+    def take(self) -> Shot | None:
+        """The newest shot, once."""
+        return self._slot.take()
+
+    def _open(self) -> None:
+        self._source.open()
+        self._opened = True
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                if not self._opened:
+                    self._open()
+                self._capture()
+            except (Problem, cv2.error, OSError) as problem:
+                self._fail(str(problem).splitlines()[0])
+                self._stop.wait(self._backoff.next())
+        self._source.close()
+
+    def _capture(self) -> None:
+        """Deliver shots until stopped. raises what the source raises"""
+        while (taken := self._source.next(self._stop)) is not None:
+            captured_at_ns, picture = taken
+            fitted = fit(picture)
+            shot = Shot(fitted, captured_at_ns, max(0, (time.time_ns() - captured_at_ns) // 1000))
+            if self._slot.put(shot) is not None:
+                self._on_skip()
+            self._backoff.reset()
+            self._said.log(logging.INFO, "up", f"{self._source.name}: up")
+            self._metrics.captured(captured_at_ns / 1e9, shot.capture_us / 1e6)
+            self._on_shot()
+
+    def _fail(self, line: str) -> None:
+        self._opened = False
+        self._source.close()
+        self._metrics.camera_failed()
+        self._said.log(logging.WARNING, line, f"{self._source.name}: {line}")

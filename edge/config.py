@@ -1,0 +1,111 @@
+"""The edge's configuration: one YAML, explained key by key in `deploy/config/edge-left.yaml`."""
+
+import math
+from enum import StrEnum
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from wire import codec
+from wire.config import Section
+from wire.views import View
+
+Address = Annotated[str, Field(pattern=r"^\S+:\d{1,5}$", examples=["127.0.0.1:50052"])]
+
+
+class CameraKind(StrEnum):
+    """Where pictures come from."""
+
+    FOLDER = "folder"
+    VIDEO = "video"
+    WEBCAM = "webcam"
+    RTSP = "rtsp"
+    SYNTHETIC = "synthetic"
+
+
+_NEEDED: Final = {CameraKind.FOLDER: "path", CameraKind.VIDEO: "path", CameraKind.RTSP: "url"}
+_ONLY_FOR: Final = {
+    "path": {CameraKind.FOLDER, CameraKind.VIDEO},
+    "device": {CameraKind.WEBCAM},
+    "url": {CameraKind.RTSP},
+    "delay_ms": {CameraKind.WEBCAM, CameraKind.RTSP},
+}
+
+
+class CameraConfig(Section):
+    """One camera. Which keys go with a kind is checked: nothing is silently ignored."""
+
+    kind: CameraKind = CameraKind.FOLDER
+    path: str | None = None
+    device: int | str | None = None
+    url: str | None = None
+    fps: float = Field(default=10.0, ge=0.1, le=240.0, allow_inf_nan=False)
+    delay_ms: float | None = Field(default=None, ge=0.0, le=10_000.0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        needed = _NEEDED.get(self.kind)
+        if needed and not getattr(self, needed):
+            raise ValueError(f"kind '{self.kind}' needs '{needed}'; set it")
+        for key, kinds in _ONLY_FOR.items():
+            if getattr(self, key) is not None and self.kind not in kinds:
+                raise ValueError(f"'{key}' does nothing with kind '{self.kind}'; remove it or set it to null")
+        return self
+
+
+class LinkConfig(Section):
+    """Where the symbols go, and how stale they may become."""
+
+    address: Address = "127.0.0.1:50052"
+    credit: int = Field(default=3, ge=1, le=64)
+    age_budget_ms: int | None = Field(default=None, ge=0, le=3_600_000)
+    sample_type: Literal["f32", "f16", "i8"] = "f32"
+    assumed_snr_db: float = 10.0
+    backoff_first_s: float = Field(default=0.1, gt=0.0, le=1.0)
+    backoff_cap_s: float = Field(default=1.0, gt=0.0, le=1.0)
+
+    @field_validator("assumed_snr_db")
+    @classmethod
+    def _is_a_number(cls, value: float) -> float:
+        if math.isnan(value) or value == -math.inf:
+            raise ValueError("not an SNR; give dB, or .inf for a noiseless link")
+        return value
+
+
+class CodecConfig(Section):
+    """Which encoder, and how much of the machine it may take."""
+
+    name: str = Field(default=codec.DEFAULT, min_length=1)
+    threads: int = Field(default=1, ge=0, le=64)
+
+
+class ReferenceConfig(Section):
+    """Untouched pictures for the center, past the channel, so that it can measure PSNR."""
+
+    every: int = Field(default=5, ge=0)
+    address: Address = "127.0.0.1:50051"
+
+
+class MetricsConfig(Section):
+    """Where Prometheus scrapes; port 0 serves nothing."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=9103, ge=0, le=65535)
+
+
+class EdgeConfig(Section):
+    """One edge: one view of one rig."""
+
+    rig: str = Field(default="demo", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    view: View = View.LEFT
+    camera: CameraConfig = CameraConfig(path="builtin:demo")
+    link: LinkConfig = LinkConfig()
+    codec: CodecConfig = CodecConfig()
+    reference: ReferenceConfig = ReferenceConfig()
+    metrics: MetricsConfig = MetricsConfig()
+
+    @property
+    def age_budget_ms(self) -> int:
+        """How old a frame may become, milliseconds; 0 is any age. Three frame periods unless set."""
+        budget = self.link.age_budget_ms
+        return round(3_000 / self.camera.fps) if budget is None else budget

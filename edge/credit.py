@@ -1,0 +1,60 @@
+"""How many frames may be on their way: the window that keeps live video from turning stale in buffers."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class CreditWindow:
+    """Counts unacknowledged frames; no clock, no thread. Times are seconds on any monotonic clock.
+
+    ceiling: most frames on their way that we allow ourselves, whatever the other side grants.
+    """
+
+    ceiling: int
+    _granted: int = 0
+    _sent: dict[int, float] = field(default_factory=dict)  # sequence -> when it was sent, oldest first
+
+    @property
+    def size(self) -> int:
+        """Frames that may be on their way at once; 0 while closed."""
+        return min(self.ceiling, self._granted)
+
+    @property
+    def in_use(self) -> int:
+        """Frames on their way."""
+        return len(self._sent)
+
+    @property
+    def open(self) -> bool:
+        """Whether one more frame may go."""
+        return self.in_use < self.size
+
+    def grant(self, credit: int) -> None:
+        """A link stands and grants `credit`; nothing is on its way."""
+        self._granted = credit
+        self._sent.clear()
+
+    def send(self, sequence: int, now: float) -> None:
+        """A frame goes. raises ValueError if there is no credit for it"""
+        if not self.open:
+            raise ValueError(f"no credit for frame {sequence}: {self.in_use} of {self.size} are on their way")
+        self._sent[sequence] = now
+
+    def acknowledge(self, sequence: int, now: float) -> float | None:
+        """A frame is answered and gives its credit back.
+
+        returns  seconds since it was sent; None if it was not on its way (answered twice)
+        """
+        sent = self._sent.pop(sequence, None)
+        return None if sent is None else now - sent
+
+    def close(self) -> int:
+        """The link is gone. returns how many frames stay unanswered"""
+        lost = len(self._sent)
+        self.grant(0)
+        return lost
+
+    def overdue_at(self, patience: float) -> float | None:
+        """When the oldest unanswered frame will have waited `patience` seconds; None if all are answered."""
+        oldest = next(iter(self._sent.values()), None)
+        return None if oldest is None else oldest + patience

@@ -1,0 +1,61 @@
+"""The daemon: camera thread, encoder thread, and one event loop between them."""
+
+import asyncio
+import secrets
+
+import cv2
+
+from edge import sources
+from edge.camera import Camera
+from edge.config import EdgeConfig
+from edge.encoder import Encoder
+from edge.frames import FrameMaker
+from edge.metrics import Metrics
+from edge.references import References
+from edge.uplink import Uplink
+from wire.metrics import expose
+
+
+async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
+    """Stream one camera until `stop` is set, then leave politely.
+
+    raises  Problem if the codec, the camera or the metrics port cannot be had at the start; nothing later
+    """
+    cv2.setNumThreads(1)
+    loop = asyncio.get_running_loop()
+    metrics = Metrics(config.rig, config.view)
+    encoder = Encoder(config.codec.name, config.codec.threads)
+    boot_id = secrets.randbits(64)
+    references = References(config, boot_id, metrics)
+    maker = FrameMaker(config, encoder, references, metrics)
+    source = sources.make(config.camera, config.view)
+    camera = Camera(
+        source,
+        metrics,
+        on_shot=lambda: loop.call_soon_threadsafe(uplink.wake),
+        on_skip=lambda: metrics.dropped(uplink.held_up_by),
+    )
+    uplink = Uplink(config, boot_id, camera, maker, metrics)
+    try:
+        if config.metrics.port:
+            expose(config.metrics.host, config.metrics.port, metrics.registry)
+        await asyncio.to_thread(camera.start)
+        await _until(stop, uplink)
+    finally:
+        await asyncio.to_thread(camera.stop)
+        await references.close()
+        maker.close()
+
+
+async def _until(stop: asyncio.Event, uplink: Uplink) -> None:
+    """Run the uplink until `stop` is set."""
+    streaming = asyncio.create_task(uplink.run())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((streaming, stopping), return_when=asyncio.FIRST_COMPLETED)
+        uplink.leave()
+        await streaming
+    finally:
+        streaming.cancel()
+        stopping.cancel()
+        await asyncio.gather(streaming, stopping, return_exceptions=True)

@@ -1,0 +1,90 @@
+"""From a shot to a frame for the wire: age, reference, encoding, packing."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.camera import Shot
+from edge.config import EdgeConfig
+from edge.metrics import Metrics
+from edge.references import References
+from edge.sources import Picture
+from edge.throttle import Throttle
+from wire import arrays
+from wire.v1 import symbol_link_service_pb2 as link_pb2
+
+
+class Codec(Protocol):
+    """What makes symbols; `edge.encoder.Encoder` does."""
+
+    codec_hash: str
+
+    def encode(self, picture: Picture, snr_db: float) -> NDArray[np.complex64]:
+        """RGB uint8 [128, 256, 3] -> complex64 [5120], mean |s|^2 = 1. Called in a thread of its own."""
+
+
+class FrameMaker:
+    """Makes frames, one at a time; the encoder runs beside the event loop."""
+
+    def __init__(
+        self,
+        config: EdgeConfig,
+        encoder: Codec,
+        references: References,
+        metrics: Metrics,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.codec_hash = encoder.codec_hash
+        self._sample_type = config.link.sample_type
+        self._budget_ms = config.age_budget_ms
+        self._encoder, self._references, self._metrics, self._clock_ns = encoder, references, metrics, clock_ns
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        self._throttle = Throttle()
+
+    async def make(self, shot: Shot, sequence: int, snr_db: float) -> link_pb2.SymbolFrame | None:
+        """Encode a shot for an SNR in dB.
+
+        returns  the frame; None if the shot is or has become too old, or cannot be encoded (counted)
+        """
+        if self._too_old(shot):
+            return None
+        referenced = self._references.wanted(shot.captured_at_ns) and self._references.submit(sequence, shot.picture)
+        began = time.perf_counter()
+        try:
+            loop = asyncio.get_running_loop()
+            symbols = await loop.run_in_executor(self._thread, self._encoder.encode, shot.picture, snr_db)
+        except Exception as error:  # onnxruntime's exceptions share no base of their own
+            self._throttle.warn("encoder", f"a picture could not be encoded: {str(error).splitlines()[0]}")
+            self._metrics.dropped("encoder")
+            return None
+        seconds = time.perf_counter() - began
+        self._metrics.stage("encode", seconds)
+        if self._too_old(shot):
+            return None
+        return link_pb2.SymbolFrame(
+            sequence=sequence,
+            captured_at_ns=shot.captured_at_ns,
+            age_budget_ms=self._budget_ms,
+            encoder_snr_db=snr_db,
+            symbols=arrays.pack_complex(symbols, self._sample_type),
+            stages=[
+                link_pb2.StageTime(stage="capture", microseconds=min(shot.capture_us, 2**32 - 1)),
+                link_pb2.StageTime(stage="encode", microseconds=round(seconds * 1e6)),
+            ],
+            referenced=referenced,
+        )
+
+    def close(self) -> None:
+        """End the encoder's thread."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _too_old(self, shot: Shot) -> bool:
+        too_old = 0 < self._budget_ms * 1_000_000 < self._clock_ns() - shot.captured_at_ns
+        if too_old:
+            self._metrics.dropped("age")
+        return too_old

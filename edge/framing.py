@@ -1,0 +1,51 @@
+"""From whatever a camera gives to the one picture size that the codec knows."""
+
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from wire.geometry import CHANNELS, HEIGHT, WIDTH
+from wire.problem import FrameProblem
+
+_ASPECT: Final = WIDTH // HEIGHT
+_KITTI_ROWS: Final = range(370, 377)
+_KITTI_COLUMNS: Final = range(1224, 1243)
+_KITTI_CROP: Final = (370, 740)
+"""KITTI's pictures differ by a few rows from drive to drive; the literature crops all to what all of them have."""
+
+
+def fit(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    """Centre-crop to 2:1, then area-resize.
+
+    picture  RGB, uint8 [rows, columns, 3], any size whose 2:1 crop is at least 128x256
+    returns  RGB, uint8 [128, 256, 3]; a picture of that size is returned untouched
+    raises   FrameProblem if it is empty, has not three channels, is not 8 bit or is too small
+    """
+    if picture.size == 0:
+        raise FrameProblem("shape", "the picture is empty; check the camera")
+    if picture.ndim != 3 or picture.shape[2] != CHANNELS:
+        shape = "x".join(map(str, picture.shape))
+        raise FrameProblem("shape", f"the picture is {shape}; set the camera to colour (rows x columns x {CHANNELS})")
+    if picture.dtype != np.uint8:
+        raise FrameProblem("type", f"the picture's numbers are {picture.dtype}; set the camera to 8 bits a colour")
+    rows, columns = picture.shape[:2]
+    if (rows, columns) == (HEIGHT, WIDTH):
+        return picture
+    height, width = crop_size(rows, columns)
+    if height < HEIGHT:
+        raise FrameProblem(
+            "shape", f"the picture is {rows}x{columns} (rows x columns); at least {HEIGHT}x{WIDTH} is needed"
+        )
+    top, left = (rows - height) // 2, (columns - width) // 2
+    cropped = picture[top : top + height, left : left + width]
+    return np.asarray(cv2.resize(cropped, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def crop_size(rows: int, columns: int) -> tuple[int, int]:
+    """Rows and columns of the largest 2:1 crop; 370x740 for KITTI's full pictures."""
+    if rows in _KITTI_ROWS and columns in _KITTI_COLUMNS:
+        return _KITTI_CROP
+    height = min(rows, columns // _ASPECT)
+    return height, height * _ASPECT

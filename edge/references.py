@@ -1,0 +1,72 @@
+"""Untouched pictures to the center, past the channel, so that quality can be measured there."""
+
+import asyncio
+from typing import Final
+
+from grpc import aio
+
+from edge.config import EdgeConfig
+from edge.metrics import Metrics
+from edge.sources import Picture
+from edge.throttle import Throttle
+from edge.ticks import Ticks
+from wire import arrays, grpc_kit
+from wire.v1 import reference_service_pb2 as reference_pb2
+from wire.v1.reference_service_pb2_grpc import ReferenceServiceStub
+
+TIMEOUT_SECONDS: Final = 2.0
+MOST_AT_ONCE: Final = 4
+
+
+class References:
+    """Sends one picture in N on the side. Whatever goes wrong is counted, and never holds up the stream."""
+
+    def __init__(self, config: EdgeConfig, boot_id: int, metrics: Metrics) -> None:
+        """boot_id: as in the Hello. Nothing connects before the first reference."""
+        self._every = config.reference.every
+        self._ticks = Ticks(config.camera.fps)
+        self._address = config.reference.address
+        self._rig, self._view, self._boot_id = config.rig, config.view, boot_id
+        self._metrics, self._throttle = metrics, Throttle()
+        self._channel = grpc_kit.connect(self._address) if self._every else None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def wanted(self, captured_at_ns: int) -> bool:
+        """Whether the picture of this instant is one in N: by tick, so that both views of an instant agree."""
+        return self._every > 0 and self._ticks.nearest(captured_at_ns) % self._every == 0
+
+    def submit(self, sequence: int, picture: Picture) -> bool:
+        """Send a picture in the background; returns False if too many are on their way already."""
+        if self._channel is None or len(self._tasks) >= MOST_AT_ONCE:
+            self._metrics.reference("skipped")
+            return False
+        task = asyncio.create_task(self._send(self._channel, sequence, picture))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def close(self) -> None:
+        """Give up what is on its way."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def _send(self, channel: aio.Channel, sequence: int, picture: Picture) -> None:
+        request = reference_pb2.SubmitReferenceRequest(
+            rig=self._rig,
+            view=self._view.to_proto(),
+            boot_id=self._boot_id,
+            sequence=sequence,
+            picture=arrays.pack_picture(picture),
+        )
+        stub = ReferenceServiceStub(channel)
+        try:
+            await stub.SubmitReference(request, timeout=TIMEOUT_SECONDS, metadata=(("x-rig-id", self._rig),))
+        except aio.AioRpcError as error:
+            self._metrics.reference("failed")
+            line = error.details() or error.code().name
+            self._throttle.warn(error.code().name, f"reference not taken by {self._address}: {line}")
+        else:
+            self._metrics.reference("sent")

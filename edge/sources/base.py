@@ -1,0 +1,83 @@
+"""What a source is, and how a clip is bound to the wall clock."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.framing import fit
+from edge.ticks import Ticks
+
+Picture = NDArray[np.uint8]
+"""RGB, uint8 [rows, columns, 3]."""
+
+
+class Source(Protocol):
+    """A camera, as the capture thread sees it. Any method may raise Problem; the camera may be opened again then."""
+
+    name: str
+    patient: bool
+    """Whether the daemon starts although this camera does not answer yet: a network camera may boot after us."""
+
+    def open(self) -> None:
+        """Connect, and make sure that a picture can be had."""
+
+    def next(self, stop: threading.Event) -> tuple[int, Picture] | None:
+        """Block until the next picture; returns its capture time (Unix, ns) and it, or None once `stop` is set."""
+
+    def close(self) -> None:
+        """Let go of the camera. May be called twice."""
+
+
+class Footage(Protocol):
+    """Pictures that can be had for any tick."""
+
+    name: str
+
+    def open(self) -> None:
+        """raises Problem if there is nothing to show"""
+
+    def picture(self, tick: int) -> Picture:
+        """The picture of one tick, the same whenever it is asked for. raises Problem if it cannot be read"""
+
+    def close(self) -> None:
+        """Let go of files. May be called twice."""
+
+
+class Clocked:
+    """Footage as a camera whose shutter is the wall clock: at tick k it takes picture k."""
+
+    patient = False
+
+    def __init__(self, footage: Footage, ticks: Ticks, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self.name = footage.name
+        self._footage, self._ticks, self._clock_ns = footage, ticks, clock_ns
+        self._last: int | None = None
+
+    def open(self) -> None:
+        self._footage.open()
+        fit(self._footage.picture(self._ticks.at(self._clock_ns())))
+
+    def next(self, stop: threading.Event) -> tuple[int, Picture] | None:
+        now = self._clock_ns()
+        tick = self._ticks.after(now, self._last)
+        captured_at = self._ticks.time_ns(tick)
+        if stop.wait((captured_at - now) / 1e9):
+            return None
+        self._last = tick
+        return captured_at, self._footage.picture(tick)
+
+    def close(self) -> None:
+        self._footage.close()
+
+
+def to_rgb(picture: object) -> Picture:
+    """OpenCV's blue-first picture, red first. A grey one passes unchanged and is refused by `edge.framing`."""
+    array: Picture = np.asarray(picture)
+    if array.ndim != 3 or array.shape[2] != 3:
+        return array
+    return np.asarray(cv2.cvtColor(array, cv2.COLOR_BGR2RGB), array.dtype)

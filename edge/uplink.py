@@ -1,0 +1,194 @@
+"""Keeps a stream to the link alive: connects, and comes back after whatever ended the last one."""
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+from grpc import aio
+
+from edge.clock import ClockOffset
+from edge.config import EdgeConfig
+from edge.credit import CreditWindow
+from edge.frames import FrameMaker
+from edge.metrics import Metrics
+from edge.session import Progress, Session, Shots, Silence
+from edge.throttle import OnChange, Throttle
+from wire import grpc_kit
+from wire.backoff import Backoff
+from wire.v1 import symbol_link_service_pb2 as link_pb2
+from wire.v1.symbol_link_service_pb2_grpc import SymbolLinkServiceStub
+
+_log = logging.getLogger("edge")
+
+PATIENCE_SECONDS: Final = 3.0
+LONGEST_LEAVE_SECONDS: Final = 30.0
+_REFUSALS: Final = frozenset(
+    {
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+)
+"""Statuses that trying harder does not mend: a person has to."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a stream ended.
+
+    reason  for counters
+    line    for a person
+    wait    seconds before the next try
+    fresh   whether that needs a new connection: this one may be dead without knowing it
+    """
+
+    reason: str
+    line: str
+    wait: float
+    fresh: bool = False
+
+
+class Uplink:
+    """The edge's side of SymbolLinkService. All of it runs on one event loop."""
+
+    def __init__(
+        self,
+        config: EdgeConfig,
+        boot_id: int,
+        shots: Shots,
+        maker: FrameMaker,
+        metrics: Metrics,
+        *,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        """boot_id: random number of this start; patience: seconds of silence after which a link counts as dead."""
+        self._config, self._boot_id, self._shots, self._maker = config, boot_id, shots, maker
+        self._metrics, self._patience = metrics, patience
+        self._window = CreditWindow(config.link.credit)
+        self._progress = Progress(config.link.assumed_snr_db)
+        self._backoff = Backoff(config.link.backoff_first_s, config.link.backoff_cap_s, random.Random())
+        self._clock, self._throttle, self._said = ClockOffset(), Throttle(), OnChange()
+        self._session: Session | None = None
+        self._connected = False
+        self._stood = False
+        self._left = asyncio.Event()
+        metrics.snr(self._progress.snr_db)
+
+    @property
+    def held_up_by(self) -> str:
+        """Why a shot has to wait at this moment: offline, credit or encoder. May be read in any thread."""
+        if not self._connected:
+            return "offline"
+        return "encoder" if self._window.open else "credit"
+
+    def wake(self) -> None:
+        """There is a new shot."""
+        if self._session is not None:
+            self._session.wake()
+
+    def leave(self) -> None:
+        """End politely and do not come back."""
+        self._left.set()
+        if self._session is not None:
+            self._session.leave()
+
+    async def run(self) -> None:
+        """Stream until `leave()`; no failure of the other side ends it."""
+        channel = grpc_kit.connect(self._config.link.address)
+        try:
+            while not self._left.is_set():
+                end = await self._stream(channel)
+                self._metrics.link_down(end.reason)
+                if end.fresh:
+                    await channel.close()
+                    channel = grpc_kit.connect(self._config.link.address)
+                await self._sleep(end.wait)
+        finally:
+            await channel.close()
+
+    async def _stream(self, channel: aio.Channel) -> End:
+        """One stream, from its beginning to its end."""
+        call = SymbolLinkServiceStub(channel).Transmit(metadata=(("x-rig-id", self._config.rig),))
+        session = self._session = Session(
+            call,
+            shots=self._shots,
+            maker=self._maker,
+            window=self._window,
+            progress=self._progress,
+            metrics=self._metrics,
+            throttle=self._throttle,
+            patience=self._patience,
+        )
+        try:
+            await session.greet(self._hello(), self._clock)
+            self._stands()
+            if self._left.is_set():
+                session.leave()
+            await session.run()
+            end = self._ended(session)
+        except aio.AioRpcError as error:
+            end = self._broken(error)
+        except Silence as silence:
+            end = End("silent", f"{self._config.link.address}: {silence}; connecting anew", self._backoff.next(), True)
+        except Exception as error:  # a daemon outlives its own mistakes, and says so
+            _log.exception("the link broke in an unexpected way")
+            end = End("error", f"{self._config.link.address}: {error!r}; connecting anew", self._backoff.next(), True)
+        finally:
+            self._session, self._connected = None, False
+            call.cancel()
+            self._metrics.unanswered(self._window.close())
+            self._metrics.credit(0, 0)
+        level = logging.INFO if end.reason in ("left", "drain") else logging.WARNING
+        self._said.log(level, f"{end.reason} {end.line}", end.line)
+        return end
+
+    def _hello(self) -> link_pb2.Hello:
+        return link_pb2.Hello(
+            rig=self._config.rig,
+            view=self._config.view.to_proto(),
+            codec_hash=self._maker.codec_hash,
+            boot_id=self._boot_id,
+            last_acknowledged=self._progress.last_acknowledged,
+            frame_rate=self._config.camera.fps,
+        )
+
+    def _stands(self) -> None:
+        self._connected = True
+        self._backoff.reset()
+        self._metrics.link_up(again=self._stood)
+        self._stood = True
+        address, rig, view = self._config.link.address, self._config.rig, self._config.view
+        self._said.log(logging.INFO, "connected", f"{rig}/{view}: connected to {address}, credit {self._window.size}")
+
+    def _ended(self, session: Session) -> End:
+        """After an end in good order."""
+        address = self._config.link.address
+        if session.drain is not None:
+            wait = min(session.drain.reconnect_after_ms / 1000, LONGEST_LEAVE_SECONDS)
+            reason = session.drain.reason or "no reason given"
+            return End("drain", f"{address} is going away ({reason}); back in {wait:g} s", wait + self._backoff.next())
+        if self._left.is_set():
+            return End("left", f"left {address}", 0.0)
+        return End("closed", f"{address} ended the stream; connecting again", self._backoff.next())
+
+    def _broken(self, error: aio.AioRpcError) -> End:
+        """After a status that is not OK."""
+        address, line = self._config.link.address, error.details() or error.code().name
+        if error.code() in _REFUSALS:
+            return End("refused", f"{address} refuses this edge: {line}", self._config.link.backoff_cap_s)
+        if error.code() is grpc.StatusCode.UNAVAILABLE and "failed to connect" in line:
+            line = "nobody answers; is the service running there?"
+        return End("unavailable", f"{address}: {line}; trying again", self._backoff.next())
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait, but not once we are to leave."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._left.wait()
+        except TimeoutError:
+            pass

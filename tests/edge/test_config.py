@@ -1,0 +1,70 @@
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from edge.config import EdgeConfig
+from wire.config import ConfigProblem, load
+from wire.views import View
+
+DEPLOYED = Path(str(files("deploy"))) / "config"
+
+
+@pytest.mark.parametrize("view", list(View))
+def test_the_demo_files_hold_the_defaults_and_differ_in_view_and_port(view: View) -> None:
+    config = load(EdgeConfig, DEPLOYED / f"edge-{view}.yaml", "VERGENCE_EDGE", {})
+    assert config.view is view
+    assert config.metrics.port == (9103 if view is View.LEFT else 9104)
+    same = {"view": View.LEFT, "metrics": EdgeConfig().metrics}
+    assert config.model_copy(update=same) == EdgeConfig()
+
+
+def test_the_age_budget_is_three_frame_periods_unless_set() -> None:
+    def budget(link: dict[str, object]) -> int:
+        return EdgeConfig.model_validate({"camera": {"kind": "synthetic", "fps": 30}, "link": link}).age_budget_ms
+
+    assert budget({}) == 100
+    assert budget({"age_budget_ms": 0}) == 0
+    assert budget({"age_budget_ms": 250}) == 250
+
+
+def test_a_whole_section_can_be_overridden_by_environment() -> None:
+    environment = {"VERGENCE_EDGE__CAMERA": "{kind: synthetic, fps: 10}"}
+    config = load(EdgeConfig, DEPLOYED / "edge-left.yaml", "VERGENCE_EDGE", environment)
+    assert config.camera.kind == "synthetic"
+    assert config.camera.path is None
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("camrea: {}", "edge.yaml:1: camrea: unknown key; did you mean 'camera'?"),
+        ("link:\n  adress: a:1", "edge.yaml:2: link.adress: unknown key; did you mean 'address'?"),
+        ("link:\n  address: localhost", "edge.yaml:2: link.address: string should match pattern"),
+        ("view: middle", "edge.yaml:1: view: input should be 'left' or 'right' (got 'middle')"),
+        ("rig: a b", "edge.yaml:1: rig: string should match pattern"),
+        ("camera:\n  kind: film", "edge.yaml:2: camera.kind: input should be 'folder', 'video', 'webcam', 'rtsp' or"),
+        ("camera:\n  kind: rtsp", "edge.yaml:1: camera: kind 'rtsp' needs 'url'; set it"),
+        ("camera:\n  kind: folder", "edge.yaml:1: camera: kind 'folder' needs 'path'; set it"),
+        (
+            "camera:\n  kind: webcam\n  url: rtsp://x",
+            "edge.yaml:1: camera: 'url' does nothing with kind 'webcam'; remove it or set it to null",
+        ),
+        ("camera:\n  kind: synthetic\n  fps: 0", "edge.yaml:3: camera.fps: input should be greater than or equal to"),
+        ("link:\n  sample_type: f64", "edge.yaml:2: link.sample_type: input should be 'f32', 'f16' or 'i8'"),
+        ("link:\n  assumed_snr_db: .nan", "edge.yaml:2: link.assumed_snr_db: not an SNR; give dB, or .inf"),
+        ("link:\n  backoff_cap_s: 60", "edge.yaml:2: link.backoff_cap_s: input should be less than or equal to 1"),
+    ],
+)
+def test_errors_point_at_the_line(tmp_path: Path, text: str, line: str) -> None:
+    file = tmp_path / "edge.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigProblem) as problem:
+        load(EdgeConfig, file, "VERGENCE_EDGE", {})
+    assert str(problem.value).removeprefix(f"{tmp_path}/").startswith(line)
+
+
+def test_a_configuration_cannot_be_changed_behind_our_back() -> None:
+    with pytest.raises(ValidationError):
+        EdgeConfig().link.credit = 9  # type: ignore[misc]

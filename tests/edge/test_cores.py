@@ -1,0 +1,100 @@
+"""The pure cores: the credit window, the newest slot, the clock offset, the throttle."""
+
+import logging
+
+import pytest
+
+from edge.clock import ClockOffset
+from edge.credit import CreditWindow
+from edge.newest import NewestSlot
+from edge.throttle import OnChange, Throttle
+
+
+def test_a_window_is_closed_before_the_welcome() -> None:
+    window = CreditWindow(3)
+    assert not window.open
+    with pytest.raises(ValueError, match="no credit for frame 1"):
+        window.send(1, now=0.0)
+
+
+@pytest.mark.parametrize(("ceiling", "granted", "size"), [(3, 2, 2), (2, 8, 2), (3, 0, 0)])
+def test_the_smaller_of_ceiling_and_grant_counts(ceiling: int, granted: int, size: int) -> None:
+    window = CreditWindow(ceiling)
+    window.grant(granted)
+    assert window.size == size
+
+
+def test_an_answer_gives_its_credit_back_whatever_the_order() -> None:
+    window = CreditWindow(2)
+    window.grant(2)
+    window.send(1, now=1.0)
+    window.send(2, now=2.0)
+    assert not window.open
+    assert window.acknowledge(2, now=2.5) == 0.5
+    assert window.open
+    assert window.overdue_at(3.0) == 4.0
+    assert window.acknowledge(1, now=3.0) == 2.0
+    assert window.overdue_at(3.0) is None
+
+
+def test_a_frame_that_is_answered_twice_gives_no_second_credit() -> None:
+    window = CreditWindow(1)
+    window.grant(1)
+    window.send(1, now=0.0)
+    assert window.acknowledge(1, now=0.1) is not None
+    assert window.acknowledge(1, now=0.2) is None
+    assert window.in_use == 0
+
+
+def test_what_is_unanswered_at_the_end_is_counted_and_forgotten() -> None:
+    window = CreditWindow(2)
+    window.grant(2)
+    window.send(1, now=0.0)
+    window.send(2, now=0.0)
+    assert window.close() == 2
+    assert not window.open
+    window.grant(2)
+    assert window.in_use == 0
+    assert window.acknowledge(1, now=1.0) is None
+
+
+def test_a_slot_keeps_the_newest_and_gives_it_once() -> None:
+    slot = NewestSlot[str]()
+    assert slot.take() is None
+    assert slot.put("old") is None
+    assert slot.put("new") == "old"
+    assert slot.take() == "new"
+    assert slot.take() is None
+
+
+def test_the_shortest_round_trip_tells_the_clock_offset() -> None:
+    clock = ClockOffset()
+    assert clock.sample(0, 5_000_000_000, 2_000_000_000) == pytest.approx(4.0)
+    assert clock.sample(10_000_000_000, 13_005_000_000, 10_010_000_000) == pytest.approx(3.0)
+    assert clock.sample(20_000_000_000, 29_000_000_000, 24_000_000_000) == pytest.approx(3.0)
+
+
+def test_old_samples_of_the_clock_are_forgotten() -> None:
+    clock = ClockOffset()
+    clock.sample(0, 0, 0)
+    offsets = [clock.sample(0, 1_500_000_000, 1_000_000_000) for _ in range(8)]
+    assert offsets[0] == 0.0
+    assert offsets[-1] == pytest.approx(1.0)
+
+
+def test_a_flood_of_warnings_becomes_one_line_that_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    throttle = Throttle(interval=10.0, clock=lambda: now)
+    for _ in range(100):
+        throttle.warn("power", "too loud")
+    throttle.warn("shape", "too wide")
+    now = 10.0
+    throttle.warn("power", "too loud")
+    assert caplog.messages == ["too loud", "too wide", "too loud (99 more like this)"]
+
+
+def test_a_state_is_logged_when_it_changes(caplog: pytest.LogCaptureFixture) -> None:
+    said = OnChange()
+    for key in ("down", "down", "up", "down"):
+        said.log(logging.INFO, key, f"it is {key}")
+    assert caplog.messages == ["it is down", "it is up", "it is down"]

@@ -1,0 +1,107 @@
+"""The whole daemon, and its command line."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from edge.__main__ import EdgeService
+from edge.daemon import run
+from tests.edge.conftest import FakeLink, settings, until
+from wire.v1 import symbol_link_service_pb2 as link_pb2
+from wire.views import View
+
+
+async def test_two_edges_send_the_same_instants(link: FakeLink, tiny_codec: str) -> None:
+    """Both daemons run in one loop against one server; capture times meet."""
+    stop = asyncio.Event()
+    configs = [
+        settings(
+            view=view,
+            camera={"kind": "synthetic", "fps": 50},
+            link={"address": f"127.0.0.1:{link.port}", "age_budget_ms": 0},
+            codec={"name": tiny_codec},
+        )
+        for view in View
+    ]
+    running = [asyncio.create_task(run(config, stop)) for config in configs]
+    await until(lambda: len(link.frames) >= 20)
+    await link.say(link_report=link_pb2.LinkReport(snr_db=5.0))
+    stop.set()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*running)
+    instants = [frame.captured_at_ns for frame in link.frames]
+    assert all(instant % 20_000_000 == 0 for instant in instants)
+    assert len(instants) - len(set(instants)) >= 5
+    assert len({hello.boot_id for hello in link.hellos}) == 2
+    assert link.ended == 2
+
+
+def edge(*arguments: str) -> int:
+    return EdgeService().main(list(arguments))
+
+
+@pytest.fixture
+def written(tmp_path: Path, tiny_codec: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration file for a synthetic camera; tests change it by environment."""
+    file = tmp_path / "edge.yaml"
+    file.write_text(f"camera: {{kind: synthetic}}\ncodec: {{name: {tiny_codec}}}\nmetrics: {{port: 0}}\n")
+    monkeypatch.chdir(tmp_path)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ("CAMERA={kind: folder, path: nowhere}", "folder nowhere: there is no such folder; set camera.path"),
+        ("CAMERA={kind: video, path: edge.yaml}", "video edge.yaml: cannot be read as a video"),
+        ("CAMERA={kind: webcam, device: /dev/video99}", "webcam /dev/video99: no answer; check that"),
+        ("CODEC__NAME=nowhere", "codec 'nowhere' is neither a folder nor shipped"),
+    ],
+)
+def test_what_cannot_run_ends_with_one_line(
+    written: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    setting: str,
+    line: str,
+) -> None:
+    name, _, value = setting.partition("=")
+    monkeypatch.setenv(f"VERGENCE_EDGE__{name}", value)
+    assert edge("run", "--config", str(written)) == 1
+    assert capsys.readouterr().err.startswith(f"vergence-edge: error: {line}")
+
+
+def test_a_metrics_port_that_is_taken_ends_with_one_line(
+    written: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("VERGENCE_EDGE__METRICS__PORT", str(port))
+        assert edge("run", "--config", str(written)) == 1
+    assert f"cannot serve metrics on 127.0.0.1:{port}: address already in use" in capsys.readouterr().err
+
+
+def test_check_config_says_ok_or_points_at_the_line(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert edge("check-config", "--config", str(written)) == 0
+    written.write_text("camera: {kind: synthetic}\nlink: {credits: 3}\n")
+    assert edge("check-config", "--config", str(written)) == 2
+    assert f"{written}:2: link.credits: unknown key; did you mean 'credit'?" in capsys.readouterr().err
+
+
+def test_export_without_weights_says_so(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = tmp_path / "none.safetensors"
+    assert edge("export", "--config", str(written), "--weights", str(missing)) == 1
+    assert f"{missing} does not exist; give --weights" in capsys.readouterr().err
+
+
+def test_export_without_torch_names_the_extra(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.touch()
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    monkeypatch.delitem(__import__("sys").modules, "jscc.export", raising=False)
+    assert edge("export", "--config", str(written), "--weights", str(weights)) == 1
+    assert "torch is not installed; install the extra: pip install 'vergence[train]'" in capsys.readouterr().err

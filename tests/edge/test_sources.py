@@ -1,0 +1,233 @@
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import sources
+from edge.config import CameraConfig
+from edge.sources.base import Clocked
+from edge.sources.folder import Folder
+from edge.sources.live import Live, rtsp, webcam
+from edge.sources.synthetic import Synthetic
+from edge.sources.video import Video
+from edge.ticks import Ticks
+from wire.problem import FrameProblem, Problem
+from wire.views import View
+
+COUNT = 7
+
+
+def numbered(n: int) -> np.ndarray:
+    """A grey picture whose brightness says its number."""
+    return np.full((128, 256, 3), 20 + 30 * n, np.uint8)
+
+
+def number(picture: np.ndarray) -> int:
+    return round((float(picture.mean()) - 20) / 30)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures")
+    for n in range(COUNT):
+        cv2.imwrite(str(path / f"{n:03d}.png"), numbered(n))
+    (path / "notes.txt").write_text("not a picture")
+    return path
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (256, 128))
+    for n in range(COUNT):
+        writer.write(numbered(n))
+    writer.release()
+    return path
+
+
+class StoppedClock(threading.Event):
+    """A clock that goes on only while somebody waits for it; nobody really waits."""
+
+    def __init__(self, now_ns: int) -> None:
+        super().__init__()
+        self.now_ns = now_ns
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.now_ns += round((timeout or 0.0) * 1e9)
+        return self.is_set()
+
+
+def taken(source: Clocked, clock: StoppedClock, count: int) -> list[tuple[int, int]]:
+    shots = []
+    for _ in range(count):
+        shot = source.next(clock)
+        assert shot is not None
+        shots.append((shot[0], number(shot[1])))
+    return shots
+
+
+def test_a_folder_is_looped_in_the_order_of_names(folder: Path) -> None:
+    source = Folder(str(folder), View.LEFT)
+    source.open()
+    assert [number(source.picture(k)) for k in range(10)] == [0, 1, 2, 3, 4, 5, 6, 0, 1, 2]
+
+
+def test_colours_are_red_first(tmp_path: Path) -> None:
+    red = np.zeros((128, 256, 3), np.uint8)
+    red[..., 2] = 255  # OpenCV writes blue first
+    cv2.imwrite(str(tmp_path / "red.png"), red)
+    source = Folder(str(tmp_path), View.LEFT)
+    source.open()
+    assert source.picture(0)[0, 0].tolist() == [255, 0, 0]
+
+
+def test_a_video_shows_the_right_frame_in_any_order(video: Path) -> None:
+    source = Video(str(video))
+    source.open()
+    for tick in (0, 1, 2, 5, 3, 6, 7, 20, 8 * COUNT, 1):
+        assert number(source.picture(tick)) == tick % COUNT
+    source.close()
+
+
+@pytest.mark.parametrize("kind", ["folder", "video"])
+def test_two_edges_show_the_same_instant_whenever_they_start(kind: str, folder: Path, video: Path) -> None:
+    def source(now_ns: int) -> tuple[Clocked, StoppedClock]:
+        clock = StoppedClock(now_ns)
+        footage = Folder(str(folder), View.LEFT) if kind == "folder" else Video(str(video))
+        made = Clocked(footage, Ticks(10), clock_ns=lambda: clock.now_ns)
+        made.open()
+        return made, clock
+
+    start = 1_780_000_000_030_000_000
+    early, late = source(start), source(start + 530_000_000)
+    first, second = taken(*early, 12), taken(*late, 7)
+    assert first[5:] == second
+    for captured_at, shown in first:
+        assert captured_at % 100_000_000 == 0
+        assert shown == captured_at // 100_000_000 % COUNT
+    early[0].close()
+    late[0].close()
+
+
+def test_a_clocked_source_stops_at_once(folder: Path) -> None:
+    source, stop = Clocked(Folder(str(folder), View.LEFT), Ticks(0.1)), threading.Event()
+    source.open()
+    stop.set()
+    assert source.next(stop) is None
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (lambda path: Folder(str(path / "none"), View.LEFT), "there is no such folder; set camera.path"),
+        (lambda path: Folder(str(path), View.LEFT), "no pictures in it"),
+        (lambda path: Video(str(path / "none.mp4")), "there is no such file; set camera.path"),
+        (lambda path: Video(str(path / "broken.mp4")), "cannot be read as a video"),
+    ],
+)
+def test_missing_footage_is_a_problem_of_one_line(tmp_path: Path, make: object, line: str) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"this is no video")
+    with pytest.raises(Problem, match=line):
+        make(tmp_path).open()  # type: ignore[operator]
+
+
+def test_a_broken_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"this is no picture")
+    with pytest.raises(Problem, match=r"a\.jpg is not a readable picture"):
+        Clocked(Folder(str(tmp_path), View.LEFT), Ticks(10)).open()
+
+
+def test_footage_that_is_too_small_is_found_before_anything_runs(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "small.png"), np.zeros((64, 128, 3), np.uint8))
+    with pytest.raises(FrameProblem, match="64x128"):
+        Clocked(Folder(str(tmp_path), View.LEFT), Ticks(10)).open()
+
+
+def test_a_video_that_promised_more_frames_loops_over_what_it_has(
+    video: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = Video(str(video))
+    source.open()
+    source._count = COUNT + 3
+    assert number(source.picture(COUNT)) == 0
+    assert [number(source.picture(k)) for k in range(COUNT + 2)] == [0, 1, 2, 3, 4, 5, 6, 0, 1]
+    assert "looping over those before" in caplog.text
+    source.close()
+
+
+def test_the_demo_clip_is_found_for_each_view() -> None:
+    left, right = (sources.make(CameraConfig(path="builtin:demo"), view) for view in View)
+    left.open()
+    right.open()
+    assert left.name.endswith("left")
+    assert right.name.endswith("right")
+
+
+def test_a_live_camera_delivers_until_it_fails_and_can_be_opened_again(video: Path) -> None:
+    camera = Live("test", lambda: cv2.VideoCapture(str(video)), fps=1e6, delay_ms=0, patient=False)
+    stop = threading.Event()
+    for _ in range(2):
+        camera.open()
+        for _ in range(COUNT - 1):  # opening took one
+            assert camera.next(stop) is not None
+        with pytest.raises(Problem, match="delivers no pictures"):
+            camera.next(stop)
+    camera.close()
+    camera.close()
+
+
+def test_a_cameras_own_delay_is_taken_off_the_capture_time(video: Path) -> None:
+    cameras = [Live("test", lambda: cv2.VideoCapture(str(video)), 240, delay, patient=False) for delay in (0, 9_000)]
+    times = []
+    for camera in cameras:
+        camera.open()
+        shot = camera.next(threading.Event())
+        assert shot is not None
+        times.append(shot[0])
+        camera.close()
+    assert 8.0 < (times[0] - times[1]) / 1e9 < 9.0
+
+
+def test_a_webcam_that_is_not_there_is_a_problem(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Problem, match="no answer; check that it is connected"):
+        webcam("/dev/video99", 10, 0).open()
+
+
+def test_an_rtsp_camera_is_waited_for_and_keeps_its_password_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENCV_FFMPEG_CAPTURE_OPTIONS", "OPENCV_FFMPEG_LOGLEVEL"):
+        monkeypatch.delenv(name, raising=False)
+    camera = rtsp("rtsp://admin:secret@127.0.0.1:1/stream?token=secret", 10, 0)
+    assert camera.name == "camera rtsp://127.0.0.1:1/stream"
+    assert camera.patient
+    with pytest.raises(Problem, match="no answer"):
+        camera.open()
+
+
+def scene(view: View, tick: int) -> np.ndarray:
+    return Synthetic(view, Ticks(10)).picture(tick)
+
+
+def test_the_drawn_scene_is_a_rectified_stereo_pair() -> None:
+    """Every row of the right view is found in the left one, further right, by a disparity that the depth explains."""
+    left, right = (scene(view, 17_800_000_000).astype(int) for view in View)
+    columns = np.arange(40, 200)
+    matched = np.zeros((128, len(columns)), bool)
+    for d in range(19):
+        matched |= np.abs(left[:, columns + d] - right[:, columns]).max(axis=2) <= 8
+    assert matched.mean() > 0.95
+    wall, ground = 0, 127
+    np.testing.assert_array_equal(left[wall, 2:], right[wall, :-2])
+    np.testing.assert_array_equal(left[ground, 18:], right[ground, :-18])
+
+
+def test_the_drawn_scene_moves_and_is_the_same_for_the_same_tick() -> None:
+    np.testing.assert_array_equal(scene(View.LEFT, 5), scene(View.LEFT, 5))
+    assert (scene(View.LEFT, 5) != scene(View.LEFT, 9)).mean() > 0.3
+
+
+def test_the_drawn_scene_is_textured() -> None:
+    picture = scene(View.RIGHT, 123)
+    assert picture.shape == (128, 256, 3)
+    assert picture.std(axis=(0, 1)).min() > 20
