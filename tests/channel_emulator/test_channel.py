@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from channel_emulator.chance import Chance
 from channel_emulator.channel import cross
-from channel_emulator.models import Gain, draw, jakes
+from channel_emulator.models import SINUSOIDS, Gain, draw, jakes
 from channel_emulator.settings import Csi, Model, Settings
 from wire.geometry import SYMBOLS
 from wire.units import NOISELESS, mean_power, noise_variance, normalise_power
@@ -142,7 +142,7 @@ def test_the_autocorrelation_of_jakes_is_j0() -> None:
 
 def test_jakes_over_time_behaves_as_over_many_links() -> None:
     # One link for 2^19 symbols at 0.05 cycles a symbol: 26,000 cycles, of which the slowest beat between two
-    # neighbouring waves (0.0024 of the Doppler) sees 60; 0.05 is generous for sums of 64 waves.
+    # neighbouring waves (0.0096 of the Doppler) sees 250; 0.05 is generous for sums of 32 waves.
     doppler = 0.05
     h = jakes(doppler, 0, 2**19, np.random.default_rng(3))
     for argument in (0.0, 1.0, 2.4, 3.8, 7.0):
@@ -150,7 +150,7 @@ def test_jakes_over_time_behaves_as_over_many_links() -> None:
         exact = np.mean(np.cos(2.0 * np.pi * doppler * lag * np.cos(np.pi * (np.arange(4096) + 0.5) / 4096)))
         measured = np.mean(h[lag:] * np.conj(h[: h.size - lag]))
         assert abs(measured - exact) < 0.05
-    assert np.mean(np.abs(h) ** 4) == pytest.approx(2.0 - 1.0 / 64.0, abs=0.1)
+    assert np.mean(np.abs(h) ** 4) == pytest.approx(2.0 - 1.0 / SINUSOIDS, abs=0.1)
 
 
 def test_jakes_goes_on_smoothly_from_frame_to_frame() -> None:
@@ -159,7 +159,7 @@ def test_jakes_goes_on_smoothly_from_frame_to_frame() -> None:
     assert first is not None
     assert second is not None
     step = np.abs(np.diff(np.concatenate([first.h, second.h])))
-    assert step.max() < 2.0 * np.pi * 1e-4 * 64**0.5  # no wave turns by more a symbol
+    assert step.max() < 2.0 * np.pi * 1e-4 * SINUSOIDS**0.5  # no wave turns by more a symbol
     assert step[SYMBOLS - 1] < 3.0 * np.median(step[SYMBOLS - 100 : SYMBOLS + 100])
 
 

@@ -1,0 +1,166 @@
+"""The emulator's configuration file: `deploy/config/emulator.yaml` explains every key."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from channel_emulator.chance import Chance
+from channel_emulator.ranges import RANGES
+from channel_emulator.settings import Csi, Model, PowerPolicy, Settings, Tolerance
+from channel_emulator.snr import Fixed, Schedule, SnrSource, Walk
+from wire.config import Section
+from wire.geometry import SYMBOLS
+from wire.problem import Problem
+from wire.views import View
+
+_SNR_KEYS = ("snr_db", "schedule", "walk")
+
+
+def _within(name: str, value: float) -> float:
+    refusal = RANGES[name].refusal(value)
+    if refusal:
+        raise ValueError(refusal)
+    return value
+
+
+class ScheduleSection(Section):
+    """SNR by a CSV file with the header time_s,snr_db."""
+
+    file: Path
+    interpolate: bool = False
+    loop: bool = True
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        self.read()
+        return self
+
+    def read(self) -> Schedule:
+        try:
+            return Schedule.read(self.file, self.interpolate, self.loop)
+        except Problem as problem:
+            raise ValueError(str(problem)) from None
+
+
+class WalkSection(Section):
+    """SNR by a random walk between two walls."""
+
+    start_db: float = 10.0
+    step_db: float = Field(default=1.0, ge=0.0, le=100.0, allow_inf_nan=False)
+    low_db: float = 0.0
+    high_db: float = 20.0
+
+    @field_validator("low_db", "high_db")
+    @classmethod
+    def _possible(cls, value: float) -> float:
+        if value == float("inf"):
+            raise ValueError("must be finite")
+        return _within("snr_db", value)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low_db <= self.start_db <= self.high_db:
+            raise ValueError(f"start_db {self.start_db:g} must lie between {self.low_db:g} and {self.high_db:g}")
+        return self
+
+
+class ToleranceSection(Section):
+    """Largest allowed distance of mean |s|^2 from 1, by sample type."""
+
+    f32: float = Field(default=Tolerance.f32, ge=0.0, le=1.0)
+    f16: float = Field(default=Tolerance.f16, ge=0.0, le=1.0)
+    i8: float = Field(default=Tolerance.i8, ge=0.0, le=1.0)
+
+
+class SettingsSection(Section):
+    """Settings of a link; each one that is not given takes the value here."""
+
+    model: Model = Model.AWGN
+    snr_db: float = 10.0
+    schedule: ScheduleSection | None = None
+    walk: WalkSection | None = None
+    coherence: int = SYMBOLS
+    k_factor_db: float = 6.0
+    doppler: float = 1e-4
+    outage: bool = False
+    loss: float = 0.0
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+    csi: Csi = Csi.PERFECT
+    csi_error: float = 0.1
+    power: PowerPolicy = PowerPolicy.REJECT
+    power_tolerance: ToleranceSection = ToleranceSection()
+
+    @field_validator(*RANGES)
+    @classmethod
+    def _in_range(cls, value: float, info: ValidationInfo) -> float:
+        return _within(str(info.field_name), value)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.schedule and self.walk:
+            raise ValueError("schedule and walk exclude each other; keep one")
+        return self
+
+    def settings(self, chance: Chance) -> Settings:
+        """What the link runs with; `chance` moves a walk."""
+        plain: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in SettingsSection.model_fields
+            if name not in (*_SNR_KEYS, "power_tolerance")
+        }
+        tolerance = Tolerance(**self.power_tolerance.model_dump())
+        return Settings(snr=self._source(chance), power_tolerance=tolerance, **plain)
+
+    def _source(self, chance: Chance) -> SnrSource:
+        if self.schedule:
+            return self.schedule.read()
+        if self.walk:
+            return Walk(**self.walk.model_dump(), chance=chance)
+        return Fixed(self.snr_db)
+
+
+class LinkSection(SettingsSection):
+    """One link; what it does not set comes from `defaults`."""
+
+    rig: str = Field(min_length=1, max_length=64)
+    view: View
+
+    def over(self, defaults: SettingsSection) -> SettingsSection:
+        """The defaults with this link's own settings. snr_db, schedule and walk are one choice: a link that
+        names any of them inherits neither schedule nor walk."""
+        own = {name: getattr(self, name) for name in self.model_fields_set - {"rig", "view"}}
+        if any(name in own for name in _SNR_KEYS):
+            own = {"schedule": None, "walk": None} | own
+        return defaults.model_copy(update=own)
+
+
+class MetricsSection(Section):
+    """Where Prometheus finds us."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=9102, ge=0, le=65535)
+
+
+class EmulatorConfig(Section):
+    """The whole file."""
+
+    listen: str = "127.0.0.1:50052"
+    upstream: str = "127.0.0.1:50051"
+    metrics: MetricsSection = MetricsSection()
+    seed: int = Field(default=1, ge=0, lt=2**64)
+    max_links: int = Field(default=64, ge=1, le=1024)
+    drain_seconds: float = Field(default=2.0, gt=0.0, le=60.0)
+    defaults: SettingsSection = SettingsSection()
+    links: tuple[LinkSection, ...] = ()
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        names = [(link.rig, link.view) for link in self.links]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise ValueError(f"links names {twice[0]}/{twice[1]} twice; keep one")
+        if len(names) > self.max_links:
+            raise ValueError(f"{len(names)} links are more than max_links {self.max_links}; raise it")
+        return self

@@ -1,0 +1,67 @@
+"""A frame on the wire, through a link, and on: protobuf in, protobuf out; no gRPC and no clock."""
+
+from typing import Final
+
+import numpy as np
+
+from channel_emulator.channel import Crossing
+from channel_emulator.link import Link, Lost, Passed
+from channel_emulator.settings import Model, Tolerance
+from wire.arrays import pack_complex, unpack_complex
+from wire.problem import FrameProblem
+from wire.units import noise_variance
+from wire.v1 import symbol_link_service_pb2 as link_pb2
+from wire.v1 import types_pb2
+
+Fate = Passed | Lost | FrameProblem
+
+_TOLERANCES: Final = {
+    types_pb2.SAMPLE_TYPE_F32: "f32",
+    types_pb2.SAMPLE_TYPE_F16: "f16",
+    types_pb2.SAMPLE_TYPE_I8: "i8",
+}
+
+
+def carry(link: Link, frame: link_pb2.SymbolFrame, now: float) -> Fate:
+    """Send a frame through a link.
+
+    frame    if it passes, its symbols become the received ones, in f32 whatever the sender's type was (a coarse
+             type would add noise that nobody is told of), and its channel state is set
+    now      seconds
+    returns  what became of it; a FrameProblem is the transmitter's fault
+    """
+    try:
+        # An infinite scale makes NaN here, which the power check then names.
+        with np.errstate(invalid="ignore", over="ignore"):
+            symbols = unpack_complex(frame.symbols)
+            tolerance = _tolerance(frame, link.settings.power_tolerance)
+            fate = link.carry(symbols, tolerance, frame.sequence, now)
+    except FrameProblem as problem:
+        return problem
+    if isinstance(fate, Passed):
+        if link.settings.model is not Model.CLEAN or fate.checked.unusual:
+            frame.symbols.CopyFrom(pack_complex(fate.crossing.received))
+        _tell(frame.channel_state, fate.crossing)
+    return fate
+
+
+def acknowledge(sequence: int, fate: Lost | FrameProblem) -> link_pb2.Acknowledgement:
+    """The answer to a frame that ended here."""
+    outcome = link_pb2.OUTCOME_LOST if isinstance(fate, Lost) else link_pb2.OUTCOME_REJECTED
+    detail = fate.detail if isinstance(fate, Lost) else str(fate)
+    return link_pb2.Acknowledgement(sequence=sequence, outcome=outcome, reason=fate.reason, detail=detail)
+
+
+def _tolerance(frame: link_pb2.SymbolFrame, tolerance: Tolerance) -> float:
+    value: float = getattr(tolerance, _TOLERANCES[frame.symbols.sample_type])
+    return value
+
+
+def _tell(state: types_pb2.ChannelState, crossing: Crossing) -> None:
+    """Write down what the receiver knows."""
+    state.Clear()
+    state.snr_db = crossing.snr_db
+    state.noise_variance = noise_variance(crossing.snr_db)
+    if crossing.known is not None:
+        state.gain.CopyFrom(pack_complex(crossing.known.h))
+        state.coherence = crossing.known.coherence

@@ -1,0 +1,107 @@
+"""One link: its settings as they are now, what it carried, and the fate of each frame."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from channel_emulator.chance import Chance, Purpose
+from channel_emulator.channel import Crossing, cross
+from channel_emulator.power import Checked, check
+from channel_emulator.settings import Csi, Model, Settings
+from channel_emulator.snr import Fixed
+from wire.units import NOISELESS
+from wire.views import View
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The channel swallowed the frame. reason: `outage` or `loss`; detail: one line for a person."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The frame came through."""
+
+    crossing: Crossing
+    checked: Checked
+
+
+class Link:
+    """One view's channel. No clock: `now` is in seconds and only grows.
+
+    settings   as they are now; immutable, so a frame sees either all of a change or nothing of it
+    version    counts changes
+    connected  whether a camera transmits at the moment
+    frames, lost          passed on, and lost by the channel
+    measured_snr_db       of the last frame that passed; 0 before the first
+    """
+
+    def __init__(self, rig: str, view: View, configured: Settings, chance: Chance, now: float) -> None:
+        self.rig, self.view = rig, view
+        self.settings = configured
+        self.version = 0
+        self.connected = False
+        self.frames = self.lost = 0
+        self.measured_snr_db = 0.0
+        self._configured, self._chance, self._started = configured, chance, now
+
+    def __str__(self) -> str:
+        return f"{self.rig}/{self.view}"
+
+    def snr_db(self, now: float) -> float:
+        """Mean Es/N0 in dB; +inf on a clean link."""
+        if self.settings.model is Model.CLEAN:
+            return NOISELESS
+        return self.settings.snr.at(max(0.0, now - self._started))
+
+    def reported_snr_db(self, now: float) -> float | None:
+        """What the transmitter may know: the mean SNR, or None without CSI."""
+        return None if self.settings.csi is Csi.NONE else self.snr_db(now)
+
+    def update(self, changes: dict[str, Any]) -> None:
+        """Change the named settings from the next frame on; `snr_db` sets a fixed SNR.
+
+        raises  Problem if one is out of range; then nothing has changed
+        """
+        renamed = {name: value for name, value in changes.items() if name != "snr_db"}
+        if "snr_db" in changes:
+            renamed["snr"] = Fixed(changes["snr_db"])
+        self.settings = replace(self.settings, **renamed)
+        self.version += 1
+
+    def reset(self, now: float) -> None:
+        """Back to the configured settings; a schedule or a walk starts over."""
+        self.settings, self._started = self._configured, now
+        self.version += 1
+
+    def carry(self, symbols: NDArray[np.complex64], tolerance: float, sequence: int, now: float) -> Passed | Lost:
+        """Decide and make the fate of one frame.
+
+        symbols    complex64 [5120], as the transmitter sent them
+        tolerance  of the power check
+        raises     FrameProblem if the transmitter must not send this: shape, not_finite, power
+        """
+        settings = self.settings
+        checked = check(symbols, settings.power, tolerance)
+        if settings.outage:
+            self.lost += 1
+            return Lost("outage", f"link {self} is in outage; switch it off in the emulator")
+        if settings.loss > 0.0 and self._chance.of(Purpose.LOSS, sequence).random() < settings.loss:
+            self.lost += 1
+            return Lost("loss", f"link {self} loses {settings.loss:.3g} of its frames; this was one")
+        crossing = cross(checked.symbols, settings, self.snr_db(now), self._chance, sequence)
+        self.frames += 1
+        self.measured_snr_db = crossing.measured_snr_db
+        return Passed(crossing, checked)
+
+    def delay(self, sequence: int) -> float:
+        """Seconds to hold a frame back: Gaussian, never negative."""
+        mean, deviation = self.settings.delay_ms, self.settings.jitter_ms
+        if deviation > 0.0:
+            mean += deviation * self._chance.of(Purpose.DELAY, sequence).standard_normal()
+        return max(0.0, mean) * 1e-3
