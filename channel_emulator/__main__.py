@@ -1,0 +1,15 @@
+"""`python -m channel_emulator run|check-config --config FILE`, or `vergence-emulator`."""
+
+import sys
+
+from channel_emulator.config import EmulatorConfig
+from channel_emulator.emulator import run
+from wire.service import Service
+
+
+def main() -> int:
+    return Service("emulator", EmulatorConfig, run).main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""One camera's stream through its channel: four tasks around two bounded queues.
+
+    edge --read--> _hear_edge --uplink--> _send_up --write--> center
+    edge <-write-- _send_down <-downlink-- _hear_center <-read-- center
+
+Each side of each stream has exactly one reader and one writer. A frame that is delayed waits in the uplink
+queue with the time at which it is due, so it holds back its followers (order is kept) and not the reader.
+"""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+from grpc import aio
+
+from channel_emulator.frames import acknowledge, carry
+from channel_emulator.link import Link, Passed
+from channel_emulator.metrics import Metrics
+from wire.problem import FrameProblem
+from wire.v1 import symbol_link_service_pb2 as link_pb2
+
+Edge = aio.ServicerContext[link_pb2.TransmitRequest, link_pb2.TransmitResponse]
+Call = aio.StreamStreamCall[link_pb2.TransmitRequest, link_pb2.TransmitResponse]
+
+QUEUE: Final = 64
+"""Messages per direction; credit keeps it almost empty, and a full one stops the reading."""
+
+REPORT_STEP_DB: Final = 0.01
+
+_log = logging.getLogger("channel_emulator")
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a stream is to end."""
+
+    code: grpc.StatusCode = grpc.StatusCode.OK
+    line: str = ""
+
+
+class _Ended(Exception):
+    """Carries the End out of whichever task came to it first."""
+
+    def __init__(self, end: End) -> None:
+        super().__init__(end)
+        self.end = end
+
+
+async def receive(side: Edge | Call) -> Any:
+    """The next message of either side; None at its end."""
+    message: Any = await side.read()
+    return None if message is aio.EOF else message
+
+
+class Bridge:
+    """Carries one edge's stream to the center and back.
+
+    link      the channel it crosses
+    upstream  address of the center, for messages
+    edge      the inbound call: read() and write()
+    call      the outbound call
+    """
+
+    def __init__(self, link: Link, upstream: str, edge: Edge, call: Call, metrics: Metrics) -> None:
+        self._link, self._upstream, self._edge, self._call, self._metrics = link, upstream, edge, call, metrics
+        self._uplink: asyncio.Queue[tuple[float, link_pb2.TransmitRequest] | None] = asyncio.Queue(QUEUE)
+        self._downlink: asyncio.Queue[link_pb2.TransmitResponse | End] = asyncio.Queue(QUEUE)
+        self._welcomed = False
+        self._reported: float | None = None
+        self._complained = False
+
+    async def run(self, hello: link_pb2.TransmitRequest) -> End:
+        """Work until either side ends; cancel it to break off. No task outlives it.
+
+        hello    the edge's first message, forwarded as it is
+        returns  how the edge's stream is to end: as the center's did
+        """
+        self._uplink.put_nowait((0.0, hello))
+        steps = (self._hear_edge(), self._send_up(), self._hear_center(), self._send_down())
+        tasks = [asyncio.create_task(step) for step in steps]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            failures = [failure for task in tasks if task.done() and (failure := task.exception())]
+        finally:
+            self._call.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for failure in failures:
+            if isinstance(failure, _Ended):
+                return failure.end
+        raise failures[0]
+
+    def report(self, now: float) -> None:
+        """Tell the edge its SNR if it does not know it yet; a full queue is tried again at the next call."""
+        if not self._welcomed:
+            return
+        snr_db = self._link.reported_snr_db(now)
+        if snr_db is None or (self._reported is not None and not _differs(snr_db, self._reported)):
+            return
+        if self._say(link_pb2.TransmitResponse(link_report=link_pb2.LinkReport(snr_db=snr_db))):
+            self._reported = snr_db
+
+    def drain(self, drain: link_pb2.Drain) -> None:
+        """Ask the edge to finish and come back later."""
+        self._say(link_pb2.TransmitResponse(drain=drain))
+
+    async def _hear_edge(self) -> None:
+        due = 0.0
+        request: link_pb2.TransmitRequest | None
+        while (request := await receive(self._edge)) is not None:
+            if request.WhichOneof("message") != "frame":
+                line = "after the Hello every message must be a frame; open another stream for another Hello"
+                raise _Ended(End(grpc.StatusCode.INVALID_ARGUMENT, line))
+            frame, now = request.frame, time.monotonic()
+            sequence, received = frame.sequence, len(frame.symbols.data)
+            began = time.perf_counter()
+            fate = carry(self._link, frame, now)
+            seconds = time.perf_counter() - began
+            if isinstance(fate, Passed):
+                self._metrics.frame(self._link, fate, seconds, received, len(frame.symbols.data))
+                frame.stages.add(stage="channel", microseconds=round(seconds * 1e6))
+                due = max(due, now + self._link.delay(sequence))
+                await self._uplink.put((due, request))
+            else:
+                self._metrics.frame(self._link, fate, seconds, received, 0)
+                if isinstance(fate, FrameProblem):
+                    self._complain(sequence, fate)
+                answer = link_pb2.TransmitResponse(acknowledgement=acknowledge(sequence, fate))
+                await self._downlink.put(answer)
+        await self._uplink.put(None)
+
+    async def _send_up(self) -> None:
+        try:
+            while (item := await self._uplink.get()) is not None:
+                due, request = item
+                wait = due - time.monotonic()
+                if wait > 0.0:
+                    await asyncio.sleep(wait)
+                await self._call.write(request)
+            await self._call.done_writing()
+        except (aio.AioRpcError, asyncio.InvalidStateError):
+            pass  # the center's stream is over; _hear_center learns how
+
+    async def _hear_center(self) -> None:
+        end = End()
+        response: link_pb2.TransmitResponse | None
+        try:
+            while (response := await receive(self._call)) is not None:
+                await self._downlink.put(response)
+                if response.HasField("welcome"):
+                    self._welcomed = True
+                    self.report(time.monotonic())
+        except aio.AioRpcError as error:
+            end = End(error.code(), self._line(error))
+        await self._downlink.put(end)
+
+    async def _send_down(self) -> None:
+        while not isinstance(item := await self._downlink.get(), End):
+            await self._edge.write(item)
+        raise _Ended(item)
+
+    def _say(self, response: link_pb2.TransmitResponse) -> bool:
+        try:
+            self._downlink.put_nowait(response)
+        except asyncio.QueueFull:
+            return False
+        return True
+
+    def _line(self, error: aio.AioRpcError) -> str:
+        """The center's own line; where nobody answers, one that says what to do."""
+        line = error.details() or error.code().name
+        if error.code() is grpc.StatusCode.UNAVAILABLE and "failed to connect" in line:
+            return f"no center answers at {self._upstream}; start it: vergence-center run"
+        return line
+
+    def _complain(self, sequence: int, problem: FrameProblem) -> None:
+        """Log the first refusal of a stream; the metrics count the rest."""
+        level = logging.DEBUG if self._complained else logging.WARNING
+        self._complained = True
+        _log.log(level, "%s: frame %d rejected (%s): %s", self._link, sequence, problem.reason, problem)
+
+
+def _differs(a: float, b: float) -> bool:
+    return a != b and abs(a - b) > REPORT_STEP_DB

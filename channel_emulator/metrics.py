@@ -1,0 +1,97 @@
+"""What Prometheus sees of the emulator: every metric is named here."""
+
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+from channel_emulator.frames import Fate
+from channel_emulator.link import Link, Lost, Passed
+from wire import metrics
+
+_LINK: Final = ("rig", "view")
+_PROCESSING: Final = (0.0001, 0.0002, 0.0003, 0.0005, 0.0007, *metrics.SECONDS)
+
+
+class Metrics:
+    """The emulator's metrics in a registry of their own; labels are rig, view, outcome and reason only."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        self._frames = Counter(
+            "vergence_emulator_frames_total",
+            "Frames by what became of them: forwarded, lost or rejected. A forwarded frame with reason power"
+            " was out of the power tolerance",
+            (*_LINK, "outcome", "reason"),
+            registry=registry,
+        )
+        self._symbols = Counter(
+            "vergence_emulator_symbols_total", "Complex symbols forwarded", _LINK, registry=registry
+        )
+        self._received = Counter(
+            "vergence_emulator_received_bytes_total", "Bytes of frames from the camera", _LINK, registry=registry
+        )
+        self._sent = Counter(
+            "vergence_emulator_sent_bytes_total", "Bytes of frames to the center", _LINK, registry=registry
+        )
+        self._processing = Histogram(
+            "vergence_emulator_processing_seconds",
+            "Own time a frame, without the configured delay",
+            _LINK,
+            buckets=_PROCESSING,
+            registry=registry,
+        )
+        self._snr = Gauge(
+            "vergence_emulator_snr_db", "Configured mean Es/N0 in dB, now; +Inf is noiseless", _LINK, registry=registry
+        )
+        self._measured = Gauge(
+            "vergence_emulator_measured_snr_db",
+            "Measured Es/N0 in dB of the last frame forwarded; swings with the fading",
+            _LINK,
+            registry=registry,
+        )
+        self._power = Gauge(
+            "vergence_emulator_power_ratio",
+            "Mean |s|^2 of the last frame forwarded, as the camera sent it",
+            _LINK,
+            registry=registry,
+        )
+        self._connected = Gauge(
+            "vergence_emulator_connected", "1 while a camera is connected", _LINK, registry=registry
+        )
+        self._streams = Counter(
+            "vergence_emulator_streams_total", "Streams that cameras have opened", _LINK, registry=registry
+        )
+
+    def link(self, link: Link, now: float) -> None:
+        """How a link is now."""
+        self._snr.labels(link.rig, link.view).set(link.snr_db(now))
+        self._connected.labels(link.rig, link.view).set(link.connected)
+
+    def stream(self, link: Link) -> None:
+        """A camera has opened a stream."""
+        self._streams.labels(link.rig, link.view).inc()
+
+    def frame(self, link: Link, fate: Fate, seconds: float, received: int, sent: int) -> None:
+        """A frame is done with. seconds: own time; received, sent: its bytes, sent is 0 if it went no further."""
+        labels = (link.rig, link.view.value)
+        self._processing.labels(*labels).observe(seconds)
+        self._received.labels(*labels).inc(received)
+        if isinstance(fate, Passed):
+            self._frames.labels(*labels, "forwarded", "power" if fate.checked.unusual else "").inc()
+            self._symbols.labels(*labels).inc(fate.crossing.received.size)
+            self._sent.labels(*labels).inc(sent)
+            self._measured.labels(*labels).set(fate.crossing.measured_snr_db)
+            self._power.labels(*labels).set(fate.checked.power)
+        else:
+            self._frames.labels(*labels, "lost" if isinstance(fate, Lost) else "rejected", fate.reason).inc()

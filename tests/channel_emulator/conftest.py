@@ -1,0 +1,33 @@
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from channel_emulator.config import EmulatorConfig
+from channel_emulator.emulator import Emulator
+from channel_emulator.loopback import Center
+
+
+@pytest.fixture
+async def center() -> AsyncIterator[Center]:
+    """A center that takes everything; `center.address` is set."""
+    pretended = Center()
+    pretended.address = await pretended.start()  # type: ignore[attr-defined]
+    yield pretended
+    await pretended.stop()
+
+
+@pytest.fixture
+async def start(center: Any) -> AsyncIterator[Callable[..., Awaitable[tuple[Emulator, str]]]]:
+    """Start emulators in front of the center: `emulator, address = await start(links=[...])`."""
+    async with AsyncExitStack() as running:
+
+        async def begin(**keys: Any) -> tuple[Emulator, str]:
+            given = {"listen": "127.0.0.1:0", "upstream": center.address, "drain_seconds": 0.5} | keys
+            emulator = Emulator(EmulatorConfig.model_validate(given))
+            address = f"127.0.0.1:{await emulator.start()}"
+            running.push_async_callback(emulator.stop)
+            return emulator, address
+
+        yield begin
