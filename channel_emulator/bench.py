@@ -1,0 +1,147 @@
+"""What the emulator adds to a frame: `python -m channel_emulator.bench [--frames N] [--json FILE]`.
+
+Center, emulator and edge run as three processes on loopback. The edge sends a 40 KB frame and waits for its
+acknowledgement, directly to the center and through one link of each model, in turns, so that a busy machine
+slows all alike. The channel's own time is measured in this process, over the same frames.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from channel_emulator.config import EmulatorConfig, LinkSection
+from channel_emulator.emulator import Emulator
+from channel_emulator.frames import carry
+from channel_emulator.links import Links
+from channel_emulator.loopback import Center, Edge, picture
+from channel_emulator.settings import Model
+from wire.v1 import symbol_link_service_pb2 as link_pb2
+from wire.views import View
+
+TURN: Final = 25
+BUDGET_MS: Final = 1.0
+LINKS: Final = (
+    LinkSection(rig="clean", view=View.LEFT, model=Model.CLEAN),
+    LinkSection(rig="awgn", view=View.LEFT, model=Model.AWGN),
+    LinkSection(rig="rayleigh-fast", view=View.LEFT, model=Model.RAYLEIGH, coherence=1),
+    LinkSection(rig="jakes", view=View.LEFT, model=Model.JAKES, doppler=0.001),
+)
+
+
+def serve_center(ready: Connection) -> None:
+    async def serve() -> None:
+        ready.send(await Center(keep=False).start())
+        await asyncio.Event().wait()
+
+    asyncio.run(serve())
+
+
+def serve_emulator(ready: Connection, upstream: str) -> None:
+    async def serve() -> None:
+        emulator = Emulator(EmulatorConfig(listen="127.0.0.1:0", upstream=upstream, links=LINKS))
+        ready.send(f"127.0.0.1:{await emulator.start()}")
+        await asyncio.Event().wait()
+
+    asyncio.run(serve())
+
+
+@contextmanager
+def serving(serve: Callable[..., None], *arguments: str) -> Iterator[str]:
+    """A server in a process of its own; gives its address. Spawned, because gRPC and fork do not agree."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=serve, args=(there, *arguments), daemon=True)
+    process.start()
+    try:
+        yield here.recv()
+    finally:
+        process.terminate()
+        process.join()
+
+
+async def round_trips(center: str, emulator: str, frames: int) -> dict[str, list[float]]:
+    """Seconds from frame to acknowledgement, for "direct" and for each link."""
+    async with AsyncExitStack() as stack:
+        edges = {"direct": await stack.enter_async_context(Edge(center, rig="direct"))}
+        for link in LINKS:
+            edges[link.rig] = await stack.enter_async_context(Edge(emulator, rig=link.rig))
+        for edge in edges.values():
+            await edge.hello()
+        seconds: dict[str, list[float]] = {name: [] for name in edges}
+        for first in range(1, frames + 1, TURN):
+            for name, edge in edges.items():
+                for sequence in range(first, first + TURN):
+                    frame = picture(sequence)
+                    began = time.perf_counter()
+                    answer = await edge.frame(frame)
+                    seconds[name].append(time.perf_counter() - began)
+                    assert answer.outcome == link_pb2.OUTCOME_ACCEPTED
+    return seconds
+
+
+def own_times(frames: int) -> dict[str, list[float]]:
+    """Seconds in the channel alone: bytes to symbols, check, fade, noise, bytes."""
+    links = Links(EmulatorConfig(links=LINKS), now=0.0)
+    seconds: dict[str, list[float]] = {}
+    for name in [link.rig for link in LINKS]:
+        link = links.take(name, View.LEFT, now=0.0)
+        seconds[name] = []
+        for sequence in range(1, frames + 1):
+            frame = picture(sequence)
+            began = time.perf_counter()
+            carry(link, frame, now=0.0)
+            seconds[name].append(time.perf_counter() - began)
+    return seconds
+
+
+def milliseconds(seconds: list[float]) -> dict[str, float]:
+    p50, p99 = np.percentile(seconds, [50.0, 99.0]) * 1e3
+    return {"p50_ms": round(float(p50), 3), "p99_ms": round(float(p99), 3)}
+
+
+def measure(frames: int) -> dict[str, Any]:
+    own = own_times(frames)
+    with serving(serve_center) as center, serving(serve_emulator, center) as emulator:
+        trips = asyncio.run(round_trips(center, emulator, frames))
+    direct = milliseconds(trips.pop("direct"))
+    links = {
+        name: {"own": milliseconds(own[name]), "round_trip": through}
+        | {"added_p50_ms": round(through["p50_ms"] - direct["p50_ms"], 3)}
+        for name, through in ((name, milliseconds(seconds)) for name, seconds in trips.items())
+    }
+    machine = f"{platform.machine()}, {multiprocessing.cpu_count()} cores, python {platform.python_version()}"
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"when": when, "machine": machine, "frames": frames, "direct": direct, "links": links}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m channel_emulator.bench", description=__doc__)
+    parser.add_argument("--frames", type=int, default=500, help="per link (default 500)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="store the result")
+    parsed = parser.parse_args(arguments)
+    result = measure(parsed.frames)
+    print(f"{'link':<14} {'own p50':>9} {'round trip p50':>15} {'p99':>7} {'added p50':>10}   milliseconds")
+    print(f"{'direct':<14} {'':>9} {result['direct']['p50_ms']:>15.3f} {result['direct']['p99_ms']:>7.2f}")
+    for name, link in result["links"].items():
+        trip = link["round_trip"]
+        row = f"{name:<14} {link['own']['p50_ms']:>9.3f} {trip['p50_ms']:>15.3f} {trip['p99_ms']:>7.2f}"
+        print(f"{row} {link['added_p50_ms']:>10.3f}   {'' if link['added_p50_ms'] <= BUDGET_MS else 'over budget'}")
+    if parsed.json:
+        parsed.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
