@@ -11,6 +11,7 @@ from hashlib import blake2b
 
 import numpy as np
 from numpy.random import Generator, Philox
+from numpy.typing import NDArray
 
 from wire.views import View
 
@@ -45,7 +46,7 @@ class Chance:
         return Generator(Philox(key=self._key, counter=np.array([0, 0, purpose, sequence], dtype=np.uint64)))
 
 
-def complex_normal(generator: Generator, count: int) -> "np.ndarray[tuple[int], np.dtype[np.complex64]]":
+def complex_normal(generator: Generator, count: int) -> NDArray[np.complex64]:
     """CN(0, 1), complex64 [count]: variance 1, half of it in each real dimension."""
     real = generator.standard_normal(2 * count, dtype=np.float32)
     real *= np.float32(0.5**0.5)
