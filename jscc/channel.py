@@ -1,0 +1,71 @@
+"""Differentiable channels for training: noise, fading and the receiver's MMSE equaliser.
+
+y = h s + n with n ~ CN(0, N0), N0 = 10^(-snr/10), N0/2 per real dimension; h = 1 (AWGN) or h ~ CN(0, 1), complex, one
+per symbol (fast) or one per picture (block). The receiver knows h: estimate conj(h) y / (|h|^2 + N0), reliability |h|^2
+/ (|h|^2 + N0).
+"""
+
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+from jscc.conditions import is_absent, is_noiseless
+from wire import units
+
+
+class Fading(IntEnum):
+    """How the gain h of a link behaves."""
+
+    NONE = 0
+    FAST = 1
+    BLOCK = 2
+
+
+def transmit(
+    symbols_BK2: Tensor, snr_db_B: Tensor, fading_B: Tensor | Fading, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Send unit-power symbols over one link per picture, and equalise.
+
+    symbols  float [B, K, 2] = (I, Q), mean I^2 + Q^2 = 1
+    snr_db   float [B]: mean Es/N0; +inf adds no noise and does not fade, -inf delivers nothing
+    fading   int [B] of `Fading`, or one for all
+    returns  (symbols [B, K, 2] after MMSE, reliability [B, K] in [0, 1])
+    """
+    device = symbols_BK2.device
+    fading_B1 = torch.as_tensor(fading_B, device=device).expand(len(snr_db_B))[:, None]
+    noise_BK2 = torch.randn(symbols_BK2.shape, generator=generator, device=device) * 0.5**0.5
+    fast_BK2 = torch.randn(symbols_BK2.shape, generator=generator, device=device) * 0.5**0.5
+    block_B12 = torch.randn((len(symbols_BK2), 1, 2), generator=generator, device=device) * 0.5**0.5
+
+    still_2 = symbols_BK2.new_tensor((1.0, 0.0))
+    gain_BK2 = torch.where((fading_B1 == Fading.FAST)[..., None], fast_BK2, still_2)
+    gain_BK2 = torch.where((fading_B1 == Fading.BLOCK)[..., None], block_B12, gain_BK2)
+    n0_B1 = noise_variance(snr_db_B)[:, None]
+
+    received_BK2 = times(gain_BK2, symbols_BK2) + noise_BK2 * n0_B1.sqrt()[..., None]
+    strength_BK = gain_BK2.square().sum(-1)
+    estimate_BK2 = times(conjugate(gain_BK2), received_BK2) / (strength_BK + n0_B1 + 1e-12)[..., None]
+    reliability_BK = strength_BK / (strength_BK + n0_B1 + 1e-12)
+
+    clean_B1, lost_B1 = is_noiseless(snr_db_B)[:, None], is_absent(snr_db_B)[:, None]
+    estimate_BK2 = torch.where(clean_B1[..., None], symbols_BK2, torch.where(lost_B1[..., None], 0.0, estimate_BK2))
+    reliability_BK = torch.where(clean_B1, 1.0, torch.where(lost_B1, 0.0, reliability_BK))
+    return estimate_BK2, reliability_BK
+
+
+def noise_variance(snr_db_B: Tensor) -> Tensor:
+    """N0 of each link [B]; finite for the two infinities, whose results `transmit` replaces anyway."""
+    return units.POWER * 10.0 ** (-snr_db_B.clamp(-60.0, 120.0) / 10.0)
+
+
+def times(a_2: Tensor, b_2: Tensor) -> Tensor:
+    """Product of complex numbers kept as (..., 2) = (real, imaginary)."""
+    real = a_2[..., 0] * b_2[..., 0] - a_2[..., 1] * b_2[..., 1]
+    imaginary = a_2[..., 0] * b_2[..., 1] + a_2[..., 1] * b_2[..., 0]
+    return torch.stack((real, imaginary), -1)
+
+
+def conjugate(a_2: Tensor) -> Tensor:
+    """Complex conjugate of (..., 2)."""
+    return a_2 * a_2.new_tensor((1.0, -1.0))

@@ -1,0 +1,46 @@
+"""Which links a training step simulates: SNRs of both views, independent of each other, and how they fade."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jscc.channel import Fading
+from wire import units
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDraws:
+    """Shares of special pairs. SNRs are uniform over the trained range, drawn for each view on its own."""
+
+    better_other: float = 0.20
+    """One view has an SNR 10 to 20 dB above the other's."""
+    noiseless_other: float = 0.13
+    absent_other: float = 0.05
+    fast_fading: float = 0.15
+    block_fading: float = 0.03
+
+
+def draw_links(draws: LinkDraws, pairs: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """-> (snr_db float32 [pairs, 2], with infinities; fading int64 [pairs, 2] of `Fading`, the same kind for both
+    views).
+    """
+    snr = rng.uniform(*units.TRAINED_SNR_DB, (pairs, 2))
+    kind, other, lift = rng.random(pairs), rng.integers(0, 2, pairs), rng.uniform(10, 20, pairs)
+    rows = np.arange(pairs)
+    edges = np.cumsum((draws.better_other, draws.noiseless_other, draws.absent_other))
+    better, noiseless, absent = (
+        kind < edges[0],
+        (kind >= edges[0]) & (kind < edges[1]),
+        (kind >= edges[1]) & (kind < edges[2]),
+    )
+    snr[rows[better], other[better]] = snr[rows[better], 1 - other[better]] + lift[better]
+    snr[rows[noiseless], other[noiseless]] = units.NOISELESS
+    snr[rows[absent], other[absent]] = units.ABSENT
+    fade = rng.random(pairs)
+    fading = np.where(fade < draws.fast_fading, Fading.FAST, Fading.NONE)
+    fading = np.where(
+        (fade >= draws.fast_fading) & (fade < draws.fast_fading + draws.block_fading), Fading.BLOCK, fading
+    )
+    return torch.from_numpy(snr.astype(np.float32)), torch.from_numpy(np.repeat(fading[:, None], 2, 1).astype(np.int64))

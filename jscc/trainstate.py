@@ -1,0 +1,78 @@
+"""What a training run is at one moment: weights, their average, optimisers, the step. Saved and resumed exactly.
+
+All randomness of a step is a function of (seed, step), so there is no generator state to store.
+"""
+
+import copy
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jscc.config import CodecConfig
+from jscc.models import JointCodec
+from jscc.optimiser import make_optimisers
+
+
+class TrainState:
+    """Model, averaged model (`ema`), optimisers and the number of finished steps."""
+
+    def __init__(
+        self, config: CodecConfig, optimiser: str, lr: float, weight_decay: float, *, seed: int, device: torch.device
+    ) -> None:
+        torch.manual_seed(seed)
+        self.model = JointCodec(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ema = copy.deepcopy(self.model).requires_grad_(False)
+        self.optimisers = make_optimisers(self.model, optimiser, lr, weight_decay)
+        self.step = 0
+
+    def set_lr(self, lr: float) -> None:
+        """The learning rate of every group of every optimiser."""
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = lr
+
+    @torch.no_grad()
+    def average(self, decay: float) -> None:
+        """Move the average towards the weights; early in training it follows faster."""
+        weight = 1 - min(decay, (1 + self.step) / (10 + self.step))
+        averages: list[Tensor] = list(self.ema.parameters())
+        values: list[Tensor] = list(self.model.parameters())
+        torch._foreach_lerp_(averages, values, weight)
+
+    def save(self, path: Path, settings: dict[str, Any]) -> None:
+        """Write the whole state; a crash while writing leaves the old file."""
+        partial = path.with_suffix(".partial")
+        torch.save(
+            {
+                "config": self.model.config.to_dict(),
+                "settings": settings,
+                "step": self.step,
+                "model": self.model.state_dict(),
+                "ema": self.ema.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            },
+            partial,
+        )
+        os.replace(partial, path)
+
+    def restore(self, path: Path) -> None:
+        """Continue from a saved state; a state of another config raises ValueError."""
+        saved = torch.load(path, weights_only=True)
+        if saved["config"] != self.model.config.to_dict():
+            raise ValueError(f"{path} was made with another codec config: {saved['config']}")
+        self.model.load_state_dict(saved["model"])
+        self.ema.load_state_dict(saved["ema"])
+        for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
+        self.step = int(saved["step"])
+
+
+def read_ema(path: Path) -> tuple[JointCodec, int, dict[str, Any]]:
+    """The averaged model of a training checkpoint, its step and the run's settings."""
+    saved = torch.load(path, weights_only=True, map_location="cpu")
+    model = JointCodec(CodecConfig.from_dict(saved["config"]))
+    model.load_state_dict(saved["ema"])
+    return model, int(saved["step"]), dict(saved["settings"])

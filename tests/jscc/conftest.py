@@ -1,0 +1,65 @@
+"""Small codecs and their ONNX files, made once for all tests of this folder."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from jscc.checkpoint import FILE, rounded, save_weights  # noqa: E402
+from jscc.config import preset  # noqa: E402
+from jscc.export import export  # noqa: E402
+from jscc.models import Codec, JointCodec, load  # noqa: E402
+
+torch.set_num_threads(1)
+
+
+def livened(model: JointCodec, seed: int = 5) -> JointCodec:
+    """Random weights where training would start from zero or near it, so that every part takes part in the result."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if float(parameter.abs().max()) < 0.02:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
+    return model
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with model.safetensors, encoder.onnx and decoder.onnx of a tiny joint codec."""
+    folder = tmp_path_factory.mktemp("tiny")
+    torch.manual_seed(3)
+    model = livened(JointCodec(preset("tiny")))
+    save_weights(folder / FILE, model.config, rounded(model), {"preset": "tiny"})
+    export(folder / FILE, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder: Path) -> Codec:
+    """The same codec in torch."""
+    return load(tiny_folder)
+
+
+@pytest.fixture(scope="session")
+def picture_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A folder of four pairs (left/, right/; the fourth is grey) and one of two single pictures."""
+    import cv2
+
+    rng = np.random.default_rng(1)
+    root = tmp_path_factory.mktemp("pictures")
+    pairs, mono = root / "pairs", root / "mono"
+    for folder in (pairs / "left", pairs / "right", mono):
+        folder.mkdir(parents=True)
+    for index in range(6):
+        coarse = rng.integers(0, 256, (16, 48, 3), dtype=np.uint8)
+        if index == 3:
+            coarse[:] = coarse[..., :1]
+        scene = cv2.resize(coarse, (620, 200), interpolation=cv2.INTER_CUBIC)
+        if index < 4:
+            cv2.imwrite(str(pairs / "left" / f"{index}.png"), scene[:, :600])
+            cv2.imwrite(str(pairs / "right" / f"{index}.png"), scene[:, 10:610])
+        else:
+            cv2.imwrite(str(mono / f"{index}.png"), scene)
+    return pairs, mono
