@@ -4,12 +4,15 @@
 
 A frame is acknowledged when it leaves for the decoder or is dropped, never before: a camera's credit is
 exactly what this center has not begun to decode, so a slow decoder slows the cameras instead of ageing pictures.
+A frame that had to make room for a newer one is acknowledged only when that one leaves: else a camera would
+encode at full speed, on the cores that the decoder needs, what is then thrown away.
 """
 
 import asyncio
 import logging
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -54,6 +57,7 @@ class Pipeline:
         self._rigs, self._hub, self._measuring, self._metrics, self._now = rigs, hub, measuring, metrics, now
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder")
         self._decoding: set[asyncio.Task[None]] = set()
+        self._outdone: defaultdict[str, list[Frame]] = defaultdict(list)
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -85,6 +89,7 @@ class Pipeline:
             self.decide(rig, rig.pairer.expire(now))
         for dropped in self._batcher.expire(now):
             self._drop_job(dropped.job, dropped.reason, "it grew too old in the queue")
+            self._settle_outdone(dropped.job.rig)
         while jobs := self._batcher.take(now, len(self._decoding)):
             self._start(jobs)
         self._metrics.queue_pairs.set(len(self._batcher))
@@ -129,7 +134,14 @@ class Pipeline:
             self._drop_job(job, "overload", "the center is shutting down")
             return
         for dropped in self._batcher.push(job):
-            self._drop_job(dropped.job, dropped.reason, "the decoder has too much to do; send fewer frames a second")
+            self._outdone[dropped.job.rig].extend(dropped.job.frames)
+            if dropped.job.rig != job.rig:
+                self._settle_outdone(dropped.job.rig)
+
+    def _settle_outdone(self, rig: str) -> None:
+        """Answer the frames that made room for the one that leaves now."""
+        for frame in self._outdone.pop(rig, ()):
+            self.drop(frame, "overload", "the decoder has too much to do; send fewer frames a second")
 
     def _drop_job(self, job: Job, reason: str, detail: str) -> None:
         for frame in job.frames:
@@ -140,6 +152,7 @@ class Pipeline:
         assert self.engine is not None, "frames came before the decoder was warm"
         self._metrics.batch_pairs.observe(len(jobs))
         for job in jobs:
+            self._settle_outdone(job.rig)
             for frame in job.frames:
                 self._metrics.frames.labels(frame.key.rig, frame.view, "accepted").inc()
                 frame.answer(frame.sequence, link_pb2.OUTCOME_ACCEPTED, "", "")

@@ -248,6 +248,19 @@ async def test_a_busy_decoder_takes_the_newest_next(engine: Any, camera: Any) ->
     assert "send fewer frames a second" in answers[1].detail
 
 
+async def test_what_a_newer_frame_outdid_gives_its_credit_back_when_that_one_leaves(engine: Any, camera: Any) -> None:
+    """Else a camera would encode at full speed what is then thrown away."""
+    engine.seconds = 0.2
+    left = camera(View.LEFT)
+    await left.connect()
+    for sequence in (1, 2, 3):
+        await left.send(sequence)
+    assert (await left.answer()).sequence == 1
+    began = time.monotonic()
+    assert (await left.answer()).outcome == DROPPED
+    assert time.monotonic() - began > 0.1
+
+
 async def test_with_a_slow_decoder_pictures_stay_young(engine: Any, center: Any, camera: Any) -> None:
     """A camera of 100 frames a second that keeps its credit, and a decoder of 20: never older than two decodings."""
     engine.seconds = 0.05
