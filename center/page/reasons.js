@@ -52,7 +52,7 @@ function linkReason(view, state) {
   if (link || state.ever[view] || state.ever.left || state.ever.right) {
     const other = state.fresh.left || state.fresh.right ? "The other view goes on alone. " : "";
     return { title: `${capital(view)} camera is not connected`, text: `${other}Start this camera:`,
-      command: `vergence-edge run --config ${view}.yaml` };
+      command: `vergence-edge run --config edge-${view}.yaml` };
   }
   return { title: `No ${view} camera yet`, text: "Nothing has connected so far. Start everything at once with",
     command: "vergence demo" };
