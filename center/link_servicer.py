@@ -50,7 +50,8 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
             session = self._intake.connect(hello, stream.replaced, stream.say_drain)
         except HelloProblem as problem:
             self._metrics.hellos.labels(problem.kind).inc()
-            log.warning("a stream from %s is not taken: %s", context.peer(), problem)
+            level = logging.INFO if _STATUS[problem.kind] is grpc.StatusCode.UNAVAILABLE else logging.WARNING
+            log.log(level, "a stream from %s is not taken: %s", context.peer(), problem)
             await abort(context, _STATUS[problem.kind], problem)
         self._metrics.hellos.labels("accepted").inc()
         log.info("rig %s: %s camera connected from %s", session.rig.name, session.view, context.peer())

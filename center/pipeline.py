@@ -76,7 +76,7 @@ class Pipeline:
                     self._enqueue(Job((frame,), self._now()))
                 case DroppedLate(frame):
                     self._metrics.pairs.labels(rig.name, "late").inc()
-                    self.drop(frame, "late", "its instant was shown already, without it; see pairing.patience_ms")
+                    self.drop(frame, "late", f"its instant was shown already, without it; {rig.explain_skew()}")
                 case Repeated(frame, newest):
                     detail = f"sequence {frame.sequence} is not above {newest}, the newest of this camera; count up"
                     self.count_drop(rig.name, frame.view, "rejected", "sequence")

@@ -1,5 +1,7 @@
 """Who is connected: rigs, their cameras, and which stream speaks for a camera."""
 
+import logging
+import math
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -11,6 +13,8 @@ from center.frames import Frame
 from center.pairer import Outcome, Pairer
 from wire.problem import Problem
 from wire.views import View
+
+log = logging.getLogger(__name__)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 USUAL_FRAME_RATE: Final = 30.0
@@ -66,6 +70,7 @@ class Rig:
         self.active_at = 0.0
         self.decoded = {"paired": 0, "single": 0}
         self.drops: Counter[str] = Counter()
+        self._skew_told = False
         self._settle_tolerance()
 
     def connect(self, session: Session, frame_rate: float, now: float) -> None:
@@ -85,6 +90,7 @@ class Rig:
         restarted = camera.boot_id != session.boot_id
         camera.session, camera.boot_id, camera.frame_rate = session, session.boot_id, frame_rate
         self.active_at = now
+        self._skew_told = False
         self._settle_tolerance()
         self.pairer.connect(session.view, now, restarted)
 
@@ -104,6 +110,21 @@ class Rig:
         """Change tolerance and patience while frames flow, seconds."""
         self.tolerance, self.pairer.patience = tolerance, patience
         self._settle_tolerance()
+
+    def explain_skew(self) -> str:
+        """One line on why frames come too late for their partners; logged once for each connection."""
+        skew = self.pairer.skew
+        if math.isnan(skew):
+            return "the camera's clock went back; set it by NTP or PTP"
+        slow = View.LEFT if skew > 0.0 else View.RIGHT
+        line = (
+            f"{slow} frames take {abs(skew):.2f} s longer to come than {slow.other} ones, {self.pairer.patience:.2f} s"
+            " are waited for; raise pairing.patience_ms, or set both clocks by NTP or PTP"
+        )
+        if abs(skew) > self.pairer.patience and not self._skew_told:
+            self._skew_told = True
+            log.warning("rig %s: %s", self.name, line)
+        return line
 
     def status(self, now: float) -> dict[str, Any]:
         """What is known of the rig, as plain values."""

@@ -94,6 +94,7 @@ class Center:
             self._sweeper.cancel()
         await self.server.stop(_LAST_GRACE)
         await self.page.stop()
+        log.info("stopped")
 
     def status(self) -> dict[str, Any]:
         """What the page and its API tell."""

@@ -83,6 +83,22 @@ async def test_a_frame_whose_partner_is_lost_is_shown_after_patience(center: Any
     assert pair.views[0].stages["pair"] == pytest.approx(0.080, abs=0.030)
 
 
+async def test_cameras_too_far_apart_to_pair_are_told_why(
+    center: Any, camera: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    left, right = camera(View.LEFT), camera(View.RIGHT)
+    await left.connect()
+    await right.connect()
+    now = time.time()
+    await right.send(1, now)
+    assert (await right.answer()).outcome == ACCEPTED, "after patience"
+    await left.send(1, now - 0.3)
+    answer = await left.answer()
+    assert (answer.outcome, answer.reason) == (DROPPED, "late")
+    assert "left frames take 0.3" in answer.detail
+    assert "raise pairing.patience_ms, or set both clocks by NTP or PTP" in caplog.text
+
+
 async def test_when_a_camera_leaves_the_other_one_goes_on(center: Any, camera: Any) -> None:
     left, right = camera(View.LEFT), camera(View.RIGHT)
     await left.connect()
