@@ -1,13 +1,23 @@
 """`python -m edge run|check-config|export --config FILE`, or `vergence-edge`."""
 
 import argparse
+import asyncio
 import sys
 from pathlib import Path
 
 from edge.config import EdgeConfig
-from edge.daemon import run
 from edge.export import export
+from wire.problem import Problem
 from wire.service import Service
+
+
+async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
+    """`edge.daemon.run`. raises Problem if the extra is not installed, so that other commands work without it"""
+    try:
+        from edge import daemon
+    except ModuleNotFoundError as error:
+        raise Problem(f"{error.name} is not installed; install the extra: pip install 'vergence[edge]'") from error
+    await daemon.run(config, stop)
 
 
 class EdgeService(Service[EdgeConfig]):

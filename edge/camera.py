@@ -93,6 +93,8 @@ class Camera:
     def _capture(self) -> None:
         """Deliver shots until stopped. raises what the source raises"""
         while (taken := self._source.next(self._stop)) is not None:
+            if self._stop.is_set():
+                return
             captured_at_ns, picture = taken
             fitted = fit(picture)
             shot = Shot(fitted, captured_at_ns, max(0, (time.time_ns() - captured_at_ns) // 1000))

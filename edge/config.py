@@ -62,7 +62,7 @@ class LinkConfig(Section):
     sample_type: Literal["f32", "f16", "i8"] = "f32"
     assumed_snr_db: float = 10.0
     backoff_first_s: float = Field(default=0.1, gt=0.0, le=1.0)
-    backoff_cap_s: float = Field(default=1.0, gt=0.0, le=1.0)
+    backoff_cap_s: float = Field(default=0.5, gt=0.0, le=1.0)
 
     @field_validator("assumed_snr_db")
     @classmethod

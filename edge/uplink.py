@@ -181,8 +181,11 @@ class Uplink:
         address, line = self._config.link.address, error.details() or error.code().name
         if error.code() in _REFUSALS:
             return End("refused", f"{address} refuses this edge: {line}", self._config.link.backoff_cap_s)
-        if error.code() is grpc.StatusCode.UNAVAILABLE and "failed to connect" in line:
-            line = "nobody answers; is the service running there?"
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            if "failed to connect" in line:
+                line = "nobody answers; is the service running there?"
+            elif line.startswith(("Stream removed", "recvmsg", "Socket closed")):
+                line = "the connection broke"
         return End("unavailable", f"{address}: {line}; trying again", self._backoff.next())
 
     async def _sleep(self, seconds: float) -> None:

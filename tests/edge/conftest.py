@@ -1,6 +1,7 @@
 """A codec small enough to build for every run, and a link server that does what a test tells it."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -186,20 +187,22 @@ async def link() -> AsyncIterator[FakeLink]:
     await fake.stop()
 
 
+NOW_NS = 10**18
+
+
 @dataclass
 class Rig:
-    """An uplink that runs, and a hand on its shutter."""
+    """An uplink that runs, and a hand on its shutter. Its clock stands still at NOW_NS."""
 
     uplink: Uplink
     metrics: Metrics
     encoder: FakeEncoder
     slot: NewestSlot[Shot]
-    now_ns: int = 10**18
 
     def shoot(self, brightness: int = 128, age_ms: int = 0) -> None:
         """One more picture. age_ms: how long ago it was taken."""
         picture = np.full((HEIGHT, WIDTH, CHANNELS), brightness, np.uint8)
-        if self.slot.put(Shot(picture, self.now_ns - age_ms * 10**6, capture_us=7)) is not None:
+        if self.slot.put(Shot(picture, NOW_NS - age_ms * 10**6, capture_us=7)) is not None:
             self.metrics.dropped(self.uplink.held_up_by)
         self.uplink.wake()
 
@@ -207,21 +210,33 @@ class Rig:
         return counted(self.metrics, name, **labels)
 
 
-@pytest.fixture
-async def rig(link: FakeLink) -> AsyncIterator[Rig]:
-    """An edge without a camera in front of `link`, with a patience of a fifth of a second."""
+@contextlib.asynccontextmanager
+async def edge_without_camera(link: FakeLink, patience: float) -> AsyncIterator[Rig]:
+    """An uplink to `link` that gives up on silence after `patience` seconds."""
     address = f"127.0.0.1:{link.port}"
     config = settings(link={"address": address, "credit": 2, "backoff_first_s": 0.01, "backoff_cap_s": 0.05})
     metrics, encoder, slot = Metrics("demo", "left"), FakeEncoder(), NewestSlot[Shot]()
     references = References(config, 42, metrics)
-    made = Rig.__new__(Rig)
-    maker = FrameMaker(config, encoder, references, metrics, clock_ns=lambda: made.now_ns)
-    uplink = Uplink(config, 42, slot, maker, metrics, patience=0.2)
-    made.__init__(uplink, metrics, encoder, slot)  # type: ignore[misc]
+    maker = FrameMaker(config, encoder, references, metrics, clock_ns=lambda: NOW_NS)
+    uplink = Uplink(config, 42, slot, maker, metrics, patience=patience)
     running = asyncio.create_task(uplink.run())
-    yield made
+    yield Rig(uplink, metrics, encoder, slot)
     uplink.leave()
     async with asyncio.timeout(3):
         await running
     await references.close()
     maker.close()
+
+
+@pytest.fixture
+async def rig(link: FakeLink) -> AsyncIterator[Rig]:
+    """Patient enough for a busy machine."""
+    async with edge_without_camera(link, patience=3.0) as made:
+        yield made
+
+
+@pytest.fixture
+async def hasty_rig(link: FakeLink) -> AsyncIterator[Rig]:
+    """For tests of silence."""
+    async with edge_without_camera(link, patience=0.3) as made:
+        yield made

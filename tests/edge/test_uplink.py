@@ -6,7 +6,7 @@ import grpc
 import numpy as np
 import pytest
 
-from tests.edge.conftest import HASH, FakeLink, Rig, until
+from tests.edge.conftest import HASH, NOW_NS, FakeLink, Rig, until
 from wire import arrays
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1.types_pb2 import VIEW_LEFT
@@ -35,7 +35,7 @@ async def test_a_picture_becomes_a_frame(rig: Rig, link: FakeLink) -> None:
     assert (hello.rig, hello.view, hello.codec_hash, hello.boot_id) == ("demo", VIEW_LEFT, HASH, 42)
     assert hello.last_acknowledged == 0
     assert frame.sequence == 1
-    assert frame.captured_at_ns == rig.now_ns - 20 * 10**6
+    assert frame.captured_at_ns == NOW_NS - 20 * 10**6
     assert frame.age_budget_ms == 300
     assert frame.encoder_snr_db == 10.0
     assert not frame.referenced
@@ -169,25 +169,25 @@ async def test_a_restarted_server_gets_pictures_again(rig: Rig, link: FakeLink) 
     assert asyncio.get_running_loop().time() - began < 5
 
 
-async def test_silence_is_noticed(rig: Rig, link: FakeLink, caplog: pytest.LogCaptureFixture) -> None:
+async def test_silence_is_noticed(hasty_rig: Rig, link: FakeLink, caplog: pytest.LogCaptureFixture) -> None:
     link.answer = lambda _: None
-    await connected(rig, link)
-    rig.shoot()
-    await connected(rig, link, hellos=2)
-    assert rig.count("frames_total", outcome="unanswered", reason="") == 1
-    assert rig.count("link_ends_total", reason="silent") == 1
-    assert any("no acknowledgement for 0.2 s; connecting anew" in message for message in caplog.messages)
+    await connected(hasty_rig, link)
+    hasty_rig.shoot()
+    await connected(hasty_rig, link, hellos=2)
+    assert hasty_rig.count("frames_total", outcome="unanswered", reason="") == 1
+    assert hasty_rig.count("link_ends_total", reason="silent") == 1
+    assert any("no acknowledgement for 0.3 s; connecting anew" in message for message in caplog.messages)
 
 
-async def test_a_server_that_takes_the_hello_and_says_nothing_is_left(rig: Rig, link: FakeLink) -> None:
-    await connected(rig, link)
+async def test_a_server_that_takes_the_hello_and_says_nothing_is_left(hasty_rig: Rig, link: FakeLink) -> None:
+    await connected(hasty_rig, link)
     link.hang = True
     await link.stop()
     await link.start()
     await until(lambda: len(link.hellos) >= 3)
-    assert rig.count("connected") == 0
+    assert hasty_rig.count("connected") == 0
     link.hang = False
-    await connected(rig, link, hellos=len(link.hellos) + 1)
+    await connected(hasty_rig, link, hellos=len(link.hellos) + 1)
 
 
 async def test_a_stream_that_the_other_side_cancels_is_begun_again(rig: Rig, link: FakeLink) -> None:
