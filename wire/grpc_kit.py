@@ -30,6 +30,7 @@ CLIENT_OPTIONS: Final = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),  # a container comes back at another address; 30 s by default
 ]
 SERVER_OPTIONS: Final = [
     *_SHARED,
