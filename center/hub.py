@@ -12,7 +12,8 @@ class Hub:
     """Gives decoded pairs to whoever watches; nobody who watches can slow it.
 
     A slow watcher misses pairs and never sees stale ones. A pair whose quality is measured afterwards is
-    published a second time with the figures in it, unless a newer one of its rig is already out.
+    published a second time with the figures in it; if a newer one of its rig is out by then, only those who asked
+    for late figures see it.
     All methods belong to the event loop's thread.
     """
 
@@ -21,13 +22,15 @@ class Hub:
         self._watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
 
     def publish(self, pair: DecodedPair) -> None:
-        """Show a pair to every watcher; one that is older than what its rig has shown is left out."""
+        """Show a pair to every watcher; one that is older than what its rig has shown counts for its figures only."""
         shown = self._latest.get(pair.rig)
-        if shown is not None and _moment(pair) < _moment(shown):
+        stale = shown is not None and pair.moment < shown.moment
+        if stale and not pair.measured:
             return
-        self._latest[pair.rig] = pair
+        if not stale:
+            self._latest[pair.rig] = pair
         for watcher in list(self._watchers):
-            watcher.offer(pair)
+            watcher.offer(pair, stale)
 
     def forget(self, rig: str) -> None:
         """Drop what is known of a rig that went away."""
@@ -41,12 +44,12 @@ class Hub:
         """The newest pair of a rig."""
         return self._latest.get(rig)
 
-    def watch(self, rig: str | None = None) -> "Watcher":
+    def watch(self, rig: str | None = None, *, late_figures: bool = False) -> "Watcher":
         """Pairs from now on, of one rig or of all: `async for pair in hub.watch("lab"): ...`.
 
         Leaving the loop is enough; `with hub.watch() as pairs:` also ends it for a reader in another task.
         """
-        watcher = Watcher(rig)
+        watcher = Watcher(rig, late_figures)
         self._watchers.add(watcher)
         return watcher
 
@@ -57,19 +60,20 @@ class Hub:
 
 
 class Watcher:
-    """One reader's slot: the newest unread pair of each rig. An asynchronous iterator."""
+    """One reader's slots: the newest unread pair of each rig, and its newest late figures. An asynchronous iterator."""
 
-    def __init__(self, rig: str | None) -> None:
+    def __init__(self, rig: str | None, late_figures: bool = False) -> None:
         self._rig = rig
-        self._unread: dict[str, DecodedPair] = {}
+        self._late_figures = late_figures
+        self._unread: dict[tuple[str, bool], DecodedPair] = {}
         self._news = asyncio.Event()
         self._closed = False
 
-    def offer(self, pair: DecodedPair) -> None:
-        """Replace what is unread of this rig."""
-        if self._closed or (self._rig is not None and pair.rig != self._rig):
+    def offer(self, pair: DecodedPair, stale: bool) -> None:
+        """Replace what is unread of this rig. stale: a newer pair is out; this one matters for its figures only."""
+        if self._closed or (self._rig is not None and pair.rig != self._rig) or (stale and not self._late_figures):
             return
-        self._unread[pair.rig] = pair
+        self._unread[pair.rig, stale] = pair
         self._news.set()
 
     def close(self) -> None:
@@ -97,8 +101,3 @@ class Watcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _moment(pair: DecodedPair) -> tuple[int, int]:
-    """Orders the pairs of one rig; instants of one batch are decoded at the same time."""
-    return pair.decoded_at_ns, pair.captured_at_ns

@@ -86,8 +86,8 @@ class Measuring:
         figures = await loop.run_in_executor(self._thread, self._figures, found)
         pair = found[0][0].pair
         newest = self._hub.latest(pair.rig)
-        if newest is None or _moment(newest) != _moment(pair):
-            newest = None
+        if newest is not None and newest.moment == pair.moment:
+            pair = newest  # it may hold figures of the other view by now
         for (subject, reference), each in zip(found, figures, strict=True):
             rig, view = subject.pair.rig, subject.view
             self._count("measured")
@@ -95,10 +95,8 @@ class Measuring:
             self._metrics.last_psnr.labels(rig, view).set(each.psnr_db)
             if each.ms_ssim is not None:
                 self._metrics.ms_ssim.labels(rig, view).observe(each.ms_ssim)
-            if newest is not None:
-                newest = _with_figures(newest, view, each, reference)
-        if newest is not None:
-            self._hub.publish(newest)
+            pair = _with_figures(pair, view, each, reference)
+        self._hub.publish(pair)
 
     def _figures(self, found: list[tuple[_Subject, NDArray[np.uint8]]]) -> list[Figures]:
         with_ms_ssim = self._wanted == "psnr+ms_ssim"
@@ -106,10 +104,6 @@ class Measuring:
 
     def _count(self, outcome: str, amount: int = 1) -> None:
         self._metrics.references.labels(outcome).inc(amount)
-
-
-def _moment(pair: DecodedPair) -> tuple[int, int]:
-    return pair.decoded_at_ns, pair.captured_at_ns
 
 
 def _with_figures(pair: DecodedPair, view: View, figures: Figures, reference: NDArray[np.uint8]) -> DecodedPair:

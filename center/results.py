@@ -49,3 +49,13 @@ class DecodedPair:
     decoded_at_ns: int
     single: bool
     views: tuple[ViewResult, ...]
+
+    @property
+    def moment(self) -> tuple[int, int]:
+        """Orders the pairs of one rig; instants of one batch are decoded at the same time."""
+        return self.decoded_at_ns, self.captured_at_ns
+
+    @property
+    def measured(self) -> bool:
+        """Whether a view met its reference."""
+        return any(view.psnr_db is not None for view in self.views)

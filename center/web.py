@@ -56,7 +56,7 @@ class Page:
                       while not ready), `codec`, `codec_hash` and `engine`, and hands on whatever else is in it
     """
 
-    def __init__(  # noqa: PLR0917 a page stands in the middle of much
+    def __init__(
         self,
         host: str,
         port: int,

@@ -52,12 +52,14 @@ class Outbox:
     def __init__(self, credit: int = CREDIT) -> None:
         self._credit = self._window = credit
         self._pair: DecodedPair | None = None
+        self._newest: DecodedPair | None = None
         self._measured: dict[View, ViewResult] = {}
         self._sendable = asyncio.Event()
 
     def offer(self, pair: DecodedPair) -> None:
         """Replace what is unsent; measurements stay until they are sent or a newer one of their view comes."""
-        self._pair = pair
+        if self._newest is None or pair.rig != self._newest.rig or pair.moment >= self._newest.moment:
+            self._pair = self._newest = pair
         self._measured.update({each.view: each for each in pair.views if each.psnr_db is not None})
         self._settle()
 
@@ -166,7 +168,7 @@ async def serve_watcher(websocket: WebSocket, hub: Hub, shelf: PictureShelf) -> 
     """Serve one browser until it leaves or the hub closes."""
     await websocket.accept()
     outbox = Outbox()
-    with hub.watch(websocket.query_params.get("rig") or None) as pairs:
+    with hub.watch(websocket.query_params.get("rig") or None, late_figures=True) as pairs:
         collector = asyncio.create_task(_collect(pairs, outbox))
         sender = asyncio.create_task(_send(websocket, outbox, shelf))
         listener = asyncio.create_task(_listen(websocket, outbox))

@@ -26,6 +26,7 @@ class Observed:
     """What a browser saw. ages: seconds from capture to arrival; stages: seconds by stage; rss: bytes by service."""
 
     seconds: float = 0.0
+    seen: set[float] = field(default_factory=set)
     paired: int = 0
     single: int = 0
     ages: list[float] = field(default_factory=list)
@@ -70,6 +71,9 @@ def header(message: str | bytes) -> dict[str, Any]:
 def note(observed: Observed, pair: dict[str, Any]) -> None:
     """Add one pair. The later view of a pair sets its age, since that is what the picture waited for."""
     paired = pair["pairing"] == "paired"
+    if pair["captured_at_ms"] in observed.seen:  # it comes again when it has been measured
+        return
+    observed.seen.add(pair["captured_at_ms"])
     observed.paired += paired
     observed.single += not paired
     observed.ages.append(time.time() - pair["captured_at_ms"] / 1e3)

@@ -80,3 +80,15 @@ async def test_a_forgotten_rig_is_gone() -> None:
     hub.forget("lab")
     assert hub.rigs() == []
     assert hub.latest("lab") is None
+
+
+async def test_late_figures_reach_those_who_asked_for_them_and_nobody_else() -> None:
+    hub = Hub()
+    page, program = hub.watch("lab", late_figures=True), hub.watch("lab")
+    hub.publish(pair("lab", 2))
+    hub.publish(pair("lab", 1, psnr_db=31.0))
+    seen = [await anext(page), await anext(page)]
+    assert [(each.captured_at_ns, each.measured) for each in seen] == [(2, False), (1, True)]
+    assert (await anext(program)).captured_at_ns == 2
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(anext(program), 0.01)

@@ -221,3 +221,18 @@ async def test_the_shelf_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
         picture = np.full(4, number, np.uint8)
         assert await shelf.files([picture]) == [bytes([number])]
     assert len(shelf._files) <= 16
+
+
+async def test_late_figures_wait_for_the_next_picture_and_never_bring_an_old_one() -> None:
+    outbox = Outbox()
+    newer, older = pair(9), pair(1, view(View.LEFT, 1, psnr_db=30.0), view(View.RIGHT, 1))
+    outbox.offer(newer)
+    assert (await outbox.take()).pair is newer
+    outbox.offer(older)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(outbox.take(), 0.01)
+    newest = pair(20)
+    outbox.offer(newest)
+    parcel = await outbox.take()
+    assert parcel.pair is newest
+    assert [each.psnr_db for each in parcel.measured] == [30.0]
