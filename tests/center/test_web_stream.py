@@ -225,7 +225,8 @@ async def test_the_shelf_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_late_figures_wait_for_the_next_picture_and_never_bring_an_old_one() -> None:
     outbox = Outbox()
-    newer, older = pair(9), pair(1, view(View.LEFT, 1, psnr_db=30.0), view(View.RIGHT, 1))
+    older = pair(1, view(View.LEFT, 1, psnr_db=30.0), view(View.RIGHT, 1))
+    newer = pair(9)
     outbox.offer(newer)
     assert (await outbox.take()).pair is newer
     outbox.offer(older)
