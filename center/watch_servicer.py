@@ -40,7 +40,7 @@ class PairServicer(pair_grpc.PairServiceServicer):
         except Problem as problem:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
         pause = 1.0 / request.rate if request.rate else 0.0
-        with self._hub.watch(request.rig or None) as pairs:
+        with self._hub.watch(request.rig or None, late_figures=request.late_figures) as pairs:
             async for pair in pairs:
                 if request.without_pictures:
                     yield to_response(pair, None)

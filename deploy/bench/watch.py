@@ -18,7 +18,12 @@ RETRY_SECONDS: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One decoded instant as it reached the watcher. at: time.monotonic; age: seconds since its capture."""
+    """One message of the watched stream. An instant comes again once it is measured.
+
+    at        time.monotonic of its arrival
+    age       seconds since its capture
+    psnr_db   of the views that have met their reference
+    """
 
     at: float
     age: float
@@ -73,7 +78,7 @@ class PairWatcher:
                     self._closed.wait(RETRY_SECONDS)
 
     def _sightings(self, channel: grpc.Channel) -> Iterator[Sighting]:
-        call = PairServiceStub(channel).WatchPairs(pairs_pb2.WatchPairsRequest(without_pictures=True))
+        call = PairServiceStub(channel).WatchPairs(pairs_pb2.WatchPairsRequest(without_pictures=True, late_figures=True))
         self._call = call
         for pair in call:
             yield Sighting(

@@ -56,6 +56,9 @@ class ServiceProcess:
         return self._child.poll() if self._child else None
 
     def restart(self) -> None:
+        """Start it again after it has died."""
+        if self._child:
+            self._child.wait()
         self.restarts += 1
         self.start()
 

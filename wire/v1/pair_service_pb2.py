@@ -25,21 +25,21 @@ _sym_db = _symbol_database.Default()
 from wire.v1 import types_pb2 as vergence_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1evergence/v1/pair_service.proto\x12\x0bvergence.v1\x1a\x17vergence/v1/types.proto\"t\n\x11WatchPairsRequest\x12\x0b\n\x03rig\x18\x01 \x01(\t\x12\x0c\n\x04rate\x18\x02 \x01(\x02\x12*\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1a.vergence.v1.PictureFormat\x12\x18\n\x10without_pictures\x18\x04 \x01(\x08\"\xa3\x01\n\x12WatchPairsResponse\x12\x0b\n\x03rig\x18\x01 \x01(\t\x12%\n\x07pairing\x18\x02 \x01(\x0e\x32\x14.vergence.v1.Pairing\x12\x16\n\x0e\x63\x61ptured_at_ns\x18\x03 \x01(\x03\x12\x15\n\rdecoded_at_ns\x18\x04 \x01(\x03\x12*\n\x05views\x18\x05 \x03(\x0b\x32\x1b.vergence.v1.Reconstruction\"\xfb\x01\n\x0eReconstruction\x12\x1f\n\x04view\x18\x01 \x01(\x0e\x32\x11.vergence.v1.View\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0e\n\x06snr_db\x18\x03 \x01(\x02\x12%\n\x07picture\x18\x04 \x01(\x0b\x32\x14.vergence.v1.Picture\x12\x14\n\x07psnr_db\x18\x05 \x01(\x02H\x00\x88\x01\x01\x12\x14\n\x07ms_ssim\x18\x06 \x01(\x02H\x01\x88\x01\x01\x12\x12\n\nlatency_ms\x18\x07 \x01(\x02\x12\'\n\treference\x18\x08 \x01(\x0b\x32\x14.vergence.v1.PictureB\n\n\x08_psnr_dbB\n\n\x08_ms_ssim*J\n\x07Pairing\x12\x17\n\x13PAIRING_UNSPECIFIED\x10\x00\x12\x12\n\x0ePAIRING_PAIRED\x10\x01\x12\x12\n\x0ePAIRING_SINGLE\x10\x02\x32^\n\x0bPairService\x12O\n\nWatchPairs\x12\x1e.vergence.v1.WatchPairsRequest\x1a\x1f.vergence.v1.WatchPairsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1evergence/v1/pair_service.proto\x12\x0bvergence.v1\x1a\x17vergence/v1/types.proto\"\x8a\x01\n\x11WatchPairsRequest\x12\x0b\n\x03rig\x18\x01 \x01(\t\x12\x0c\n\x04rate\x18\x02 \x01(\x02\x12*\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1a.vergence.v1.PictureFormat\x12\x18\n\x10without_pictures\x18\x04 \x01(\x08\x12\x14\n\x0clate_figures\x18\x05 \x01(\x08\"\xa3\x01\n\x12WatchPairsResponse\x12\x0b\n\x03rig\x18\x01 \x01(\t\x12%\n\x07pairing\x18\x02 \x01(\x0e\x32\x14.vergence.v1.Pairing\x12\x16\n\x0e\x63\x61ptured_at_ns\x18\x03 \x01(\x03\x12\x15\n\rdecoded_at_ns\x18\x04 \x01(\x03\x12*\n\x05views\x18\x05 \x03(\x0b\x32\x1b.vergence.v1.Reconstruction\"\xfb\x01\n\x0eReconstruction\x12\x1f\n\x04view\x18\x01 \x01(\x0e\x32\x11.vergence.v1.View\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0e\n\x06snr_db\x18\x03 \x01(\x02\x12%\n\x07picture\x18\x04 \x01(\x0b\x32\x14.vergence.v1.Picture\x12\x14\n\x07psnr_db\x18\x05 \x01(\x02H\x00\x88\x01\x01\x12\x14\n\x07ms_ssim\x18\x06 \x01(\x02H\x01\x88\x01\x01\x12\x12\n\nlatency_ms\x18\x07 \x01(\x02\x12\'\n\treference\x18\x08 \x01(\x0b\x32\x14.vergence.v1.PictureB\n\n\x08_psnr_dbB\n\n\x08_ms_ssim*J\n\x07Pairing\x12\x17\n\x13PAIRING_UNSPECIFIED\x10\x00\x12\x12\n\x0ePAIRING_PAIRED\x10\x01\x12\x12\n\x0ePAIRING_SINGLE\x10\x02\x32^\n\x0bPairService\x12O\n\nWatchPairs\x12\x1e.vergence.v1.WatchPairsRequest\x1a\x1f.vergence.v1.WatchPairsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vergence.v1.pair_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PAIRING']._serialized_start=610
-  _globals['_PAIRING']._serialized_end=684
-  _globals['_WATCHPAIRSREQUEST']._serialized_start=72
-  _globals['_WATCHPAIRSREQUEST']._serialized_end=188
-  _globals['_WATCHPAIRSRESPONSE']._serialized_start=191
-  _globals['_WATCHPAIRSRESPONSE']._serialized_end=354
-  _globals['_RECONSTRUCTION']._serialized_start=357
-  _globals['_RECONSTRUCTION']._serialized_end=608
-  _globals['_PAIRSERVICE']._serialized_start=686
-  _globals['_PAIRSERVICE']._serialized_end=780
+  _globals['_PAIRING']._serialized_start=633
+  _globals['_PAIRING']._serialized_end=707
+  _globals['_WATCHPAIRSREQUEST']._serialized_start=73
+  _globals['_WATCHPAIRSREQUEST']._serialized_end=211
+  _globals['_WATCHPAIRSRESPONSE']._serialized_start=214
+  _globals['_WATCHPAIRSRESPONSE']._serialized_end=377
+  _globals['_RECONSTRUCTION']._serialized_start=380
+  _globals['_RECONSTRUCTION']._serialized_end=631
+  _globals['_PAIRSERVICE']._serialized_start=709
+  _globals['_PAIRSERVICE']._serialized_end=803
 # @@protoc_insertion_point(module_scope)

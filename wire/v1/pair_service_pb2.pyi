@@ -54,6 +54,7 @@ class WatchPairsRequest(_message.Message):
     RATE_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     WITHOUT_PICTURES_FIELD_NUMBER: _builtins.int
+    LATE_FIGURES_FIELD_NUMBER: _builtins.int
     rig: _builtins.str
     """The rig's name; empty is every rig."""
     rate: _builtins.float
@@ -62,6 +63,8 @@ class WatchPairsRequest(_message.Message):
     """How pictures are sent; unspecified is RGB8."""
     without_pictures: _builtins.bool
     """Send no pictures, only figures."""
+    late_figures: _builtins.bool
+    """Also send the figures of a pair when a newer pair is already out. Without it such figures are left out."""
     def __init__(
         self,
         *,
@@ -69,10 +72,11 @@ class WatchPairsRequest(_message.Message):
         rate: _builtins.float = ...,
         format: _types_pb2.PictureFormat.ValueType = ...,
         without_pictures: _builtins.bool = ...,
+        late_figures: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "rate", b"rate", "rig", b"rig", "without_pictures", b"without_pictures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "late_figures", b"late_figures", "rate", b"rate", "rig", b"rig", "without_pictures", b"without_pictures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -47,7 +47,8 @@ class PairServiceServicer:
     """
 
     def WatchPairs(self, request, context):
-        """Every decoded pair of one rig, newest first: a slow reader misses pairs and never sees stale ones.
+        """Every decoded pair of one rig, newest first: a slow reader misses pairs and never sees stale ones. A pair that
+        met its references comes a second time, with its figures.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,9 @@ class PairServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PairServiceAsyncStub: ...
     WatchPairs: _grpc.UnaryStreamMultiCallable[_pair_service_pb2.WatchPairsRequest, _pair_service_pb2.WatchPairsResponse]
-    """Every decoded pair of one rig, newest first: a slow reader misses pairs and never sees stale ones."""
+    """Every decoded pair of one rig, newest first: a slow reader misses pairs and never sees stale ones. A pair that
+    met its references comes a second time, with its figures.
+    """
 
 @_typing.type_check_only
 class PairServiceAsyncStub(PairServiceStub):
@@ -42,7 +44,9 @@ class PairServiceAsyncStub(PairServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     WatchPairs: _aio.UnaryStreamMultiCallable[_pair_service_pb2.WatchPairsRequest, _pair_service_pb2.WatchPairsResponse]  # type: ignore[assignment]
-    """Every decoded pair of one rig, newest first: a slow reader misses pairs and never sees stale ones."""
+    """Every decoded pair of one rig, newest first: a slow reader misses pairs and never sees stale ones. A pair that
+    met its references comes a second time, with its figures.
+    """
 
 class PairServiceServicer(metaclass=_abc_1.ABCMeta):
     """Gives decoded pairs to whoever watches."""
@@ -53,6 +57,8 @@ class PairServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pair_service_pb2.WatchPairsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_pair_service_pb2.WatchPairsResponse], _abc.AsyncIterator[_pair_service_pb2.WatchPairsResponse]]:
-        """Every decoded pair of one rig, newest first: a slow reader misses pairs and never sees stale ones."""
+        """Every decoded pair of one rig, newest first: a slow reader misses pairs and never sees stale ones. A pair that
+        met its references comes a second time, with its figures.
+        """
 
 def add_PairServiceServicer_to_server(servicer: PairServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
