@@ -13,6 +13,7 @@ from edge.frames import FrameMaker
 from edge.metrics import Metrics
 from edge.references import References
 from edge.uplink import Uplink
+from wire import notify
 from wire.metrics import expose
 
 
@@ -40,8 +41,10 @@ async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
         if config.metrics.port:
             expose(config.metrics.host, config.metrics.port, metrics.registry)
         await asyncio.to_thread(camera.start)
+        notify.ready()  # with or without a link: that may come later
         await _until(stop, uplink)
     finally:
+        notify.stopping()
         await asyncio.to_thread(camera.stop)
         await references.close()
         maker.close()

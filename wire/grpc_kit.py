@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from wire import notify
 from wire.problem import Problem
 
 MAX_MESSAGE: Final = 8 * 2**20
@@ -74,11 +75,13 @@ class Server:
         return port
 
     async def ready(self) -> None:
-        """Health says SERVING from now on."""
+        """Health says SERVING from now on, and systemd hears of it."""
         await self._report(health_pb2.HealthCheckResponse.SERVING)
+        notify.ready()
 
     async def leave(self) -> None:
         """First step of a drain: health says NOT_SERVING, streams go on."""
+        notify.stopping()
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace: float) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from wire import config
+from wire import config, notify
 from wire.problem import Problem
 
 Config = TypeVar("Config", bound=config.Section)
@@ -74,9 +74,10 @@ def log_to_stderr() -> None:
 
 
 async def until_signalled(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run a coroutine and set its event on SIGINT or SIGTERM."""
+    """Run a coroutine and set its event on SIGINT or SIGTERM; under systemd, with its watchdog."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await run(stop)
+    async with notify.watched():
+        await run(stop)
