@@ -1,6 +1,6 @@
-"""Make a shipped folder from a training run: `python -m jscc.ship --run runs/x --name small-joint --val DIR`.
+"""Make a codec that edge and center load from a training run: `python -m jscc.ship --run runs/x --out my-codec --val DIR`.
 
-Writes jscc/weights/<name>/: model.safetensors, encoder.onnx, decoder.onnx and card.md. Each file replaces its
+Writes model.safetensors, encoder.onnx, decoder.onnx and card.md; --name instead of --out ships it in jscc/weights/. Each file replaces its
 predecessor in one move, so that a program that starts at this moment never sees half a file.
 """
 
@@ -52,16 +52,18 @@ def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float]) ->
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m jscc.ship", description="A training run -> jscc/weights/<name>/")
+    parser = argparse.ArgumentParser(prog="python -m jscc.ship", description="A training run -> a codec")
     parser.add_argument("--run", type=Path, required=True, help="folder with state.pt and run.json")
-    parser.add_argument("--name", required=True, help="for example small-joint")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, help="the codec's folder; give it as `codec` to edge and center")
+    where.add_argument("--name", help="a folder of jscc/weights/, for example small-joint")
     parser.add_argument("--val", type=Path, help="pairs for the card's table")
     parser.add_argument("--snrs", type=float, nargs="+", default=[-2, 4, 12], help="dB, for the card's table")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
-    codec_hash = ship(args.run, SHIPPED / args.name, args.val, args.snrs)
-    print(f"{SHIPPED / args.name}: codec hash {codec_hash}")
+    folder: Path = args.out or SHIPPED / args.name
+    print(f"{folder}: codec hash {ship(args.run, folder, args.val, args.snrs)}")
 
 
 if __name__ == "__main__":

