@@ -1,7 +1,7 @@
-"""Make a codec that edge and center load from a training run: `python -m jscc.ship --run runs/x --out my-codec --val DIR`.
+"""Make a codec that edge and center load: `python -m jscc.ship --run runs/x --out my-codec --val DIR`.
 
-Writes model.safetensors, encoder.onnx, decoder.onnx and card.md; --name instead of --out ships it in jscc/weights/. Each file replaces its
-predecessor in one move, so that a program that starts at this moment never sees half a file.
+Writes model.safetensors, encoder.onnx, decoder.onnx and card.md; --name instead of --out ships it in jscc/weights/.
+Each file replaces its predecessor in one move, so that a program that starts then never sees half a file.
 """
 
 import argparse
