@@ -78,7 +78,8 @@ class PairWatcher:
                     self._closed.wait(RETRY_SECONDS)
 
     def _sightings(self, channel: grpc.Channel) -> Iterator[Sighting]:
-        call = PairServiceStub(channel).WatchPairs(pairs_pb2.WatchPairsRequest(without_pictures=True, late_figures=True))
+        request = pairs_pb2.WatchPairsRequest(without_pictures=True, late_figures=True)
+        call = PairServiceStub(channel).WatchPairs(request)
         self._call = call
         for pair in call:
             yield Sighting(

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from deploy.bench import agree, faults, grid, live
+from deploy.bench import agree, faults, grid, live, stale
 from deploy.local import demo
 from wire.problem import Problem
 
@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     demo.add_arguments(added)
     added.set_defaults(run=demo.run)
     bench = commands.add_parser("bench", help="measure the system on this machine").add_subparsers(required=True)
-    for name, module in {"live": live, "faults": faults, "agree": agree, "grid": grid}.items():
+    for name, module in {"live": live, "faults": faults, "agree": agree, "grid": grid, "stale": stale}.items():
         added = bench.add_parser(name, help=module.__doc__, description=module.__doc__)
         module.add_arguments(added)
         added.set_defaults(run=module.run)

@@ -1,0 +1,20 @@
+#!/bin/sh
+# How an image's environment comes about; runs inside `docker build` only.
+#   vergence-install dependencies EXTRA    what pyproject.toml asks for, before the sources are there
+#   vergence-install vergence              the wheel itself
+set -eu
+into() { pip --python /opt/vergence/bin/python3 install "$@"; }
+
+case $1 in
+  dependencies)
+    # There are no packages beside pyproject.toml yet: this installs an empty vergence, which the wheel replaces.
+    into --constraint constraints.txt ".[$2]"
+    # What a service never loads: tests, tools that convert models, and the C library that Python's module already holds.
+    cd /opt/vergence/lib/python3*/site-packages
+    find numpy -type d -name tests -prune -exec rm -rf {} +
+    rm -rf onnxruntime/transformers onnxruntime/quantization onnxruntime/tools onnxruntime/capi/libonnxruntime.so* ;;
+  vergence)
+    into --no-deps --force-reinstall /wheels/vergence-*.whl ;;
+  *)
+    echo "unknown step '$1'; allowed: dependencies EXTRA, vergence" >&2; exit 2 ;;
+esac
