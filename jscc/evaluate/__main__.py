@@ -1,0 +1,117 @@
+"""`python -m jscc.evaluate`: measure, then write the table, the figures and the gallery."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from jscc.evaluate.pairs import read_pairs
+from jscc.evaluate.registry import LDPC, NAMES, NEURAL, expand
+from jscc.evaluate.report import write_page, write_pictures
+from jscc.evaluate.rows import Row
+from jscc.evaluate.session import Request, run_session
+from jscc.evaluate.system import CHANNELS, Channel, Pair
+from wire.problem import Problem
+
+SYSTEMS_HELP = f"of {', '.join(NAMES)}, NAME@WEIGHTS, module:Class"
+DEFAULT_SYSTEMS = (*NEURAL, "bpg-capacity", "jpeg2000-capacity", *LDPC)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser("python -m jscc.evaluate", description="Every system of the paper, side by side.")
+    add = made.add_argument
+    add("--pairs", type=Path, required=True, metavar="FOLDER", help="left/NAME.png and right/NAME.png")
+    add("--out", type=Path, required=True, metavar="DIR", help="table, figures; run again with the same to go on")
+    add(
+        "--systems",
+        default=",".join(DEFAULT_SYSTEMS),
+        metavar="A,B",
+        help=f"of {', '.join(NAMES)}, NAME@WEIGHTS, module:Class",
+    )
+    add("--channel", default="awgn", metavar="A,B", help="awgn, rayleigh or both (default: awgn)")
+    add("--snr", default="-2:12:2", metavar="FIRST:LAST:STEP", help="Es/N0 in dB, or a list such as 1,4,13")
+    add("--deltas", default="0,5,10", metavar="A,B", help="SNR of the other link minus the own, dB (proposed-1)")
+    add("--limit", type=int, metavar="N", help="take N pairs, evenly spread")
+    add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one for each core)")
+    add("--seed", type=int, default=0, help="of the noise (default: 0)")
+    add("--show", metavar="NAME", help="the pair of the gallery (default: the first)")
+    add("--show-snr", type=float, default=1.0, metavar="DB", help="SNR of the gallery (default: 1)")
+    return made
+
+
+def numbers(text: str, option: str) -> list[float]:
+    """ "-2:12:2" or "1,4,13" -> numbers, both ends included.
+
+    raises  Problem
+    """
+    try:
+        if ":" not in text:
+            return [float(part) for part in text.split(",")]
+        first, last, step = (float(part) for part in text.split(":"))
+        count = int((last - first) / step + 1e-9) + 1
+        if count < 1:
+            raise ValueError
+        return [first + i * step for i in range(count)]
+    except (ValueError, ZeroDivisionError):
+        raise Problem(f"{option} is {text!r}; give FIRST:LAST:STEP such as -2:12:2, or a list such as 1,4,13") from None
+
+
+def evaluate(arguments: argparse.Namespace, command: str) -> list[Row]:
+    """Do what the command line says; returns all rows."""
+    channels = arguments.channel.split(",")
+    for channel in channels:
+        if channel not in CHANNELS:
+            raise Problem(f"unknown channel {channel!r}; allowed: {', '.join(CHANNELS)}")
+    if arguments.jobs < 1:
+        raise Problem(f"--jobs is {arguments.jobs}; it must be at least 1")
+    names = arguments.systems.split(",")
+    request = Request(
+        systems=names,
+        channels=cast(list[Channel], channels),
+        snrs=numbers(arguments.snr, "--snr"),
+        deltas=numbers(arguments.deltas, "--deltas"),
+        seed=arguments.seed,
+        jobs=arguments.jobs,
+    )
+    for channel in request.channels:
+        expand(names, channel)  # a wrong name is said before the pictures are read
+    pairs = read_pairs(arguments.pairs, arguments.limit)
+    shown = _shown(pairs, arguments.show)
+    rows = run_session(pairs, request, arguments.out)
+    write_page(rows, arguments.out, command)
+    write_pictures(rows, arguments.out, request, shown, arguments.show_snr)
+    print(f"wrote {arguments.out / 'results.csv'}, {arguments.out / 'results.md'}, figures and a gallery")
+    return rows
+
+
+def _shown(pairs: Sequence[Pair], name: str | None) -> Pair:
+    if name is None:
+        return pairs[0]
+    for pair in pairs:
+        if pair.name == name:
+            return pair
+    raise Problem(f"--show {name}: there is no such pair; the first is {pairs[0].name}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0, 2 for what the user can mend, 130 when stopped."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    for i, word in enumerate(given[:-1]):
+        if word in ("--snr", "--deltas", "--show-snr") and given[i + 1].startswith("-"):
+            given[i : i + 2] = [f"{word}={given[i + 1]}", ""]  # argparse would take -2:12:2 for an option
+    arguments = parser().parse_args([word for word in given if word])
+    try:
+        evaluate(arguments, f"python -m jscc.evaluate {' '.join(word for word in given if word)}")
+    except Problem as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""Optional libraries, imported where they are needed; one that is missing is a line that says what to install."""
+
+import importlib
+from types import ModuleType
+
+from wire.problem import Problem
+
+
+def require(module: str, purpose: str) -> ModuleType:
+    """Import an optional library.
+
+    purpose  what cannot be done without it, such as "bpg-ldpc"
+    raises   Problem if it, or something that it needs, is not installed
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        missing = error.name or module
+        raise Problem(f"{purpose} needs {missing}, which is not installed; pip install 'vergence[evaluate]'") from None

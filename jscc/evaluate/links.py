@@ -1,0 +1,37 @@
+"""Noise for the bench: the channel that the networks were trained on, seeded so that every system meets the same.
+
+A realisation depends on (seed, pair, the SNR that the row is filed under) and on nothing else: not on the system, not
+on the channel's kind, not on the other link's SNR. Left always gets the first stream and right the second.
+"""
+
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jscc.channel import Fading, transmit
+from jscc.evaluate.system import Channel
+
+FADING: Final[dict[Channel, Fading]] = {"awgn": Fading.NONE, "rayleigh": Fading.FAST}
+
+
+def noise_of(seed: int, pair: str, snr_db: float) -> np.random.Generator:
+    """The generator to hand to every system for this pair at this SNR."""
+    key = (seed, zlib.crc32(pair.encode()), round(snr_db * 1000) & 0xFFFFFFFF)
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+
+
+def send(
+    symbols_VK2: Tensor, snr_db: Sequence[float], channel: Channel, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Send the symbols of each view through its own link, and equalise.
+
+    symbols  float [V, K, 2] = (view, symbol, I and Q), mean I^2 + Q^2 = 1
+    snr_db   mean Es/N0 of each link, dB, V of them
+    returns  (MMSE estimates [V, K, 2], reliability |h|^2 / (|h|^2 + N0) [V, K])
+    """
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    return transmit(symbols_VK2, torch.tensor(snr_db, dtype=torch.float32), FADING[channel], generator)

@@ -1,0 +1,68 @@
+"""The paper's own systems: joint source-channel coding with and without joint decoding."""
+
+from typing import Final
+
+import numpy as np
+import torch
+
+from jscc.evaluate.extras import require
+from jscc.evaluate.links import send
+from jscc.evaluate.system import Channel, Pair, Sent
+from jscc.models import Codec
+from wire import units
+from wire.problem import Problem
+
+WEIGHTS: Final = {"proposed-1": "small-joint", "proposed-2": "small-joint", "baseline": "small-baseline"}
+"""Shipped weights; `NAME@WEIGHTS` takes others by name or path."""
+
+DELTAS: Final[dict[str, tuple[float, ...]]] = {
+    "proposed-1": (0.0, 5.0, 10.0),
+    "proposed-2": (units.NOISELESS,),
+    "baseline": (0.0,),
+}
+
+
+class NeuralSystem:
+    """One codec for both cameras: encode each view knowing its own SNR, equalise, decode the pair."""
+
+    def __init__(self, codec: Codec, deltas: tuple[float, ...]) -> None:
+        self.codec = codec
+        self.deltas = deltas
+        self.fingerprint = codec.codec_hash
+
+    @classmethod
+    def load(cls, name: str, weights: str | None) -> "NeuralSystem":
+        """A system by its name on the bench.
+
+        weights  name or path; None = the shipped ones
+        raises   Problem if there are no such weights, or they are of the other kind
+        """
+        weights = weights or WEIGHTS[name]
+        codec = _load_codec(name, weights)
+        if codec.config.joint != (name != "baseline"):
+            kind = "decode both views jointly" if codec.config.joint else "decode each view alone"
+            raise Problem(f"{name} cannot use the weights {weights}: they {kind}")
+        return cls(codec, DELTAS[name])
+
+    @torch.inference_mode()
+    def transmit(
+        self, pair: Pair, snr_left: float, snr_right: float, channel: Channel, rng: np.random.Generator
+    ) -> Sent:
+        snr_db_V = torch.tensor([snr_left, snr_right], dtype=torch.float32)
+        symbols_VK2 = self.codec.encode(torch.from_numpy(pair.truth), snr_db_V).cpu()
+        received_VK2, reliability_VK = send(symbols_VK2, (snr_left, snr_right), channel, rng)
+        pictures_1V3HW = self.codec.decode(received_VK2[None], reliability_VK[None], snr_db_V[None])
+        used = symbols_VK2.shape[1]
+        return Sent(pictures_1V3HW[0].float().cpu().numpy(), symbols=(used, used))
+
+
+def _load_codec(name: str, weights: str) -> Codec:
+    from jscc.models import load
+
+    require("jscc.checkpoint", name)
+    try:
+        return load(weights)
+    except FileNotFoundError as error:
+        raise Problem(f"{name} has no weights {weights}: {error}") from None
+    except ValueError as error:
+        raise Problem(f"{name} cannot use the weights {weights}: {error}") from None

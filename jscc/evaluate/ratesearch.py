@@ -1,0 +1,105 @@
+"""The largest rate that fits a budget: what "compress at the largest rate no more than r_max" means in the paper."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from jscc.evaluate.system import Bytes, Picture, unit
+from wire import quality
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class SourceCodec(Protocol):
+    """A picture codec with one quality number. The decoder sees the returned bytes and nothing else of the picture."""
+
+    @property
+    def name(self) -> str: ...
+
+    def qualities(self, budget: int) -> range:
+        """Quality numbers worth trying for a budget in bytes, from the smallest file to the largest."""
+        ...
+
+    def encode(self, picture: Bytes, quality: int) -> bytes:
+        """uint8 RGB [3, 128, 256] -> the bytes that are counted."""
+        ...
+
+    def decode(self, payload: bytes) -> Picture:
+        """The inverse: float32 [3, 128, 256] in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A picture as it is after source coding. `payload` is what has to reach the other side without an error."""
+
+    payload: bytes
+    picture: Picture
+
+
+class RateSearch:
+    """Finds, for a picture and a budget, the largest file that fits, over one or several forms of one codec.
+
+    With several forms (4:2:0 and 4:4:4) the better picture by PSNR is sent and one byte that names the form is counted.
+    Encodings are remembered for the last few pictures, so that further budgets of a picture cost little.
+    """
+
+    def __init__(self, forms: Sequence[SourceCodec], remembered_pictures: int = 4) -> None:
+        self.forms = tuple(forms)
+        self.name = " or ".join(form.name for form in self.forms)
+        self._marker = len(self.forms) > 1
+        self._remembered = remembered_pictures
+        self._files: OrderedDict[bytes, dict[tuple[int, int], bytes]] = OrderedDict()
+        self._found: OrderedDict[bytes, dict[int, Fitted | None]] = OrderedDict()
+
+    def fit(self, picture: Bytes, budget: int) -> Fitted | None:
+        """The best file of at most `budget` bytes for a uint8 picture [3, 128, 256]; None if none is so small."""
+        digest = hashlib.sha1(picture.tobytes(), usedforsecurity=False).digest()
+        found = self._memory(self._found, digest)
+        if budget not in found:
+            candidates = [self._fit_form(picture, digest, index, budget) for index in range(len(self.forms))]
+            fitting = [candidate for candidate in candidates if candidate is not None]
+            truth = unit(picture)
+            found[budget] = max(fitting, key=lambda fitted: quality.psnr(fitted.picture, truth), default=None)
+        return found[budget]
+
+    def decode(self, payload: bytes) -> Picture:
+        """What the receiver does with a payload of `fit`."""
+        if not self._marker:
+            return self.forms[0].decode(payload)
+        return self.forms[payload[0]].decode(payload[1:])
+
+    def _fit_form(self, picture: Bytes, digest: bytes, index: int, budget: int) -> Fitted | None:
+        room = budget - self._marker
+        qualities = self.forms[index].qualities(room)
+        low, high = 0, len(qualities)  # qualities[:low] are known to fit, qualities[high:] not to
+        best: bytes | None = None
+        while low < high:
+            middle = (low + high) // 2
+            candidate = self._encode(picture, digest, index, qualities[middle])
+            if len(candidate) <= room:
+                best, low = candidate, middle + 1
+            else:
+                high = middle
+        if best is None:
+            return None
+        payload = bytes([index]) + best if self._marker else best
+        return Fitted(payload, self.decode(payload))
+
+    def _encode(self, picture: Bytes, digest: bytes, index: int, quality_number: int) -> bytes:
+        files = self._memory(self._files, digest)
+        key = (index, quality_number)
+        if key not in files:
+            files[key] = self.forms[index].encode(picture, quality_number)
+        return files[key]
+
+    def _memory(self, memory: "OrderedDict[bytes, dict[_Key, _Value]]", digest: bytes) -> "dict[_Key, _Value]":
+        """This picture's part of a memory; the picture that was not asked for the longest is forgotten."""
+        part = memory.setdefault(digest, {})
+        memory.move_to_end(digest)
+        if len(memory) > self._remembered:
+            memory.popitem(last=False)
+        return part

@@ -1,0 +1,134 @@
+"""Runs the cells of the bench, in this process or on several cores, one pair after the other.
+
+All systems of a pair that share a picture codec run in the same process, because they share encodings: BPG at one
+budget is searched with files that BPG at another budget has made already. Workers compute with one thread each: the
+tensors are small, and threads that wait for each other on a busy machine cost ten times what they bring.
+"""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import cast
+
+from jscc.evaluate.links import noise_of
+from jscc.evaluate.registry import Entry
+from jscc.evaluate.rows import Cell, Row
+from jscc.evaluate.system import Channel, Pair, Sent, System
+from wire import geometry, quality
+from wire.problem import Problem
+from wire.views import View
+
+
+def plan(
+    pairs: Sequence[Pair],
+    entries: Mapping[Channel, Sequence[Entry]],
+    systems: Mapping[str, System],
+    snrs: Sequence[float],
+    deltas: Sequence[float],
+) -> list[Cell]:
+    """Everything that a run has to measure, pair by pair.
+
+    deltas  which of a system's SNR differences to run; case II (+inf) is always in
+    """
+    return [
+        Cell(entry.name, channel, snr, delta, pair.name)
+        for pair in pairs
+        for channel, some in entries.items()
+        for entry in some
+        for delta in systems[entry.name].deltas
+        if delta in deltas or delta == float("inf")
+        for snr in snrs
+    ]
+
+
+def measure(cell: Cell, system: System, pair: Pair, seed: int) -> list[Row]:
+    """Run one cell: both views at once if their links are alike, else once for each view as the one with the own SNR.
+
+    raises  Problem if the system spends more than 5120 symbols on a view
+    """
+    channel = cast(Channel, cell.channel)
+    other = cell.snr + cell.delta
+    if cell.delta == 0.0:
+        runs = [(cell.snr, cell.snr, tuple(View))]
+    else:
+        runs = [(cell.snr, other, (View.LEFT,)), (other, cell.snr, (View.RIGHT,))]
+    truth = pair.truth
+    rows: list[Row] = []
+    for snr_left, snr_right, views in runs:
+        started = time.perf_counter()
+        sent = system.transmit(pair, snr_left, snr_right, channel, noise_of(seed, pair.name, cell.snr))
+        seconds = (time.perf_counter() - started) / 2
+        _check(cell, sent)
+        for view in views:
+            place = view.position
+            picture = sent.pictures[place]
+            rows.append(
+                Row(
+                    *cell,
+                    view=view.value,
+                    psnr=quality.psnr(picture, truth[place]),
+                    ms_ssim=quality.ms_ssim(picture, truth[place]),
+                    bytes=None if sent.bytes is None else sent.bytes[place],
+                    symbols=sent.symbols[place],
+                    seconds=seconds,
+                )
+            )
+    return rows
+
+
+def _check(cell: Cell, sent: Sent) -> None:
+    if max(sent.symbols) > geometry.SYMBOLS:
+        raise Problem(f"{cell.system} spent {max(sent.symbols)} symbols on a view; every system has {geometry.SYMBOLS}")
+    shape = (2, geometry.CHANNELS, geometry.HEIGHT, geometry.WIDTH)
+    if sent.pictures.shape != shape:
+        raise Problem(f"{cell.system} returned pictures of shape {sent.pictures.shape}; expected {shape}")
+
+
+def run(
+    cells: Sequence[Cell],
+    pairs: Sequence[Pair],
+    builds: Mapping[str, Entry],
+    systems: Mapping[str, System],
+    *,
+    seed: int,
+    jobs: int,
+) -> Iterator[list[Row]]:
+    """Rows of each cell as they are ready.
+
+    builds   how to make a system in another process, by name
+    systems  the same, already made in this one
+    jobs     processes; 1 runs here
+    """
+    by_name = {pair.name: pair for pair in pairs}
+    if jobs == 1:
+        for cell in cells:
+            yield measure(cell, systems[cell.system], by_name[cell.picture], seed)
+        return
+    tasks: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        tasks.setdefault((cell.picture, cell.system.partition("-")[0]), []).append(cell)
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")  # inherited by the processes that are started now
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        futures = [
+            pool.submit(_run_task, by_name[name], some, {cell.system: builds[cell.system] for cell in some}, seed)
+            for (name, _), some in tasks.items()
+        ]
+        try:
+            for future in as_completed(futures):
+                yield from future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+_systems: dict[str, System] = {}
+"""Of a worker process."""
+
+
+def _run_task(pair: Pair, cells: Sequence[Cell], builds: Mapping[str, Entry], seed: int) -> list[list[Row]]:
+    for name, entry in builds.items():
+        if name not in _systems:
+            _systems[name] = entry.build()
+    return [measure(cell, _systems[cell.system], pair, seed) for cell in cells]

@@ -1,0 +1,129 @@
+"""One run of the bench into one folder: what it depends on, what is left to do, and how far it is."""
+
+import hashlib
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from jscc.evaluate.registry import expand
+from jscc.evaluate.rows import Row, Table
+from jscc.evaluate.runner import plan, run
+from jscc.evaluate.summary import with_envelopes, without_envelopes
+from jscc.evaluate.system import Channel, Pair, System
+from wire import quality
+from wire.problem import Problem
+from wire.views import View
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to measure. `snrs` and `deltas` in dB; `systems` as the user names them."""
+
+    systems: Sequence[str]
+    channels: Sequence[Channel]
+    snrs: Sequence[float]
+    deltas: Sequence[float] = (0.0, 5.0, 10.0)
+    seed: int = 0
+    jobs: int = 1
+
+
+def run_session(pairs: Sequence[Pair], request: Request, out: Path, progress: TextIO = sys.stderr) -> list[Row]:
+    """Measure what `out/results.csv` does not have yet; return all of its rows, envelopes of LDPC modes included.
+
+    raises  Problem if `out` holds results of other pictures, weights, encoders or another seed
+    """
+    entries = {channel: expand(request.systems, channel) for channel in request.channels}
+    builds = {entry.name: entry for some in entries.values() for entry in some}
+    systems = {name: entry.build() for name, entry in builds.items()}
+    out.mkdir(parents=True, exist_ok=True)
+    seconds_before = _agree(out / "settings.json", pairs, systems, request.seed)
+
+    table = Table(out / "results.csv")
+    rows = _whole_cells(without_envelopes(table.read()))
+    table.write(rows)
+    done = {row.cell for row in rows}
+    cells = [cell for cell in plan(pairs, entries, systems, request.snrs, request.deltas) if cell not in done]
+    bar = Progress(len(cells), progress)
+    try:
+        for found in run(cells, pairs, builds, systems, seed=request.seed, jobs=request.jobs):
+            table.append(found)
+            rows += found
+            bar.step(f"{found[0].system} {found[0].channel} {found[0].snr:g} dB {found[0].picture}")
+    finally:
+        bar.close()
+        _add_seconds(out / "settings.json", seconds_before + bar.seconds)
+    rows = with_envelopes(sorted(rows, key=_order))
+    table.write(rows)
+    table.write_parquet(rows)
+    return rows
+
+
+def _whole_cells(rows: Sequence[Row]) -> list[Row]:
+    """Without cells of which a crash left only one view."""
+    views = Counter(row.cell for row in rows)
+    return [row for row in rows if views[row.cell] == len(View)]
+
+
+def _order(row: Row) -> tuple[str, str, float, float, str, str]:
+    return (*row.cell[:2], row.delta, row.snr, row.picture, row.view)
+
+
+def _agree(path: Path, pairs: Sequence[Pair], systems: Mapping[str, System], seed: int) -> float:
+    """Compare with what the folder's rows were made from, and add what is new. Returns seconds already spent."""
+    old = json.loads(path.read_text()) if path.exists() else {}
+    pictures = {pair.name: hashlib.sha256(pair.views.tobytes()).hexdigest()[:16] for pair in pairs}
+    prints = {name: str(getattr(system, "fingerprint", "")) for name, system in systems.items()}
+    if old.get("seed", seed) != seed:
+        raise Problem(f"{path.parent} was made with --seed {old['seed']}; use that, or another --out")
+    for kind, new in (("pictures", pictures), ("systems", prints)):
+        for name, mark in new.items():
+            before = old.get(kind, {}).get(name, mark)
+            if before != mark:
+                raise Problem(f"{path.parent} has results of another {name} ({before}, now {mark}); use another --out")
+    settings = {
+        "seed": seed,
+        "ms_ssim": quality.MS_SSIM_DEFINITION,
+        "seconds": old.get("seconds", 0.0),
+        "systems": old.get("systems", {}) | prints,
+        "pictures": old.get("pictures", {}) | pictures,
+    }
+    path.write_text(json.dumps(settings, indent=1) + "\n")
+    return float(settings["seconds"])
+
+
+def _add_seconds(path: Path, seconds: float) -> None:
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps(settings | {"seconds": round(seconds, 1)}, indent=1) + "\n")
+
+
+class Progress:
+    """A line that says how far a run is: redrawn on a terminal, printed every twentieth of the way elsewhere."""
+
+    def __init__(self, total: int, stream: TextIO) -> None:
+        self.total, self.stream, self.count = total, stream, 0
+        self.started = time.monotonic()
+        self._terminal = stream.isatty()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def step(self, what: str) -> None:
+        self.count += 1
+        left = self.seconds / self.count * (self.total - self.count)
+        filled = 24 * self.count // self.total
+        line = f"[{'#' * filled:<24}] {self.count}/{self.total}  {left / 60:.0f} min {left % 60:02.0f} s left  {what}"
+        if self._terminal:
+            self.stream.write(f"\r\x1b[K{line[:118]}")
+        elif 20 * self.count // self.total > 20 * (self.count - 1) // self.total:
+            self.stream.write(line + "\n")
+        self.stream.flush()
+
+    def close(self) -> None:
+        if self._terminal and self.count:
+            self.stream.write("\n")

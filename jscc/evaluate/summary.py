@@ -1,0 +1,128 @@
+"""Means over pictures, the best-of-modes envelope, and the Markdown table."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from jscc.evaluate.registry import envelope_of
+from jscc.evaluate.rows import Row
+from wire import quality
+
+Curve = tuple[str, str, float]
+"""(system, channel, delta)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """Means over all pictures at one SNR. `left` and `right` are PSNRs of one view, dB; bytes None without bits."""
+
+    psnr: float
+    ms_ssim: float
+    left: float
+    right: float
+    bytes: float | None
+    views: int
+
+
+def means(rows: Iterable[Row]) -> dict[Curve, dict[float, Mean]]:
+    """Every curve as {SNR in dB: mean}, SNRs rising."""
+    groups: dict[Curve, dict[float, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        groups[row.system, row.channel, row.delta][row.snr].append(row)
+    return {curve: {snr: _mean(points[snr]) for snr in sorted(points)} for curve, points in sorted(groups.items())}
+
+
+def _mean(rows: Sequence[Row]) -> Mean:
+    sides = {side: [row.psnr for row in rows if row.view == side] or [float("nan")] for side in ("left", "right")}
+    sizes = [row.bytes for row in rows if row.bytes is not None]
+    return Mean(
+        psnr=float(np.mean([row.psnr for row in rows])),
+        ms_ssim=float(np.mean([row.ms_ssim for row in rows])),
+        left=float(np.mean(sides["left"])),
+        right=float(np.mean(sides["right"])),
+        bytes=float(np.mean(sizes)) if sizes else None,
+        views=len(rows),
+    )
+
+
+def with_envelopes(rows: Sequence[Row]) -> list[Row]:
+    """Add `bpg-ldpc` and `jpeg2000-ldpc`: at each SNR the rows of the mode with the best mean PSNR over all pictures.
+
+    A sender who knows the SNR, but not the noise, can choose like that.
+    """
+    best: dict[tuple[str, str, float], tuple[float, str]] = {}
+    for (system, channel, _), points in means(rows).items():
+        base = envelope_of(system)
+        for snr, mean in points.items():
+            if base is not None:
+                key = (base, channel, snr)
+                best[key] = max(best.get(key, (float("-inf"), "")), (mean.psnr, system))
+    chosen = {(system, channel, snr): base for (base, channel, snr), (_, system) in best.items()}
+    extra = [
+        replace(row, system=chosen[row.system, row.channel, row.snr])
+        for row in rows
+        if (row.system, row.channel, row.snr) in chosen
+    ]
+    return [*rows, *extra]
+
+
+def without_envelopes(rows: Iterable[Row]) -> list[Row]:
+    """Rows that were measured, not chosen."""
+    return [row for row in rows if row.system not in ("bpg-ldpc", "jpeg2000-ldpc")]
+
+
+def label(curve: Curve) -> str:
+    """A curve's name for a reader, such as `proposed-1, delta 5 dB`."""
+    system, _, delta = curve
+    if delta == 0.0:
+        return system
+    return f"{system}, other view noiseless" if delta == float("inf") else f"{system}, delta {delta:g} dB"
+
+
+def markdown(rows: Sequence[Row], heading: str, notes: Sequence[str]) -> str:
+    """A page with a table for each channel and quantity, curves down and SNRs across.
+
+    notes  lines about how the numbers were made
+    """
+    curves = means(rows)
+    pictures = {row.picture for row in rows}
+    lines = [f"# {heading}", "", f"{len(pictures)} pairs, {2 * len(pictures)} views.", ""]
+    lines += [f"- {note}" for note in notes]
+    lines += ["- PSNR: per view over RGB, clamped to [0, 1], not rounded; the mean over views."]
+    lines += [f"- {quality.MS_SSIM_DEFINITION}; the mean over views.", ""]
+    for channel in sorted({curve[1] for curve in curves}):
+        here = {curve: points for curve, points in curves.items() if curve[1] == channel}
+        lines += _table(here, f"PSNR, dB, {channel}", lambda mean: f"{mean.psnr:.2f}")
+        lines += _table(here, f"MS-SSIM, {channel}", lambda mean: f"{mean.ms_ssim:.4f}")
+        coded = {curve: points for curve, points in here.items() if any(m.bytes is not None for m in points.values())}
+        if coded:
+            lines += _table(
+                coded, f"Mean bytes a view, {channel}", lambda m: "" if m.bytes is None else f"{m.bytes:.0f}"
+            )
+    gaps = [
+        abs(m.left - m.right)
+        for curve, points in curves.items()
+        if curve[0].startswith("proposed")
+        for m in points.values()
+    ]
+    if gaps:
+        lines += [
+            f"Largest difference between the mean PSNRs of the left and the right view (proposed): {max(gaps):.2f} dB."
+        ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _bytes(mean: Mean) -> str:
+    return "" if mean.bytes is None else f"{mean.bytes:.0f}"
+
+
+def _table(curves: dict[Curve, dict[float, Mean]], title: str, text: Callable[[Mean], str]) -> list[str]:
+    snrs = sorted({snr for points in curves.values() for snr in points})
+    lines = [f"## {title}", "", "| system | " + " | ".join(f"{snr:g} dB" for snr in snrs) + " |"]
+    lines += ["|---" * (len(snrs) + 1) + "|"]
+    for curve, points in curves.items():
+        cells = [text(points[snr]) if snr in points else "" for snr in snrs]
+        lines += [f"| {label(curve)} | " + " | ".join(cells) + " |"]
+    return [*lines, ""]

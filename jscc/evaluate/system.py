@@ -1,0 +1,70 @@
+"""The door to the bench: what a system is given, and what it must give back."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wire import geometry
+
+Bytes = NDArray[np.uint8]
+Picture = NDArray[np.float32]
+Channel = Literal["awgn", "rayleigh"]
+CHANNELS: Final[tuple[Channel, ...]] = ("awgn", "rayleigh")
+"""`rayleigh` is fast fading, one complex gain per symbol, known to the receiver."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One scene. `views` uint8 [2, 3, 128, 256], left then right, RGB."""
+
+    name: str
+    views: Bytes
+
+    @property
+    def truth(self) -> Picture:
+        """float32 [2, 3, 128, 256] in [0, 1]: what reconstructions are measured against."""
+        return unit(self.views)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What arrived.
+
+    pictures  float32 [2, 3, 128, 256] in [0, 1], left then right; not rounded
+    symbols   complex channel uses spent on each view; never more than 5120
+    bytes     source-coded bytes of each view that were counted against the budget; None for systems without bits
+    """
+
+    pictures: Picture
+    symbols: tuple[int, int] = (geometry.SYMBOLS, geometry.SYMBOLS)
+    bytes: tuple[int, int] | None = None
+
+
+class System(Protocol):
+    """A way to send a pair of pictures over two links.
+
+    deltas  SNRs of the other link minus the own, dB, that are worth measuring: 0 alone for systems without joint
+            decoding; +inf is the paper's case II, in which the other view arrives noiseless
+    An optional attribute `fingerprint` (str) names what the results depend on beside the code, such as the hash of
+    weights; a run is not continued with another one.
+    """
+
+    @property
+    def deltas(self) -> tuple[float, ...]: ...
+
+    def transmit(
+        self, pair: Pair, snr_left: float, snr_right: float, channel: Channel, rng: np.random.Generator
+    ) -> Sent:
+        """Send both views, each over its own link with mean Es/N0 `snr_left` and `snr_right` in dB.
+
+        All randomness of the channel comes from `rng` (through `jscc.evaluate.links.send`), so that every system
+        meets the same noise.
+        """
+        ...
+
+
+def unit(picture: Bytes) -> Picture:
+    """uint8 of any shape -> float32 in [0, 1]."""
+    return picture.astype(np.float32) / np.float32(255)

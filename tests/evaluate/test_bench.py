@@ -1,0 +1,192 @@
+"""Runs of the bench: what they measure, that they go on where they stopped, and what they leave behind."""
+
+import io
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from jscc.evaluate.__main__ import main, numbers
+from jscc.evaluate.pairs import read_pairs
+from jscc.evaluate.registry import expand
+from jscc.evaluate.rows import COLUMNS, Row, Table
+from jscc.evaluate.session import Request, run_session
+from jscc.evaluate.summary import markdown, means, with_envelopes
+from jscc.evaluate.system import Channel, Pair, Sent
+from wire.problem import Problem
+
+
+class Echo:
+    """A system whose pictures are off by an amount that falls with the own SNR."""
+
+    deltas: tuple[float, ...] = (0.0, 5.0, math.inf)
+    fingerprint = "one"
+    calls: list[tuple[str, float, float]]
+    symbols = 5120
+
+    def __init__(self) -> None:
+        type(self).calls = []
+
+    def transmit(
+        self, pair: Pair, snr_left: float, snr_right: float, channel: Channel, rng: np.random.Generator
+    ) -> Sent:
+        self.calls.append((pair.name, snr_left, snr_right))
+        error = np.array([10 ** (-snr / 20) for snr in (snr_left, snr_right)], np.float32) / 10
+        pictures = np.abs(pair.truth - error[:, None, None, None])
+        return Sent(pictures, (self.symbols, self.symbols), (100, 100))
+
+
+@pytest.fixture(autouse=True)
+def module() -> Iterator[None]:
+    """`echo:Echo` can be imported."""
+    made = ModuleType("echo")
+    made.Echo = Echo  # type: ignore[attr-defined]
+    sys.modules["echo"] = made
+    Echo.symbols, Echo.fingerprint = 5120, "one"
+    yield
+    del sys.modules["echo"]
+
+
+def session(folder: Path, out: Path, snrs: Sequence[float] = (0.0, 10.0), **changes: object) -> list[Row]:
+    request = Request(("echo:Echo",), ("awgn",), snrs, **changes)  # type: ignore[arg-type]
+    return run_session(read_pairs(folder), request, out, io.StringIO())
+
+
+def test_every_view_of_every_condition_gets_a_row(folder: Path, tmp_path: Path) -> None:
+    rows = session(folder, tmp_path)
+    assert len(rows) == 2 * 2 * 3 * 2  # pairs, SNRs, deltas, views
+    assert {row.delta for row in rows} == {0.0, 5.0, math.inf}
+    # With a difference, each view is once the one with the own SNR.
+    assert {call[1:] for call in Echo.calls if call[0] == "a" and 0.0 in call[1:]} == {
+        (0.0, 0.0), (0.0, 5.0), (5.0, 0.0), (0.0, math.inf), (math.inf, 0.0)
+    }  # fmt: skip
+    for row in rows:
+        assert row.psnr == pytest.approx(20.0 + row.snr, abs=0.3)
+
+
+def test_the_table_is_tidy(folder: Path, tmp_path: Path) -> None:
+    rows = session(folder, tmp_path, (0.0,))
+    lines = (tmp_path / "results.csv").read_text().splitlines()
+    assert lines[0] == "system,channel,snr,delta,picture,view,psnr,ms_ssim,bytes,symbols,seconds"
+    assert lines[1].startswith("echo:Echo,awgn,0,0,a,left,")
+    assert len(lines) == 1 + len(rows)
+    back = Table(tmp_path / "results.csv").read()
+    assert [row.cell for row in back] == [row.cell for row in rows]
+
+
+def test_a_run_goes_on_where_it_was_cut_off(folder: Path, tmp_path: Path) -> None:
+    session(folder, tmp_path)
+    whole = (tmp_path / "results.csv").read_text()
+    (tmp_path / "results.csv").write_text(whole[:-25])  # in the middle of the last line
+    again = session(folder, tmp_path)
+    assert len(Echo.calls) == 2  # one cell, both views
+    assert [row.cell for row in again] == [row.cell for row in Table(tmp_path / "results.csv").read()]
+    assert len(again) == 24
+    session(folder, tmp_path)
+    assert Echo.calls == []
+
+
+def test_a_folder_of_results_is_not_mixed_with_other_conditions(folder: Path, tmp_path: Path) -> None:
+    session(folder, tmp_path)
+    with pytest.raises(Problem, match="was made with --seed 0; use that, or another --out"):
+        session(folder, tmp_path, seed=1)
+    Echo.fingerprint = "two"
+    with pytest.raises(Problem, match=r"has results of another echo:Echo \(one, now two\); use another --out"):
+        session(folder, tmp_path)
+
+
+def test_a_system_that_spends_too_many_symbols_is_stopped(folder: Path, tmp_path: Path) -> None:
+    Echo.symbols = 5121
+    with pytest.raises(Problem, match="echo:Echo spent 5121 symbols on a view; every system has 5120"):
+        session(folder, tmp_path)
+
+
+def test_a_damaged_table_is_named_with_its_line(tmp_path: Path) -> None:
+    table = tmp_path / "results.csv"
+    table.write_text(",".join(COLUMNS) + "\nbroken,line\n" + "x,awgn,0,0,a,left,1,1,,5120,1\n")
+    with pytest.raises(Problem, match=r"results.csv:2: expected 11 columns, got 2"):
+        Table(table).read()
+
+
+def row(system: str, snr: float, psnr: float, picture: str = "a") -> Row:
+    return Row(system, "awgn", snr, 0.0, picture, "left", psnr, 0.9, 640, 5120, 0.1)
+
+
+def test_the_envelope_is_the_best_mode_by_mean_psnr_at_each_snr() -> None:
+    rows = [row("bpg-ldpc-qpsk-1/2", 0.0, 24.0), row("bpg-ldpc-16qam-1/2", 0.0, 10.0),
+            row("bpg-ldpc-qpsk-1/2", 8.0, 24.0), row("bpg-ldpc-16qam-1/2", 8.0, 27.0),
+            row("baseline", 0.0, 30.0)]  # fmt: skip
+    envelope = means(with_envelopes(rows))["bpg-ldpc", "awgn", 0.0]
+    assert [(snr, mean.psnr) for snr, mean in envelope.items()] == [(0.0, 24.0), (8.0, 27.0)]
+    assert "| bpg-ldpc | 24.00 | 27.00 |" in markdown(with_envelopes(rows), "Title", [])
+
+
+def test_ldpc_becomes_one_system_per_mode_of_the_channel() -> None:
+    assert [entry.name for entry in expand(["bpg-ldpc"], "rayleigh")] == [
+        "bpg-ldpc-qpsk-1/3", "bpg-ldpc-qpsk-1/2", "bpg-ldpc-qpsk-2/3", "bpg-ldpc-16qam-1/2"
+    ]  # fmt: skip
+    assert len(expand(["bpg-ldpc"], "awgn")) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("-2:12:2", [-2, 0, 2, 4, 6, 8, 10, 12]), ("1", [1]), ("-3,1.5", [-3, 1.5]), ("0:0.5:0.25", [0, 0.25, 0.5])],
+)
+def test_numbers_of_the_command_line(text: str, expected: list[float]) -> None:
+    assert numbers(text, "--snr") == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--systems", "bgp-capacity"], "unknown system 'bgp-capacity'; allowed: proposed-1, proposed-2, baseline, "),
+        (["--systems", "nowhere.at:All"], "cannot load the system nowhere.at:All: No module named 'nowhere'"),
+        (["--channel", "rician"], "unknown channel 'rician'; allowed: awgn, rayleigh"),
+        (["--snr", "high"], "--snr is 'high'; give FIRST:LAST:STEP such as -2:12:2"),
+        (["--snr", "12:-2:2"], "--snr is '12:-2:2'; give FIRST:LAST:STEP"),
+        (["--jobs", "0"], "--jobs is 0; it must be at least 1"),
+        (["--show", "nobody"], "--show nobody: there is no such pair; the first is a"),
+        (["--pairs", "/no/such/folder"], "/no/such/folder has no folder left/"),
+        (["--systems", "proposed-1@no-such-weights"], "proposed-1 has no weights no-such-weights: "),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    defaults = {"--pairs": str(folder), "--systems": "echo:Echo", "--snr": "0"}
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    line = [word for option in (defaults | given).items() for word in option]
+    assert main([*line, "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {message}")
+    assert error.count("\n") == 1
+
+
+def test_one_command_leaves_table_page_figures_and_gallery(folder: Path, tmp_path: Path) -> None:
+    systems = "jpeg2000-capacity,echo:Echo"
+    options = {"--pairs": str(folder), "--systems": systems, "--snr": "-2:0:2", "--out": str(tmp_path), "--jobs": "1"}
+    assert main([word for option in options.items() for word in option]) == 0
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left >= {"results.csv", "results.md", "settings.json", "psnr-awgn.png", "psnr-awgn.svg", "ms_ssim-awgn.svg"}
+    assert "gallery-awgn-1dB.png" in left
+    page = (tmp_path / "results.md").read_text()
+    assert "MS-SSIM: Gaussian window 7" in page
+    assert "`python -m jscc.evaluate --pairs" in page
+    assert "MS-SSIM: Gaussian window 7" in (tmp_path / "ms_ssim-awgn.svg").read_text()
+    sizes = [row.bytes or 0 for row in Table(tmp_path / "results.csv").read() if row.system == "jpeg2000-capacity"]
+    assert 0 < max(sizes) <= 640
+    assert json.loads((tmp_path / "settings.json").read_text())["systems"]["jpeg2000-capacity"] == "jpeg2000"
+
+
+def test_two_processes_find_what_one_finds(folder: Path, tmp_path: Path) -> None:
+    found = []
+    for jobs in (1, 2):
+        request = Request(("jpeg2000-capacity",), ("awgn",), (2.0,), jobs=jobs)
+        rows = run_session(read_pairs(folder), request, tmp_path / str(jobs), io.StringIO())
+        found.append([(row.cell, row.view, row.psnr, row.bytes) for row in rows])
+    assert found[0] == found[1]

@@ -1,0 +1,105 @@
+"""The chain of bits, symbols, channel, soft bits and code, against theory and against its own measured cliffs."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from jscc.evaluate.ldpc import MODES, Mode, _Code, carry
+from jscc.evaluate.links import noise_of, send
+from jscc.evaluate.registry import search
+from jscc.evaluate.separate import LdpcSystem, mean_colour
+from jscc.evaluate.system import Channel, Pair
+
+MIDPOINTS_DB = {
+    "qpsk-1/3": -1.32,
+    "qpsk-1/2": 0.97,
+    "qpsk-2/3": 3.05,
+    "16qam-1/2": 6.28,
+    "16qam-2/3": 8.8,
+    "64qam-1/2": 10.43,
+}
+"""Es/N0 at which half of all pictures arrive on AWGN: 64 pictures a point, 0.1 dB apart."""
+
+
+def test_every_mode_uses_all_symbols_and_no_more() -> None:
+    for mode in (*MODES["awgn"], *MODES["rayleigh"]):
+        assert mode.block_length * mode.blocks == 5120 * mode.order
+        assert mode.block_bits <= 8448
+        assert mode.budget_bytes * 8 <= 5120 * mode.order * mode.rate
+    assert [mode.budget_bytes for mode in MODES["awgn"]] == [426, 640, 853, 1280, 1706, 1920]
+
+
+def q_function(x: float) -> float:
+    return 0.5 * math.erfc(x / math.sqrt(2))
+
+
+def bit_errors(order: int, snr_db: float) -> float:
+    """Of Gray-labelled QAM on AWGN; SNR is Es/N0 (Proakis, Digital Communications)."""
+    snr = 10 ** (snr_db / 10)
+    if order == 2:
+        return q_function(math.sqrt(snr))
+    near = math.sqrt(snr / 5)
+    return 0.75 * q_function(near) + 0.5 * q_function(3 * near) - 0.25 * q_function(5 * near)
+
+
+def measured_bit_errors(mode: Mode, snr_db: float, channel: Channel, pictures: int = 16) -> float:
+    """Of hard decisions on the soft bits, before decoding."""
+    code = _Code.of(mode)
+    rng = np.random.default_rng(3)
+    payloads = [rng.bytes(mode.budget_bytes) for _ in range(pictures)]
+    bits = torch.stack([code.to_bits(payload) for payload in payloads])
+    received, reliability = send(code.modulate(bits), [snr_db] * pictures, channel, rng)
+    sent = code.encoder(bits).flatten(1)
+    soft = torch.stack([code.demap(*one) for one in zip(received, reliability, strict=True)])
+    return float(((soft > 0).float() != sent).float().mean())
+
+
+@pytest.mark.usefixtures("needs_ldpc")
+class TestChain:
+    @pytest.mark.parametrize(("place", "snr_db"), [(1, 4.0), (1, 7.0), (3, 8.0), (3, 12.0)])
+    def test_uncoded_bit_errors_are_the_theory_within_a_fifth_of_a_decibel(self, place: int, snr_db: float) -> None:
+        """16 pictures carry 160,000 bits or more: 3 sigma of the estimate is below 0.1 dB at these rates."""
+        mode = MODES["awgn"][place]
+        found = measured_bit_errors(mode, snr_db, "awgn")
+        assert bit_errors(mode.order, snr_db + 0.2) < found < bit_errors(mode.order, snr_db - 0.2)
+
+    def test_uncoded_bit_errors_under_fading_are_the_theory(self) -> None:
+        """QPSK on Rayleigh with perfect CSI: (1 - sqrt(g / (1 + g))) / 2 with g = Es/N0 / 2 of one bit."""
+        per_bit = 10 ** (10.0 / 10) / 2
+        found = measured_bit_errors(MODES["rayleigh"][1], 10.0, "rayleigh")
+        assert found == pytest.approx((1 - math.sqrt(per_bit / (1 + per_bit))) / 2, rel=0.05)
+
+    @pytest.mark.parametrize("mode", [MODES["awgn"][place] for place in (1, 4)], ids=lambda mode: mode.name)
+    def test_the_cliff_stands_within_a_fifth_of_a_decibel_of_its_place(self, mode: Mode) -> None:
+        rng = np.random.default_rng(11)
+        payloads = [rng.bytes(mode.budget_bytes) for _ in range(4)]
+        arrived = {
+            offset: sum(
+                one is not None
+                for one in carry(
+                    payloads, mode, [MIDPOINTS_DB[mode.name] + offset] * 4, "awgn", np.random.default_rng(5)
+                )
+            )
+            for offset in (-0.2, 0.2)
+        }
+        assert arrived[-0.2] <= 1
+        assert arrived[0.2] >= 3
+
+    def test_both_sides_of_the_cliff_on_a_pair(self, pair: Pair) -> None:
+        system = LdpcSystem(search("jpeg2000"), MODES["awgn"][1])
+        sent = system.transmit(pair, 20.0, -10.0, "awgn", noise_of(0, pair.name, 20.0))
+        fitted = search("jpeg2000").fit(pair.views[0], 640)
+        assert fitted is not None
+        assert np.array_equal(sent.pictures[0], fitted.picture)
+        assert np.array_equal(sent.pictures[1], mean_colour(pair.views[1]))
+        assert sent.symbols == (5120, 5120)
+        assert sent.bytes is not None
+        assert max(sent.bytes) <= 640
+
+    def test_symbols_have_unit_power(self) -> None:
+        for mode in MODES["awgn"]:
+            code = _Code.of(mode)
+            power = code.modulate(code.to_bits(b"")[None]).square().sum(-1).mean()
+            assert float(power) == pytest.approx(1.0, abs=0.03)

@@ -1,0 +1,101 @@
+"""What is true of every picture codec on the bench: rates that fit, and payloads that are all a decoder needs."""
+
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jscc.evaluate import extras
+from jscc.evaluate.bpg import BpgProgram, bpg_forms
+from jscc.evaluate.hevc import HevcIntra, _encode, _split, _to_planes, parameter_sets
+from jscc.evaluate.jpeg2000 import PILLOW_DEFAULTS, Jpeg2000
+from jscc.evaluate.ratesearch import RateSearch
+from jscc.evaluate.system import Pair
+from tests.evaluate.conftest import made_up_pair
+from wire.problem import Problem
+from wire.quality import psnr
+
+BUDGETS = (451, 876, 1836)
+
+
+def check_rates(search: RateSearch, pair: Pair) -> None:
+    quality = []
+    for budget in BUDGETS:
+        fitted = search.fit(pair.views[0], budget)
+        assert fitted is not None
+        assert 0.7 * budget <= len(fitted.payload) <= budget
+        assert np.array_equal(search.decode(fitted.payload), fitted.picture)
+        quality.append(psnr(fitted.picture, pair.truth[0]))
+    assert quality == sorted(quality)
+    assert quality[-1] > 24
+
+
+def test_jpeg2000_fills_every_budget_and_never_exceeds_it(pair: Pair) -> None:
+    check_rates(RateSearch((Jpeg2000(),)), pair)
+
+
+def test_jpeg2000_headers_that_are_not_counted_say_nothing_about_the_picture(pair: Pair) -> None:
+    whole = Jpeg2000(header_counts=True)
+    for view, target in ((pair.views[0], 500), (made_up_pair(seed=5).views[1], 2500)):
+        assert whole.encode(view, target) == Jpeg2000().header() + Jpeg2000().encode(view, target)
+
+
+def test_jpeg2000_is_better_than_pillows_defaults(pair: Pair) -> None:
+    plain, proper = (RateSearch((form,)).fit(pair.views[0], 876) for form in (PILLOW_DEFAULTS, Jpeg2000()))
+    assert plain is not None
+    assert proper is not None
+    assert psnr(proper.picture, pair.truth[0]) > psnr(plain.picture, pair.truth[0]) + 0.2
+
+
+@pytest.mark.usefixtures("needs_hevc")
+class TestHevc:
+    def test_it_fills_every_budget_and_never_exceeds_it(self, pair: Pair) -> None:
+        check_rates(RateSearch((HevcIntra("4:2:0"), HevcIntra("4:4:4"))), pair)
+
+    @pytest.mark.parametrize("chroma", ["4:2:0", "4:4:4"])
+    def test_parameter_sets_that_are_not_counted_say_nothing_about_the_picture(self, pair: Pair, chroma: str) -> None:
+        for view, qp in ((pair.views[0], 51), (made_up_pair(seed=5).views[1], 20)):
+            sets, _ = _split(_encode(_to_planes(view, chroma), chroma, qp, "placebo"))  # type: ignore[arg-type]
+            assert sets == parameter_sets(chroma)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(("chroma", "least"), [("4:2:0", 30.0), ("4:4:4", 45.0)])
+    def test_the_finest_quality_is_close_to_the_picture(self, pair: Pair, chroma: str, least: float) -> None:
+        """Made-up edges are sharp in colour, so halved chroma cannot do much better than 30 dB."""
+        form = HevcIntra(chroma)  # type: ignore[arg-type]
+        assert psnr(form.decode(form.encode(pair.views[0], 51)), pair.truth[0]) > least
+
+    def test_a_picture_that_fits_nowhere_is_none(self, pair: Pair) -> None:
+        assert RateSearch((HevcIntra("4:2:0"),)).fit(pair.views[0], 5) is None
+
+
+FAKE_PROGRAM = """#!/bin/sh
+# A stand-in for both programs: the last two arguments are `target source` after -o; copies the picture.
+for word in "$@"; do target=$source; source=$word; done
+cp "$source" "$target"
+"""
+
+
+def test_bpgenc_on_path_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pair: Pair) -> None:
+    for name in ("bpgenc", "bpgdec"):
+        program = tmp_path / name
+        program.write_text(FAKE_PROGRAM)
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    forms = bpg_forms()
+    assert forms == (BpgProgram("4:2:0"), BpgProgram("4:4:4"))
+    assert np.array_equal(forms[0].decode(forms[0].encode(pair.views[0], 20)), pair.truth[0])
+
+
+def test_a_program_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pair: Pair) -> None:
+    program = tmp_path / "bpgenc"
+    program.write_text("#!/bin/sh\necho bad magic >&2\nexit 3\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(Problem, match=r"^bpgenc failed with code 3: bad magic$"):
+        BpgProgram("4:2:0").encode(pair.views[0], 20)
+
+
+def test_a_missing_library_is_one_line_that_says_what_to_install() -> None:
+    with pytest.raises(Problem, match=r"^bpg needs no_such_codec, which is not installed; pip install 'vergence"):
+        extras.require("no_such_codec.parts", "bpg")
