@@ -8,6 +8,8 @@ from wire.problem import FrameProblem
 Complex = NDArray[np.complex64]
 Real = NDArray[np.float32]
 
+_SMALLEST = np.finfo(np.float32).tiny
+
 
 def mmse(received: Complex, gain: Complex | None, noise_variance: float) -> tuple[Complex, Real]:
     """The linear MMSE estimate of unit-power symbols s from y = h s + n, n ~ CN(0, N0).
@@ -19,14 +21,15 @@ def mmse(received: Complex, gain: Complex | None, noise_variance: float) -> tupl
                     (under fading without CSI the phase stays in s_hat: nobody at the receiver knows it)
     noise_variance  N0 of one complex symbol; 0 is noiseless
     returns         s_hat complex64 [K] and the reliability rho float32 [K] in [0, 1];
-                    E|s_hat - s|^2 = 1 - rho. A symbol with h = 0 and N0 = 0 is unknown: s_hat = 0, rho = 0
+                    E|s_hat - s|^2 = 1 - rho. A symbol with h = 0 and N0 = 0 is unknown: s_hat = 0, rho = 0;
+                    so is one with |h|^2 + N0 below the normal range of float32, whose inverse would overflow
     """
     if gain is None:
         reliability = np.full(received.shape, 1.0 / (1.0 + noise_variance), np.float32)
         return received * reliability, reliability
     power = gain.real**2 + gain.imag**2
     scale = power + np.float32(noise_variance)
-    inverse = np.divide(np.float32(1.0), scale, out=np.zeros_like(scale), where=scale > 0.0)
+    inverse = np.divide(np.float32(1.0), scale, out=np.zeros_like(scale), where=scale >= _SMALLEST)
     return np.conj(gain) * received * inverse, power * inverse
 
 

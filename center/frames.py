@@ -119,6 +119,8 @@ def _noise(state: types_pb2.ChannelState) -> tuple[float, float]:
         raise FrameProblem("not_finite", f"noise_variance is {variance}; send N0 of a complex symbol, 0 or more")
     if variance == 0.0 and snr_db != units.NOISELESS:
         variance = units.noise_variance(snr_db)
+        if np.isinf(variance):
+            raise FrameProblem("not_finite", f"the link's snr_db is {snr_db:g}, which no number can hold; send dB")
     return snr_db, variance
 
 

@@ -19,8 +19,11 @@ TRAINED_SNR_DB: Final = (-3.0, 14.0)
 
 
 def noise_variance(snr_db: float) -> float:
-    """N0 of one complex symbol at `snr_db`; 0 for +inf, +inf for -inf."""
-    return float(10.0 ** (-snr_db / 10.0))
+    """N0 of one complex symbol at `snr_db`; 0 for +inf, +inf for -inf and what is too large for a float."""
+    try:
+        return float(10.0 ** (-snr_db / 10.0))
+    except OverflowError:
+        return float("inf")
 
 
 def snr_db(signal_power: float, noise_power: float) -> float:

@@ -68,6 +68,12 @@ def test_a_symbol_of_which_nothing_is_known_is_zero() -> None:
     assert reliability.tolist() == [0, 1]
 
 
+def test_a_gain_too_small_to_be_squared_does_not_overflow() -> None:
+    estimate, reliability = mmse(np.ones(2, np.complex64), np.array([1e-20, 1], np.complex64), 0.0)
+    assert estimate.tolist() == [0, 1]
+    assert reliability.tolist() == [0, 1]
+
+
 def test_the_results_stay_single_precision() -> None:
     ones = np.ones(4, np.complex64)
     for gain in (None, ones):
