@@ -10,8 +10,9 @@ class CameraClock:
     """Corrects a camera's capture times when its clock is plainly wrong; no clock of its own.
 
     Without this, a camera whose clock is an hour off would only send frames that are an hour late. A gap is
-    taken for a wrong clock where it cannot be delay: the Hello and the first frame show the same one, or a
-    frame comes from the future.
+    taken for a wrong clock where it cannot be delay: the Hello and the first frame show the same one, a frame
+    comes from the future, or from plainly before the frame that came before it. Where the clock was set while
+    frames flow, the delay of the frame before is taken for this one's, so that pairs stay pairs.
 
     hello_gap  our time minus the camera's at its Hello, seconds
     """
@@ -20,6 +21,8 @@ class CameraClock:
         self.offset = 0.0
         self._hello_gap = hello_gap
         self._seen = False
+        self._last = 0.0  # captured_at of the frame before
+        self._delay = 0.0  # its way here, seconds
 
     def correct(self, captured_at: float, arrived_at: float) -> float:
         """The time of capture on our clock, never more than a second after the arrival.
@@ -32,6 +35,9 @@ class CameraClock:
             self._seen = True
             if abs(self._hello_gap) > PLAINLY_APART and abs(gap - self._hello_gap) < PLAINLY_APART:
                 self.offset = self._hello_gap
+        elif captured_at < self._last - PLAINLY_APART:
+            self.offset = gap - self._delay
         if gap - self.offset < -PLAINLY_APART:
-            self.offset = gap
+            self.offset = gap - self._delay
+        self._last, self._delay = captured_at, max(0.0, gap - self.offset)
         return captured_at + self.offset

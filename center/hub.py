@@ -22,11 +22,10 @@ class Hub:
         self._watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
 
     def publish(self, pair: DecodedPair) -> None:
-        """Show a pair to every watcher; one that is older than what its rig has shown counts for its figures only."""
+        """Show a pair to every watcher; a measured one that is older than what its rig has shown counts for its figures
+        only. One without figures is new, even where its times say otherwise: the clock was set back."""
         shown = self._latest.get(pair.rig)
-        stale = shown is not None and pair.moment < shown.moment
-        if stale and not pair.measured:
-            return
+        stale = pair.measured and shown is not None and pair.moment < shown.moment
         if not stale:
             self._latest[pair.rig] = pair
         for watcher in list(self._watchers):

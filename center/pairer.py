@@ -62,6 +62,9 @@ Outcome = Paired[A] | Single[A] | DroppedLate[A] | Repeated[A]
 MOST_WAITING: Final = 8
 """More frames than this never wait for partners, whatever the patience."""
 
+SET_BACK: Final = 1.0
+"""Seconds. A camera whose frames go back by more than this follows a clock that was set back."""
+
 
 class Pairer(Generic[A]):
     """Pairs by capture time, never by arrival; O(1) per frame, no clock, no thread.
@@ -72,7 +75,9 @@ class Pairer(Generic[A]):
 
     Every frame that is pushed comes out exactly once, as one of the four outcomes. Each camera sends in order
     of capture, so a frame stops waiting as soon as the other camera has passed its instant. Hence all frames
-    that wait are of one view, and one deque holds them. What comes out is never older than what came out before.
+    that wait are of one view, and one deque holds them. What comes out is never older than what came out before,
+    unless a clock was set back: then the past is forgotten, instead of dropping frames until the clock is where
+    it was.
     """
 
     def __init__(self, tolerance: float, patience: float, silence: float = float("inf")) -> None:
@@ -81,6 +86,7 @@ class Pairer(Generic[A]):
         self._late_until = dict.fromkeys(View, float("-inf"))
         self._newest = dict.fromkeys(View, 0)
         self._heard_at = dict.fromkeys(View, float("-inf"))  # -inf: not connected
+        self._last_captured_at = dict.fromkeys(View, float("-inf"))
         self._delay = dict.fromkeys(View, float("nan"))
 
     def connect(self, view: View, now: float, restarted: bool) -> None:
@@ -102,11 +108,17 @@ class Pairer(Generic[A]):
         if frame.sequence <= self._newest[view]:
             return [Repeated(frame, self._newest[view])]
         self._newest[view] = frame.sequence
+        decided: list[Outcome[A]] = []
+        if frame.captured_at < self._last_captured_at[view] - SET_BACK:
+            decided = self.flush()
+            self._late_until = dict.fromkeys(View, float("-inf"))
+            self._heard_at[view] = float("-inf")
+        self._last_captured_at[view] = frame.captured_at
         self._heard_at[view] = max(self._heard_at[view], frame.arrived_at)
         self._delay[view] = frame.arrived_at - frame.captured_at
         if frame.captured_at <= self._late_until[view]:
-            return [DroppedLate(frame)]
-        decided = self._match(frame)
+            return [*decided, DroppedLate(frame)]
+        decided += self._match(frame)
         if self._waiting and self._waiting[0].view is view:
             if not self._expected(other, frame.arrived_at):
                 decided += self.flush()

@@ -58,7 +58,9 @@ class Outbox:
 
     def offer(self, pair: DecodedPair) -> None:
         """Replace what is unsent; measurements stay until they are sent or a newer one of their view comes."""
-        if self._newest is None or pair.rig != self._newest.rig or pair.moment >= self._newest.moment:
+        newest = self._newest
+        stale = pair.measured and newest is not None and pair.rig == newest.rig and pair.moment < newest.moment
+        if not stale:
             self._pair = self._newest = pair
         self._measured.update({each.view: each for each in pair.views if each.psnr_db is not None})
         self._settle()

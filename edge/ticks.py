@@ -48,9 +48,10 @@ class Thinning:
         self._due = float("-inf")
 
     def accepts(self, now: float) -> bool:
-        """Whether the frame that came at `now` seconds goes on. Half a period early is early enough."""
-        if now + self._period / 2 < self._due:
+        """Whether the frame that came at `now` seconds goes on. Half a period early is early enough, and more than two
+        are a clock that was set back."""
+        if self._period / 2 < self._due - now <= 2 * self._period:
             return False
-        late = now > self._due + self._period
-        self._due = (now if late else self._due) + self._period
+        astray = abs(now - self._due) > self._period
+        self._due = (now if astray else self._due) + self._period
         return True

@@ -25,5 +25,26 @@ def test_an_old_hello_that_an_emulator_repeats_changes_nothing() -> None:
 def test_a_frame_from_the_future_corrects_the_clock() -> None:
     clock = CameraClock(hello_gap=0.0)
     clock.correct(captured_at=100.0, arrived_at=100.1)
-    assert clock.correct(captured_at=100.2 + HOUR, arrived_at=100.2) == pytest.approx(100.2)
-    assert clock.correct(captured_at=100.3 + HOUR, arrived_at=100.35) == pytest.approx(100.3)
+    assert clock.correct(captured_at=100.2 + HOUR, arrived_at=100.3) == pytest.approx(100.2)
+    assert clock.correct(captured_at=100.3 + HOUR, arrived_at=100.45) == pytest.approx(100.3)
+
+
+@pytest.mark.parametrize("back", [2.0, HOUR])
+def test_a_clock_that_is_set_back_while_frames_flow_is_corrected(back: float) -> None:
+    clock = CameraClock(hello_gap=0.0)
+    clock.correct(captured_at=100.0, arrived_at=100.1)
+    assert clock.correct(captured_at=100.1 - back, arrived_at=100.2) == pytest.approx(100.1)
+    assert clock.correct(captured_at=100.2 - back, arrived_at=100.35) == pytest.approx(100.2)
+
+
+def test_one_wild_time_does_not_spoil_those_that_follow() -> None:
+    clock = CameraClock(hello_gap=0.0)
+    clock.correct(captured_at=100.0, arrived_at=100.1)
+    clock.correct(captured_at=9e9, arrived_at=100.2)
+    assert clock.correct(captured_at=100.2, arrived_at=100.3) == pytest.approx(100.2)
+
+
+def test_when_both_clocks_are_set_back_together_nothing_is_corrected() -> None:
+    clock = CameraClock(hello_gap=0.0)
+    clock.correct(captured_at=HOUR, arrived_at=HOUR + 0.1)
+    assert clock.correct(captured_at=100.0, arrived_at=100.1) == pytest.approx(100.0)

@@ -58,6 +58,16 @@ async def test_late_figures_replace_their_pair_but_never_a_newer_one() -> None:
     assert newest.captured_at_ns == 2
 
 
+async def test_a_new_pair_is_shown_even_if_the_clock_was_set_back() -> None:
+    hub = Hub()
+    watcher = hub.watch("lab")
+    hub.publish(pair("lab", 5000))
+    hub.publish(pair("lab", 1400))
+    assert (await anext(watcher)).captured_at_ns == 1400
+    hub.publish(pair("lab", 1400, psnr_db=30.0))
+    assert (await anext(watcher)).measured
+
+
 async def test_closing_ends_every_loop() -> None:
     hub = Hub()
     watcher = hub.watch()

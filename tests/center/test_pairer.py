@@ -94,6 +94,18 @@ def test_nothing_older_than_what_was_shown_comes_out(pairer: Pairer[Seen]) -> No
     assert [pairer.push(frame) for frame in backlog] == [[DroppedLate(frame)] for frame in backlog]
 
 
+def test_when_the_clock_of_a_host_is_set_back_pairs_go_on(pairer: Pairer[Seen]) -> None:
+    pairer.push(left(1, 5000.0))
+    pairer.push(right(1, 5000.0))
+    pairer.push(left(2, 5000.1))
+    assert pairer.push(left(3, 1400.2)) == [Single(left(2, 5000.1))]
+    pairer.push(right(2, 5000.2, arrived_at=1400.2))  # was captured before, comes after
+    pairer.expire(now=1400.3)
+    pairer.push(right(3, 1400.3))
+    out = [outcome for n in range(4, 8) for made in (left, right) for outcome in pairer.push(made(n, 1400.0 + n / 10))]
+    assert [type(outcome) for outcome in out[-4:]] == [Paired] * 4
+
+
 def test_a_view_that_is_not_connected_is_not_waited_for(pairer: Pairer[Seen]) -> None:
     pairer.disconnect(View.RIGHT)
     assert pairer.push(left(1, 0.0)) == [Single(left(1, 0.0))]

@@ -48,3 +48,9 @@ def test_a_fast_camera_is_thinned_and_a_slow_one_is_not(delivered: int, wanted: 
 def test_jitter_of_a_camera_at_the_wanted_rate_costs_no_frame() -> None:
     thinning = Thinning(30)
     assert all(thinning.accepts(100 + n / 30 + (0.01 if n % 2 else 0.0)) for n in range(300))
+
+
+def test_a_live_camera_goes_on_when_the_clock_is_set_back() -> None:
+    thinning = Thinning(10)
+    assert thinning.accepts(5000.0)
+    assert [thinning.accepts(1400.0 + n / 30) for n in range(7)] == [True, False, True, False, False, True, False]
