@@ -41,9 +41,23 @@ SERVER_OPTIONS: Final = [
 ]
 
 
+# Several centers behind one name: the header x-rig-id picks one, so that both views of a rig meet (gRFC A76). Clients
+# agree without talking, and a center that dies moves its own rigs only.
+_BY_RIG: Final = (
+    "grpc.service_config",
+    '{"loadBalancingConfig": [{"ring_hash_experimental": {"requestHashHeader": "x-rig-id"}}]}',
+)
+os.environ.setdefault("GRPC_EXPERIMENTAL_RING_HASH_SET_REQUEST_HASH_KEY", "true")  # gRPC reads it at each connect
+
+
 def connect(address: str) -> aio.Channel:
-    """A plain-text channel to `host:port` with our options; connects on first use."""
-    return aio.insecure_channel(address, options=CLIENT_OPTIONS)
+    """A plain-text channel with our options; connects on first use.
+
+    address  `host:port`, or a gRPC name such as `dns:///centers:50051` that may stand for several servers: then a call
+             goes where the hash of its x-rig-id says
+    """
+    by_rig = [_BY_RIG] if address.startswith(("dns:", "ipv4:", "ipv6:")) else []
+    return aio.insecure_channel(address, options=[*CLIENT_OPTIONS, *by_rig])
 
 
 class Server:
