@@ -85,17 +85,19 @@ class _Stream:
         self._intake, self._links = intake, links
         self._unanswered = 0
         self._no_more = False
+        self._ended = False
 
     async def read(self, requests: AsyncIterator[link_pb2.TransmitRequest], session: Session) -> None:
         """Hand every frame to the pipeline, until the sender or the contract ends the stream."""
         try:
-            while True:
+            while not self._ended:
                 async with asyncio.timeout(self._links.idle_s):
                     request = await anext(requests)
                 if request.WhichOneof("message") != "frame":
                     self._end(grpc.StatusCode.INVALID_ARGUMENT, "after the Hello every message must be a frame")
                     return
                 self._take(session, request.frame)
+            self._intake.disconnect(session)  # the end may wait long for a sender that does not read
         except StopAsyncIteration:
             self._intake.disconnect(session)
             self._no_more = True
@@ -136,7 +138,10 @@ class _Stream:
             self._end(grpc.StatusCode.OK)
 
     def _end(self, code: grpc.StatusCode, line: str = "") -> None:
-        self.outbox.put_nowait(_End(code, line))
+        """The first end counts; nothing is read after it, so that a sender that never reads cannot fill the outbox."""
+        if not self._ended:
+            self._ended = True
+            self.outbox.put_nowait(_End(code, line))
 
 
 async def _read_hello(requests: AsyncIterator[link_pb2.TransmitRequest]) -> link_pb2.Hello:

@@ -257,6 +257,29 @@ async def test_frames_without_credit_are_dropped_at_the_door(camera: Any) -> Non
     assert "wait for acknowledgements" in refused[0].detail
 
 
+async def test_a_sender_that_never_reads_is_not_read_for_ever(camera: Any) -> None:
+    left = camera(View.LEFT)
+    await left.connect()
+    wrong = types_pb2.ComplexArray(count=SYMBOLS, data=b"1", sample_type=1)
+    sent = 0
+
+    async def flood() -> None:
+        nonlocal sent
+        while sent < 50_000:
+            await left.send(sent + 1, symbols=wrong)
+            sent += 1
+
+    flooding = asyncio.create_task(flood())
+    before = -1
+    while sent != before:
+        before = sent
+        await asyncio.sleep(0.5)
+    assert sent < 50_000, "the center has stopped reading"
+    status, _ = await left.status()
+    assert status in ("RESOURCE_EXHAUSTED", "INTERNAL"), "grpc.aio makes it INTERNAL where a write was under way"
+    await asyncio.gather(flooding, return_exceptions=True)
+
+
 async def test_a_busy_decoder_takes_the_newest_next(engine: Any, camera: Any) -> None:
     engine.seconds = 0.1
     left = camera(View.LEFT)
