@@ -1,0 +1,163 @@
+"""The files that start vergence elsewhere, judged by the tools that will read them. A missing tool is a skip.
+
+Debian has promtool (prometheus) and systemd-analyze (systemd); hadolint comes with the dev extra.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+OURS = ("edge-left", "edge-right", "channel-emulator", "center")
+OVERLAYS = ("gpu", "cameras")
+UNITS = ("vergence-edge@left.service", "vergence-emulator.service", "vergence-center.service")
+MOST_EXPOSED = 3.0
+
+
+def run(*command: str) -> str:
+    """What a tool prints. Fails with its words if it does, skips where it is missing."""
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # what came with the dev extra
+    if shutil.which(command[0], path=beside) is None:
+        pytest.skip(f"{command[0]} is not installed; CI and `make test` check this where it is")
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PATH": beside}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def compose(*files: str) -> dict[str, Any]:
+    """The services as compose understands them."""
+    if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("docker compose is not installed; CI and `make test` check this where it is")
+    options = [part for file in ("compose.yaml", *files) for part in ("--file", file)]
+    read: dict[str, Any] = json.loads(run("docker", "compose", *options, "config", "--format", "json"))["services"]
+    return read
+
+
+def test_the_dockerfile_is_clean() -> None:
+    run("hadolint", "deploy/docker/Dockerfile")
+
+
+def test_compose_reads_its_files() -> None:
+    assert set(OURS) < set(compose())
+    for overlay in OVERLAYS:
+        assert set(compose(f"deploy/compose.{overlay}.yaml")) == set(compose())
+
+
+def test_no_service_has_rights_or_may_fill_the_machine() -> None:
+    for name, service in compose().items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert int(service["mem_limit"]) <= 2**30, name
+        assert service["logging"]["options"]["max-size"], name
+        assert not service.get("privileged"), name
+
+
+def test_ports_are_published_to_this_machine_only() -> None:
+    for name, service in compose().items():
+        for port in service.get("ports", []):
+            assert port["host_ip"] == "127.0.0.1", name
+
+
+def test_nothing_waits_for_a_service_that_is_merely_started() -> None:
+    for name, service in compose().items():
+        for other, wait in service.get("depends_on", {}).items():
+            assert wait["condition"] == "service_healthy", f"{name} waits for {other}"
+
+
+def test_every_version_and_port_stands_in_the_environment_file() -> None:
+    text = (DEPLOY / "compose.yaml").read_text()
+    set_there = set(re.findall(r"^([A-Z_]+)=", (ROOT / ".env").read_text(), re.MULTILINE))
+    overlays = "".join((DEPLOY / f"compose.{overlay}.yaml").read_text() for overlay in OVERLAYS)
+    assert set(re.findall(r"\$\{([A-Z_]+)", text + overlays)) == set_there
+    for image in re.findall(r"^ *image: (\S+)", text, re.MULTILINE):
+        assert "${" in image
+
+
+def test_prometheus_reads_its_files() -> None:
+    run("promtool", "check", "config", "deploy/prometheus/prometheus.yml")
+
+
+def test_every_alert_fires_and_clears() -> None:
+    run("promtool", "test", "rules", "deploy/prometheus/tests/alerts.yml")
+
+
+def test_no_alert_is_untested() -> None:
+    rules = yaml.safe_load((DEPLOY / "prometheus" / "rules" / "alerts.yml").read_text())["groups"]
+    tests = yaml.safe_load((DEPLOY / "prometheus" / "tests" / "alerts.yml").read_text())["tests"]
+    cases = [case for test in tests for case in test["alert_rule_test"]]
+    for alert in (rule["alert"] for group in rules for rule in group["rules"]):
+        assert any(case["alertname"] == alert and case["exp_alerts"] for case in cases), f"{alert} never fires"
+        assert any(case["alertname"] == alert and not case["exp_alerts"] for case in cases), f"{alert} never clears"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file system with our units and stand-ins for our programs, as systemd-analyze wants to see it."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed; CI and `make test` check the units where it is")
+    made = tmp_path_factory.mktemp("root")
+    shutil.copytree("/usr/lib/systemd/system", made / "usr" / "lib" / "systemd" / "system", symlinks=True)
+    units, programs = made / "etc" / "systemd" / "system", made / "opt" / "vergence" / "bin"
+    units.mkdir(parents=True)
+    programs.mkdir(parents=True)
+    for unit in (DEPLOY / "systemd").glob("*.service"):
+        shutil.copy(unit, units)
+        program = programs / unit.name.removesuffix(".service").removesuffix("@")
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+    (units / UNITS[0]).symlink_to("vergence-edge@.service")
+    return made
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_systemd_takes_the_unit_without_a_word(root: Path, unit: str) -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "verify", f"--root={root}", str(root / "etc" / "systemd" / "system" / unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_unit_exposes_little(root: Path, unit: str) -> None:
+    said = run("systemd-analyze", "security", f"--root={root}", "--offline=true", "--no-pager", unit)
+    level = re.search(r"exposure level for \S+: ([\d.]+)", said)
+    assert level is not None
+    assert float(level[1]) <= MOST_EXPOSED
+
+
+def manifests() -> list[Path]:
+    listed = yaml.safe_load((DEPLOY / "kubernetes" / "kustomization.yaml").read_text())["resources"]
+    return [DEPLOY / "kubernetes" / name for name in listed]
+
+
+@pytest.mark.parametrize("path", manifests(), ids=lambda path: path.name)
+def test_kubernetes_takes_the_manifest(path: Path) -> None:
+    manifest: Mapping[str, Any] = yaml.safe_load(path.read_text())
+    kubernetes_validate.validate(manifest, "1.37", strict=True)
+
+
+def test_the_name_of_the_centers_is_headless() -> None:
+    service = yaml.safe_load((DEPLOY / "kubernetes" / "service.yaml").read_text())
+    assert service["spec"]["clusterIP"] == "None"  # the string: each center has an address of its own
+
+
+def test_every_manifest_is_part_of_the_kustomization() -> None:
+    files = set((DEPLOY / "kubernetes").glob("*.yaml")) - {DEPLOY / "kubernetes" / "kustomization.yaml"}
+    assert files == set(manifests())
