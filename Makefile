@@ -5,10 +5,10 @@ DEV := .venv/dev
 PIP_FLAGS := --disable-pip-version-check --progress-bar on
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint proto train evaluate bench clean
+.PHONY: help demo test lint proto metrics train evaluate bench clean install-edge install-emulator install-center
 
 help: ## list the verbs
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 demo: $(DEMO)/.ready ## two cameras, two noisy links, one center, one page (Ctrl-C stops everything)
 	@exec $(DEMO)/bin/vergence demo $(ARGS)
@@ -25,11 +25,24 @@ lint: $(DEV)/.ready ## ruff, mypy --strict, buf lint
 proto: $(DEV)/.ready ## generate the Python side of the contract
 	$(DEV)/bin/python -m wire.generate
 
+metrics: $(DEV)/.ready ## docs/metrics.md and Grafana's dashboards, from the code
+	$(DEV)/bin/python -m deploy.observe.catalogue
+	$(DEV)/bin/python -m deploy.observe.boards
+
 train: $(DEV)/.ready ## train a codec: make train ARGS="--pairs FOLDER --out runs/first"
 	$(DEV)/bin/python -m jscc.train $(ARGS)
 
 bench: $(DEMO)/.ready ## speed, latency and memory of the whole system on this machine
 	$(DEMO)/bin/vergence bench $(ARGS)
+
+install-edge: ## a camera of this host as a systemd service, as root: make install-edge VIEW=left
+	@PYTHON=$(PYTHON) deploy/systemd/install.sh edge $(VIEW)
+
+install-emulator: ## the channel emulator as a systemd service, as root
+	@PYTHON=$(PYTHON) deploy/systemd/install.sh emulator
+
+install-center: ## the center as a systemd service, as root
+	@PYTHON=$(PYTHON) deploy/systemd/install.sh center
 
 clean: ## remove the virtual environments
 	rm -rf .venv
