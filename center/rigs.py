@@ -12,11 +12,11 @@ from center.clock import CameraClock
 from center.frames import Frame
 from center.pairer import Outcome, Pairer
 from wire.problem import Problem
-from wire.views import View
+from wire.views import RIG_NAME, View
 
 log = logging.getLogger(__name__)
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_NAME: Final = re.compile(RIG_NAME)
 USUAL_FRAME_RATE: Final = 30.0
 _RATE_WINDOW: Final = 3.0
 

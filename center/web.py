@@ -12,7 +12,6 @@ Errors under /api are `{"error": "one clear line"}`.
 """
 
 import asyncio
-import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,7 +35,7 @@ from center.web_links import LinkControl, LinkRefusal
 from center.web_plain import plain
 from center.web_stream import PictureShelf, serve_watcher
 from wire.geometry import HEIGHT, SYMBOLS, WIDTH
-from wire.problem import Problem
+from wire.problem import Problem, cause
 from wire.quality import MS_SSIM_DEFINITION
 from wire.units import TRAINED_SNR_DB
 from wire.views import View
@@ -179,11 +178,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=128)
-    except (OSError, OverflowError) as error:
-        number = getattr(error, "errno", None)
-        what = os.strerror(number).lower() if isinstance(number, int) and number > 0 else str(error)
+    except OSError as error:
         raise Problem(
-            f"cannot serve the page on {host}:{port}: {what}; stop what uses the port or set another one"
+            f"cannot serve the page on {host}:{port}: {cause(error)}; stop what uses the port or set another one"
         ) from None
 
 

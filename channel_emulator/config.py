@@ -9,10 +9,10 @@ from channel_emulator.chance import Chance
 from channel_emulator.ranges import RANGES
 from channel_emulator.settings import Csi, Model, PowerPolicy, Settings, Tolerance
 from channel_emulator.snr import Fixed, Schedule, SnrSource, Walk
-from wire.config import Section
+from wire.config import Address, Section
 from wire.geometry import SYMBOLS
 from wire.problem import Problem
-from wire.views import View
+from wire.views import RIG_NAME, View
 
 _SNR_KEYS = ("snr_db", "schedule", "walk")
 
@@ -124,7 +124,7 @@ class SettingsSection(Section):
 class LinkSection(SettingsSection):
     """One link; what it does not set comes from `defaults`."""
 
-    rig: str = Field(min_length=1, max_length=64)
+    rig: str = Field(pattern=f"^{RIG_NAME}$")
     view: View
 
     def over(self, defaults: SettingsSection) -> SettingsSection:
@@ -146,8 +146,8 @@ class MetricsSection(Section):
 class EmulatorConfig(Section):
     """The whole file."""
 
-    listen: str = "127.0.0.1:50052"
-    upstream: str = "127.0.0.1:50051"
+    listen: Address = "127.0.0.1:50052"
+    upstream: Address = "127.0.0.1:50051"
     metrics: MetricsSection = MetricsSection()
     seed: int = Field(default=1, ge=0, lt=2**64)
     max_links: int = Field(default=64, ge=1, le=1024)

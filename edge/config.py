@@ -2,15 +2,13 @@
 
 import math
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from wire import codec
-from wire.config import Section
-from wire.views import View
-
-Address = Annotated[str, Field(pattern=r"^\S+:\d{1,5}$", examples=["127.0.0.1:50052"])]
+from wire.config import Address, Section
+from wire.views import RIG_NAME, View
 
 
 class CameraKind(StrEnum):
@@ -96,7 +94,7 @@ class MetricsConfig(Section):
 class EdgeConfig(Section):
     """One edge: one view of one rig."""
 
-    rig: str = Field(default="demo", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    rig: str = Field(default="demo", pattern=f"^{RIG_NAME}$")
     view: View = View.LEFT
     camera: CameraConfig = CameraConfig(path="builtin:demo")
     link: LinkConfig = LinkConfig()

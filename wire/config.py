@@ -5,13 +5,13 @@ service, two underscores go one level down, a number picks from a list. Values a
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from wire.problem import Problem
@@ -22,6 +22,16 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+
+def _address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or len(text.split()) != 1 or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("write host:port, such as 127.0.0.1:50051")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""host:port"""
 
 Config = TypeVar("Config", bound=Section)
 Location = tuple[int | str, ...]
@@ -70,12 +80,22 @@ class _Source:
             text = Path(path).read_text(encoding="utf-8")
         except OSError as error:
             raise ConfigProblem(f"{path}: cannot be read ({error.strerror}); give --config an existing file") from None
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].count(b"\n") + 1
+            raise ConfigProblem(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
         try:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
             values = yaml.safe_load(text)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise ConfigProblem(f"{path}:{line}: not YAML: {error.problem}") from None
+        except yaml.reader.ReaderError as error:
+            line = text[: error.position].count("\n") + 1
+            raise ConfigProblem(f"{path}:{line}: not YAML: {error.reason}") from None
+        twice = list(_given_twice(node))
+        if twice:
+            lines = [f"{path}:{key.start_mark.line + 1}: {key.value}: given twice; keep one" for key in twice]
+            raise ConfigProblem("\n".join(lines))
         if values is None:
             values = {}
         if not isinstance(values, dict):
@@ -95,6 +115,20 @@ class _Source:
                 node = node.value[part]
                 line = node.start_mark.line + 1
         return line
+
+
+def _given_twice(node: yaml.Node | None) -> Iterator[yaml.Node]:
+    """Keys that stand in their mapping for the second time: YAML would quietly let the last one count."""
+    if isinstance(node, yaml.MappingNode):
+        seen = set[str]()
+        for key, value in node.value:
+            if key.value in seen:
+                yield key
+            seen.add(key.value)
+            yield from _given_twice(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _given_twice(value)
 
 
 def _key(part: str) -> int | str:

@@ -12,7 +12,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from wire import notify
-from wire.problem import Problem
+from wire.problem import Problem, cause
 
 MAX_MESSAGE: Final = 8 * 2**20
 
@@ -115,8 +115,7 @@ def _why(address: str) -> str:
         with socket.create_server((host or "0.0.0.0", int(port))):
             return "gRPC refused it; see the log above"
     except OSError as error:
-        what = os.strerror(error.errno) if error.errno else str(error)
-        return f"{what.lower()}; stop what uses the port or set another one"
+        return f"{cause(error)}; stop what uses the port or set another one"
 
 
 async def abort(context: aio.ServicerContext[Any, Any], code: grpc.StatusCode, problem: Exception) -> NoReturn:

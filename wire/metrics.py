@@ -1,11 +1,10 @@
 """What every service's metrics share: buckets, and the page that Prometheus scrapes."""
 
-import os
 from typing import Final
 
 from prometheus_client import CollectorRegistry, start_http_server
 
-from wire.problem import Problem
+from wire.problem import Problem, cause
 
 SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.066, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
 """Buckets for times, 1 ms to 2.5 s; the usual ones start too late for a frame."""
@@ -22,7 +21,6 @@ def expose(host: str, port: int, registry: CollectorRegistry) -> None:
     try:
         start_http_server(port, host, registry)
     except OSError as error:
-        what = os.strerror(error.errno).lower() if error.errno else str(error)
         raise Problem(
-            f"cannot serve metrics on {host}:{port}: {what}; stop what uses the port or set another one"
+            f"cannot serve metrics on {host}:{port}: {cause(error)}; stop what uses the port or set another one"
         ) from None

@@ -1,5 +1,7 @@
 """Errors that a user can mend."""
 
+import os
+
 
 class Problem(Exception):
     """One clear line that says what is wrong and what to do. Printed without a traceback."""
@@ -14,3 +16,10 @@ class FrameProblem(Problem):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+def cause(error: OSError) -> str:
+    """What the system says went wrong, in a few words without a number."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return (error.strerror or str(error)).lower()  # the numbers of name look-ups are below 0

@@ -41,7 +41,7 @@ def test_a_whole_section_can_be_overridden_by_environment() -> None:
     [
         ("camrea: {}", "edge.yaml:1: camrea: unknown key; did you mean 'camera'?"),
         ("link:\n  adress: a:1", "edge.yaml:2: link.adress: unknown key; did you mean 'address'?"),
-        ("link:\n  address: localhost", "edge.yaml:2: link.address: string should match pattern"),
+        ("link:\n  address: localhost", "edge.yaml:2: link.address: write host:port"),
         ("view: middle", "edge.yaml:1: view: input should be 'left' or 'right' (got 'middle')"),
         ("rig: a b", "edge.yaml:1: rig: string should match pattern"),
         ("camera:\n  kind: film", "edge.yaml:2: camera.kind: input should be 'folder', 'video', 'webcam', 'rtsp' or"),

@@ -83,10 +83,29 @@ def test_every_error_gets_its_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("rig: [a\n", "edge.yaml:2: not YAML"), ("- a\n", "edge.yaml:1: the file must hold keys and values")],
+    [
+        ("rig: [a\n", "edge.yaml:2: not YAML"),
+        ("rig: a\nview: \x01\n", "edge.yaml:2: not YAML"),
+        ("- a\n", "edge.yaml:1: the file must hold keys and values"),
+    ],
 )
 def test_a_file_that_is_not_a_mapping_is_refused(tmp_path: Path, text: str, line: str) -> None:
     assert problem(tmp_path, text).startswith(line)
+
+
+def test_a_key_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    text = "rig: a\nlink:\n  snr_db: 1\n  snr_db: 2\nrig: b\n"
+    assert problem(tmp_path, text).splitlines() == [
+        "edge.yaml:4: snr_db: given twice; keep one",
+        "edge.yaml:5: rig: given twice; keep one",
+    ]
+
+
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "edge.yaml"
+    path.write_bytes(b"view: left\nrig: caf\xe9\n")
+    with pytest.raises(ConfigProblem, match=r"edge.yaml:2: not UTF-8"):
+        load(Settings, path, "VERGENCE_EDGE", {})
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from wire import codec, grpc_kit, metrics
 from wire.backoff import Backoff
-from wire.problem import Problem
+from wire.problem import Problem, cause
 from wire.views import View
 
 
@@ -62,6 +62,10 @@ async def test_an_address_without_a_port_says_how_to_write_it() -> None:
 def test_a_taken_metrics_port_says_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(Problem, match="cannot serve metrics on"):
         metrics.expose("127.0.0.1", taken.getsockname()[1], CollectorRegistry())
+
+
+def test_a_host_that_nobody_knows_is_told_in_words() -> None:
+    assert cause(socket.gaierror(-2, "Name or service not known")) == "name or service not known"
 
 
 def test_an_unknown_codec_names_the_shipped_ones() -> None:
