@@ -88,6 +88,9 @@ class Camera:
             except (Problem, cv2.error, OSError) as problem:
                 self._fail(str(problem).splitlines()[0])
                 self._stop.wait(self._backoff.next())
+            except Exception as error:  # a thread that ends would leave a daemon without a camera
+                self._fail(f"failed in an unexpected way: {error!r}; opening it again")
+                self._stop.wait(self._backoff.next())
         self._source.close()
 
     def _capture(self) -> None:

@@ -16,7 +16,7 @@ class Scripted:
 
     name = "test camera"
 
-    def __init__(self, steps: list[Picture | Problem], patient: bool = False, fails_to_open: int = 0) -> None:
+    def __init__(self, steps: list[Picture | Exception], patient: bool = False, fails_to_open: int = 0) -> None:
         self.patient = patient
         self._steps = iter(steps)
         self._fails_to_open = fails_to_open
@@ -31,7 +31,7 @@ class Scripted:
 
     def next(self, stop: threading.Event) -> tuple[int, Picture] | None:
         for number, step in enumerate(self._steps, start=1):
-            if isinstance(step, Problem):
+            if isinstance(step, Exception):
                 raise step
             return number, step
         self.exhausted.set()
@@ -99,6 +99,15 @@ def test_a_camera_that_fails_is_opened_again_and_reported_once(caplog: pytest.Lo
 def test_a_picture_of_the_wrong_size_is_a_failure_and_not_the_end() -> None:
     camera, metrics, _ = run(Scripted([picture(1, (64, 64)), picture(2)]))
     assert camera.take() is not None
+    assert counted(metrics, "camera_failures_total") == 1
+    camera.stop()
+
+
+def test_a_camera_that_fails_in_an_unexpected_way_is_opened_again() -> None:
+    source = Scripted([picture(1), RuntimeError("a driver's whim"), picture(2)])
+    camera, metrics, _ = run(source)
+    assert camera.take() is not None
+    assert source.opened == 2
     assert counted(metrics, "camera_failures_total") == 1
     camera.stop()
 
