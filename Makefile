@@ -57,5 +57,5 @@ $(DEMO)/.ready: pyproject.toml
 $(DEV)/.ready: pyproject.toml constraints.txt
 	@echo "installing the development environment into $(DEV)"
 	@$(PYTHON) -m venv $(DEV)
-	@$(DEV)/bin/pip install $(PIP_FLAGS) --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(DEV)/bin/pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[dev]'
 	@touch $@
