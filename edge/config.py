@@ -104,6 +104,6 @@ class EdgeConfig(Section):
 
     @property
     def age_budget_ms(self) -> int:
-        """How old a frame may become, milliseconds; 0 is any age. Three frame periods unless set."""
+        """How old a frame may become, milliseconds; 0 leaves it to the center. Three frame periods unless set."""
         budget = self.link.age_budget_ms
         return round(3_000 / self.camera.fps) if budget is None else budget

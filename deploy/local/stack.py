@@ -19,7 +19,6 @@ from wire.problem import Problem
 CONFIG: Final = Path(str(files("deploy"))) / "config"
 FOOTAGE: Final = Path(str(files("deploy"))) / "local" / "footage"
 START_SECONDS: Final = 60.0
-RESTART_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)

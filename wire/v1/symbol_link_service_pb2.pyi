@@ -221,7 +221,7 @@ class SymbolFrame(_message.Message):
     captured_at_ns: _builtins.int
     """When the picture was taken, Unix time in nanoseconds on the rig's clock."""
     age_budget_ms: _builtins.int
-    """The frame is worthless this long after its capture, milliseconds; 0 is never."""
+    """The frame is worthless this long after its capture, milliseconds; 0 leaves it to the receiver."""
     encoder_snr_db: _builtins.float
     """The SNR in dB that the encoder assumed."""
     referenced: _builtins.bool
