@@ -50,6 +50,8 @@ class Ports:
             if isinstance(port, int):
                 try:
                     socket.create_server((self.host, port)).close()
+                except OverflowError:
+                    raise Problem(f"port {port} ({name}) does not exist; give one from 1 to 65535") from None
                 except OSError:
                     raise Problem(
                         f"port {port} ({name}) is taken on {self.host}; is another demo running?"
