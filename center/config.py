@@ -1,15 +1,26 @@
 """The center's configuration; deploy/config/center.yaml says in words what every key does."""
 
-from typing import Annotated, Literal
+import string
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
 from center.engines import Device, Kind
 from wire.codec import DEFAULT
 from wire.config import Address, Section
 
+_HOST_NAME: Final = set(string.ascii_lowercase + string.digits + "-_.")
 Port = Annotated[int, Field(ge=0, le=65535)]
 Milliseconds = Annotated[float, Field(ge=0.0, le=60_000.0)]
+
+
+def _host_name(text: str) -> str:
+    if not text or not set(text.lower()) <= _HOST_NAME:
+        raise ValueError("write a name or an IPv4 address without a port, such as vergence.example")
+    return text
+
+
+HostName = Annotated[str, AfterValidator(_host_name)]
 
 
 class PageSection(Section):
@@ -17,6 +28,7 @@ class PageSection(Section):
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    hosts: tuple[HostName, ...] = ()
 
 
 class EngineSection(Section):

@@ -48,7 +48,13 @@ class Center:
         self._pipeline = Pipeline(config.batching, self.rigs, self.hub, self._measuring, self.metrics)
         self._intake = Intake(config.links, self.rigs, self._pipeline, self.metrics)
         self.page = Page(
-            config.page.host, config.page.port, self.hub, self.metrics.registry, config.emulator, self.status
+            config.page.host,
+            config.page.port,
+            self.hub,
+            self.metrics.registry,
+            config.emulator,
+            self.status,
+            config.page.hosts,
         )
         self.server = Server(config.listen)
         self.port = 0

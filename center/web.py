@@ -13,7 +13,7 @@ Errors under /api are `{"error": "one clear line"}`.
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +30,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from center.hub import Hub
-from center.web_guard import Guard
+from center.web_guard import Guard, Hosts
 from center.web_links import LinkControl, LinkRefusal
 from center.web_plain import plain
 from center.web_stream import PictureShelf, serve_watcher
@@ -53,6 +53,7 @@ class Page:
     emulator_address  `host:port` of the channel emulator's control service; "" if there is none
     status            what the center says of itself, as plain values; the page reads `ready` (bool), `why` (one line
                       while not ready), `codec`, `codec_hash` and `engine`, and hands on whatever else is in it
+    hosts             further names by which the page may be asked for
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Page:
         registry: CollectorRegistry,
         emulator_address: str,
         status: Callable[[], Mapping[str, Any]],
+        hosts: Sequence[str] = (),
     ) -> None:
         self.host, self.port = host, port
         self._hub, self._registry, self._status = hub, registry, status
@@ -85,7 +87,8 @@ class Page:
                     Mount("/static", StaticFiles(directory=PAGE)),
                 ],
                 exception_handlers={LinkRefusal: _refused, HTTPException: _http_error},
-            )
+            ),
+            Hosts(host, hosts),
         )
 
     async def start(self) -> None:

@@ -30,6 +30,7 @@ def test_check_config_says_ok(capsys: pytest.CaptureFixture[str]) -> None:
         ("ENGINE__KIND", "cuda", "engine.kind: input should be 'auto', 'onnxruntime' or 'torch' (got 'cuda')"),
         ("LISTEN", "here", "listen: write host:port, such as 127.0.0.1:50051"),
         ("PAGE__PROT", "1", "page.prot: unknown key; did you mean 'port'?"),
+        ("PAGE__HOSTS", "[a.example:8080]", "page.hosts.0: write a name or an IPv4 address without a port"),
         ("BATCHING__MAX_SIZE", "0", "batching.max_size: input should be greater than or equal to 1"),
         ("PAIRING__TOLERANCE_MS", "-1", "pairing.tolerance_ms: input should be greater than or equal to 0"),
     ],

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter
 from center.hub import Hub
 from center.results import DecodedPair
 from center.web import PAGE, Page
+from center.web_guard import Hosts
 from wire.problem import Problem
 
 STATUS: dict[str, Any] = {"ready": True, "why": "", "codec": "small-joint", "codec_hash": "00ff", "engine": "fake"}
@@ -128,6 +129,41 @@ async def test_our_own_page_and_programs_are_let_in(client: httpx.AsyncClient) -
     for headers in ({}, {"Origin": own}, {"Origin": "https://proxy.example", "Sec-Fetch-Site": "same-origin"}):
         answer = await client.post("/api/links/lab/left/reset", headers=headers)
         assert answer.status_code == 503  # let in, but there is no emulator
+
+
+@pytest.mark.parametrize(
+    ("listening", "allowed", "refused"),
+    [
+        (
+            "127.0.0.1",
+            ["localhost:8080", "LOCALHOST", "127.0.0.1:1", "[::1]:8080", "a.example:8080"],
+            ["10.0.0.7:8080"],
+        ),
+        ("0.0.0.0", ["localhost:8080", "10.0.0.7:8080", "[fe80::1]:8080", "a.example."], ["center:8080"]),
+        ("::", ["10.0.0.7"], ["b.example"]),
+        ("10.0.0.7", ["10.0.0.7:8080", "localhost"], ["10.0.0.8:8080"]),
+    ],
+)
+def test_hosts_are_loopback_and_what_is_listed(listening: str, allowed: list[str], refused: list[str]) -> None:
+    hosts = Hosts(listening, ["A.example"])
+    assert [host for host in allowed if not hosts.allow(host)] == []
+    assert [
+        host for host in (*refused, "", ":8080", "evil.example", "[", "127.0.0.1.evil.example") if hosts.allow(host)
+    ] == []
+
+
+async def test_a_name_that_was_led_to_us_is_refused_whatever_its_origin(client: httpx.AsyncClient) -> None:
+    evil = {"Host": "evil.example:8080", "Origin": "http://evil.example:8080", "Sec-Fetch-Site": "same-origin"}
+    for method, path in (("GET", "/"), ("GET", "/api/status"), ("POST", "/api/links/lab/left/reset")):
+        answer = await client.request(method, path, headers=evil)
+        assert answer.status_code == 421
+        assert "'evil.example:8080' is not a name of this page; add it" in answer.json()["error"]
+        assert "page.hosts" in answer.json()["error"]
+
+
+async def test_prometheus_and_probes_may_use_any_name(client: httpx.AsyncClient) -> None:
+    for path in ("/metrics", "/healthz"):
+        assert (await client.get(path, headers={"Host": "center:8080"})).status_code == 200
 
 
 async def test_a_taken_port_is_a_problem_that_says_what_to_do(hub: Hub) -> None:
