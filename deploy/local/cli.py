@@ -1,32 +1,75 @@
 """The `vergence` command."""
 
 import argparse
+import importlib
+import importlib.util
 import sys
+from typing import Any, Final
 
-from deploy.bench import agree, faults, grid, live, stale
-from deploy.local import demo
 from wire.problem import Problem
+
+_DEMO: Final = "the whole system on this machine"
+_BENCHES: Final = {
+    "live": "speed, latency and memory of the whole demo",
+    "faults": "kill and restart each process in turn and time the return of the picture",
+    "agree": "does the live system reach the PSNR of the codec alone?",
+    "grid": "PSNR of both views over the two links' SNRs",
+    "stale": "how old pictures become when a reader takes only every second one",
+}
+_NEEDED: Final = ("cv2", "onnxruntime", "PIL", "starlette", "uvicorn", "websockets")
+"""What the services that a command starts import; on a host of cameras only, some of it is not there."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="vergence", description="Two cameras, two noisy links, one decoder.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    added = commands.add_parser("demo", help="the whole system on this machine", description=demo.__doc__)
-    demo.add_arguments(added)
-    added.set_defaults(run=demo.run)
-    bench = commands.add_parser("bench", help="measure the system on this machine").add_subparsers(required=True)
-    for name, module in {"live": live, "faults": faults, "agree": agree, "grid": grid, "stale": stale}.items():
-        added = bench.add_parser(name, help=module.__doc__, description=module.__doc__)
-        module.add_arguments(added)
-        added.set_defaults(run=module.run)
-    parsed = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
     try:
+        parsed = _parser(words).parse_args(words)
+        _check_extras()
         code: int = parsed.run(parsed)
     except Problem as problem:
         for line in str(problem).splitlines():
             print(f"vergence: error: {line}", file=sys.stderr)
         return 1
     return code
+
+
+def _parser(words: list[str]) -> argparse.ArgumentParser:
+    """Only the module of the command that is asked for is imported, for its arguments."""
+    parser = argparse.ArgumentParser(prog="vergence", description="Two cameras, two noisy links, one decoder.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help=_DEMO)
+    if words[:1] == ["demo"]:
+        _fill(demo, "deploy.local.demo")
+    benches = commands.add_parser("bench", help="measure the system on this machine").add_subparsers(required=True)
+    for name, line in _BENCHES.items():
+        bench = benches.add_parser(name, help=line)
+        if words[:2] == ["bench", name]:
+            _fill(bench, f"deploy.bench.{name}")
+    return parser
+
+
+def _fill(parser: argparse.ArgumentParser, name: str) -> None:
+    """Give a command the description, the arguments and the work of its module. raises Problem"""
+    try:
+        module: Any = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise _missing(error.name or name) from error
+    parser.description = module.__doc__
+    module.add_arguments(parser)
+    parser.set_defaults(run=module.run)
+
+
+def _check_extras() -> None:
+    """raises Problem, where else the services that are started would each end with one in their logs"""
+    for name in _NEEDED:
+        if importlib.util.find_spec(name) is None:
+            raise _missing(name)
+
+
+def _missing(name: str) -> Problem:
+    return Problem(
+        f"{name.partition('.')[0]} is not installed; install the extras: pip install 'vergence[edge,center]'"
+    )
 
 
 if __name__ == "__main__":
