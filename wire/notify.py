@@ -8,6 +8,10 @@ import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Mapping
+from typing import Final
+
+_MOST_SECONDS: Final = 0.1
+"""A listener that does not read must not hold up the event loop, least of all by the word that it turns."""
 
 
 def ready() -> None:
@@ -52,4 +56,5 @@ def _tell(state: str) -> None:
     if address.startswith("@"):  # Linux's abstract namespace
         address = "\0" + address[1:]
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.settimeout(_MOST_SECONDS)
         told.sendto(state.encode(), address)

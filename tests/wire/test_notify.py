@@ -39,6 +39,12 @@ def test_the_watchdog_of_another_process_is_not_ours() -> None:
     assert notify.watchdog_seconds({}) == 0.0
 
 
+def test_a_listener_that_does_not_read_holds_nobody_up(systemd: socket.socket) -> None:
+    for _ in range(30):  # more than the kernel keeps for it
+        notify.ready()
+    assert systemd.recv(64) == b"READY=1"
+
+
 def test_without_systemd_and_with_a_dead_one_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     notify.ready()
