@@ -21,6 +21,11 @@ class Board:
     text: str
     rows: Mapping[str, Sequence[Panel]]
 
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return self.uid.removeprefix("vergence-")
+
     def json(self) -> Json:
         return {
             "uid": self.uid,
@@ -95,7 +100,7 @@ BOARDS: Final = (
 
 def files() -> dict[Path, str]:
     """What stands in deploy/grafana/dashboards."""
-    return {FOLDER / f"{board.uid.removeprefix('vergence-')}.json": _text(board) for board in BOARDS}
+    return {FOLDER / f"{board.name}.json": _text(board) for board in BOARDS}
 
 
 def _text(board: Board) -> str:
