@@ -19,6 +19,7 @@ if [ -z "$root" ] && [ "$(id -u)" != 0 ]; then
 fi
 
 [ -x "$root/opt/vergence/bin/pip" ] || "$python" -m venv "$root/opt/vergence"
+rm -rf build/lib # what an older version left there would come along
 "$root/opt/vergence/bin/pip" install --quiet --disable-pip-version-check --upgrade ".[$service]"
 install -d -m 755 "$root/etc/vergence" "$root/etc/systemd/system"
 [ -e "$root/etc/vergence/$config" ] || install -m 644 "deploy/config/$config" "$root/etc/vergence/$config"
