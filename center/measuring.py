@@ -1,6 +1,7 @@
 """Measures referenced reconstructions beside the live path, and shows their pair again with the figures."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from center.metrics import Metrics
 from center.quality import Figures, FrameKey, Matcher, measure
 from center.results import DecodedPair, ViewResult
 from wire.views import View
+
+log = logging.getLogger(__name__)
 
 MOST_PENDING: Final = 4
 """Measurements that wait for their thread at most; more are skipped, so that a slow machine stays live."""
@@ -69,7 +72,7 @@ class Measuring:
 
     async def close(self) -> None:
         """Finish what is under way."""
-        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._thread.shutdown()
 
     def _start(self, found: list[tuple[_Subject, NDArray[np.uint8]]]) -> None:
@@ -78,7 +81,14 @@ class Measuring:
             return
         task = asyncio.create_task(self._measure(found), name="measure")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """One measurement that fails ends nothing else."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a measurement failed", exc_info=error)
+            self._count("failed")
 
     async def _measure(self, found: list[tuple[_Subject, NDArray[np.uint8]]]) -> None:
         """found: frames of one pair with their references."""

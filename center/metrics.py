@@ -41,7 +41,10 @@ class Metrics:
             registry=registry,
         )
         self.frames = Counter(
-            f"{_PREFIX}frames_total", "Frames by what became of them.", (*link, "outcome"), registry=registry
+            f"{_PREFIX}frames_total",
+            "Frames by what became of them: accepted (decoded), dropped, rejected or failed in the decoder.",
+            (*link, "outcome"),
+            registry=registry,
         )
         self.drops = Counter(
             f"{_PREFIX}drops_total", "Frames that were not decoded, by reason.", (*link, "reason"), registry=registry
@@ -54,7 +57,7 @@ class Metrics:
         )
         self.references = Counter(
             f"{_PREFIX}references_total",
-            "References: received, measured, expired without a partner, skipped under load.",
+            "References: received, measured, expired without a partner, skipped under load, failed.",
             ("outcome",),
             registry=registry,
         )

@@ -69,7 +69,8 @@ class Metrics:
         self._reconnects = counter("reconnects_total", "Times that the link stood again").labels(rig, view)
         self._ends = counter(
             "link_ends_total",
-            "Times that the link ended or did not come about: drain, refused, silent, unavailable, closed or left",
+            "Times that the link ended or did not come about: drain, refused, silent, unavailable, closed, left or"
+            " error (a defect here)",
             "reason",
         )
         self._credit = gauge("credit", "Frames that may be on their way; 0 while offline")

@@ -17,6 +17,7 @@ from wire.v1 import pair_service_pb2 as pair_pb2
 from wire.v1 import pair_service_pb2_grpc as pair_grpc
 from wire.v1 import reference_service_pb2 as reference_pb2
 from wire.v1 import reference_service_pb2_grpc as reference_grpc
+from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2
 from wire.views import View
 
@@ -176,3 +177,24 @@ async def test_a_wrong_reference_is_refused(channel: aio.Channel, fields: Any, l
         await reference_grpc.ReferenceServiceStub(channel).SubmitReference(reference(**fields))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert line in str(caught.value.details())
+
+
+async def test_a_measurement_that_fails_ends_nothing_else(
+    center: Any, channel: aio.Channel, camera: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr("center.measuring.measure", fail)
+    left = camera(View.LEFT)
+    await left.connect()
+    await reference_grpc.ReferenceServiceStub(channel).SubmitReference(reference(1))
+    await left.send(1, referenced=True)
+    registry, labels = center.metrics.registry, {"outcome": "failed"}
+    async with asyncio.timeout(5):
+        while not registry.get_sample_value("vergence_center_references_total", labels):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    assert "a measurement failed" in caplog.text
+    await left.send(2)
+    assert (await left.answer()).sequence == 1
+    assert (await left.answer()).outcome == link_pb2.OUTCOME_ACCEPTED
