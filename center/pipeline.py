@@ -154,7 +154,6 @@ class Pipeline:
         for job in jobs:
             self._settle_outdone(job.rig)
             for frame in job.frames:
-                self._metrics.frames.labels(frame.key.rig, frame.view, "accepted").inc()
                 frame.answer(frame.sequence, link_pb2.OUTCOME_ACCEPTED, "", "")
         self._decoding.add(asyncio.create_task(self._decode(self.engine, jobs), name="decode"))
 
@@ -168,7 +167,12 @@ class Pipeline:
                 self.count_drop(frame.key.rig, frame.view, "failed", "decoder")
         else:
             for job, views in zip(jobs, decoded, strict=True):
-                self._publish(job, views, began, ended)
+                for frame in job.frames:
+                    self._metrics.frames.labels(frame.key.rig, frame.view, "accepted").inc()
+                try:
+                    self._publish(job, views, began, ended)
+                except Exception:  # the next batch is to start, whatever becomes of this one
+                    log.exception("rig %s: a decoded pair could not be shown", job.rig)
         finally:
             if (task := asyncio.current_task()) is not None:
                 self._decoding.discard(task)
