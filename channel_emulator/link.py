@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from channel_emulator.chance import Chance, Purpose
 from channel_emulator.channel import Crossing, cross
 from channel_emulator.power import Checked, check
+from channel_emulator.ranges import LONGEST_DELAY_MS
 from channel_emulator.settings import Csi, Model, Settings
 from channel_emulator.snr import Fixed
 from wire.units import NOISELESS
@@ -100,8 +101,8 @@ class Link:
         return Passed(crossing, checked)
 
     def delay(self, sequence: int) -> float:
-        """Seconds to hold a frame back: Gaussian, never negative."""
+        """Seconds to hold a frame back: Gaussian, never negative, at most LONGEST_DELAY_MS."""
         mean, deviation = self.settings.delay_ms, self.settings.jitter_ms
         if deviation > 0.0:
             mean += deviation * self._chance.of(Purpose.DELAY, sequence).standard_normal()
-        return max(0.0, mean) * 1e-3
+        return min(max(0.0, mean), LONGEST_DELAY_MS) * 1e-3

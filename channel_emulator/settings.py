@@ -53,7 +53,7 @@ class Settings:
     doppler      fd * Ts, cycles a symbol (jakes)
     outage       no frame passes
     loss         chance that a frame is lost
-    delay_ms, jitter_ms  mean and standard deviation of the added delay; never negative, order is kept
+    delay_ms, jitter_ms  mean and standard deviation of the added delay; 0 to 2 s in all, order is kept
     csi_error    standard deviation of the complex error of each told gain (csi: noisy)
     """
 

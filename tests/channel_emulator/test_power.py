@@ -101,3 +101,10 @@ def test_any_sequence_can_be_carried(model: Model) -> None:
     settings = Settings(model=model, loss=0.01, jitter_ms=1.0, csi=Csi.NOISY)
     assert isinstance(carry(link(settings), frame, now=0.0), Passed)
     assert link(settings).delay(2**64 - 1) >= 0.0
+
+
+def test_no_frame_is_held_back_for_so_long_that_its_edge_gives_the_link_up() -> None:
+    late = link(Settings(delay_ms=2000.0, jitter_ms=2000.0))
+    delays = [late.delay(sequence) for sequence in range(50)]
+    assert max(delays) == 2.0
+    assert min(delays) >= 0.0
