@@ -10,6 +10,7 @@ queue with the time at which it is due, so it holds back its followers (order is
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from grpc import aio
 from channel_emulator.frames import acknowledge, carry
 from channel_emulator.link import Link, Passed
 from channel_emulator.metrics import Metrics
+from wire import grpc_kit
 from wire.problem import FrameProblem
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 
@@ -39,6 +41,9 @@ class End:
 
     code: grpc.StatusCode = grpc.StatusCode.OK
     line: str = ""
+
+
+_CUT_OFF: Final = End(grpc.StatusCode.UNAVAILABLE, "the stream was cut off; connect again")
 
 
 class _Ended(Exception):
@@ -71,6 +76,8 @@ class Bridge:
         self._welcomed = False
         self._reported: float | None = None
         self._complained = False
+        self.heard_at = time.monotonic()
+        """When the edge last said something."""
 
     async def run(self, hello: link_pb2.TransmitRequest) -> End:
         """Work until either side ends; cancel it to break off. No task outlives it.
@@ -80,10 +87,11 @@ class Bridge:
         """
         self._uplink.put_nowait((0.0, hello))
         steps = (self._hear_edge(), self._send_up(), self._hear_center(), self._send_down())
-        tasks = [asyncio.create_task(step) for step in steps]
+        tasks = [asyncio.create_task(_cut_off(step)) for step in steps]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-            failures = [failure for task in tasks if task.done() and (failure := task.exception())]
+            done = [task for task in tasks if task.done() and not task.cancelled()]
+            failures = [failure for task in done if (failure := task.exception())]
         finally:
             self._call.cancel()
             for task in tasks:
@@ -92,7 +100,9 @@ class Bridge:
         for failure in failures:
             if isinstance(failure, _Ended):
                 return failure.end
-        raise failures[0]
+        if failures:
+            raise failures[0]
+        return _CUT_OFF
 
     def report(self, now: float) -> None:
         """Tell the edge its SNR if it does not know it yet; a full queue is tried again at the next call."""
@@ -116,6 +126,7 @@ class Bridge:
                 line = "after the Hello every message must be a frame; open another stream for another Hello"
                 raise _Ended(End(grpc.StatusCode.INVALID_ARGUMENT, line))
             frame, now = request.frame, time.monotonic()
+            self.heard_at = now
             sequence, received = frame.sequence, len(frame.symbols.data)
             began = time.perf_counter()
             fate = carry(self._link, frame, now)
@@ -155,7 +166,7 @@ class Bridge:
                     self._welcomed = True
                     self.report(time.monotonic())
         except aio.AioRpcError as error:
-            end = End(error.code(), self._line(error))
+            end = self._end(error)
         await self._downlink.put(end)
 
     async def _send_down(self) -> None:
@@ -170,18 +181,32 @@ class Bridge:
             return False
         return True
 
-    def _line(self, error: aio.AioRpcError) -> str:
-        """The center's own line; where nobody answers, one that says what to do."""
+    def _end(self, error: aio.AioRpcError) -> End:
+        """As the center ended it; where gRPC speaks in its place, a line that says what to do."""
         line = error.details() or error.code().name
         if error.code() is grpc.StatusCode.UNAVAILABLE and "failed to connect" in line:
-            return f"no center answers at {self._upstream}; start it: vergence-center run"
-        return line
+            return End(error.code(), f"no center answers at {self._upstream}; start it: vergence-center run")
+        if line == grpc_kit.STATUS_LOST:
+            line = "the center ended the stream while frames were being sent; connect again, its log says why"
+            return End(grpc.StatusCode.UNAVAILABLE, line)
+        return End(error.code(), line)
 
     def _complain(self, sequence: int, problem: FrameProblem) -> None:
         """Log the first refusal of a stream; the metrics count the rest."""
         level = logging.DEBUG if self._complained else logging.WARNING
         self._complained = True
         _log.log(level, "%s: frame %d rejected (%s): %s", self._link, sequence, problem.reason, problem)
+
+
+async def _cut_off(step: Coroutine[Any, Any, None]) -> None:
+    """gRPC says CancelledError also where the *other* side has cancelled, which would wake nobody."""
+    try:
+        await step
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise _Ended(_CUT_OFF) from None
 
 
 def _differs(a: float, b: float) -> bool:

@@ -30,6 +30,7 @@ class Center(SymbolLinkServiceServicer):
     codec_hash  refuse a Hello with another one; "" takes all
     hellos      every Hello that came, with its metadata
     frames      every frame that came, in order
+    refusal     end every stream at its Hello with this status and line
     streams     how many are open
     """
 
@@ -39,6 +40,7 @@ class Center(SymbolLinkServiceServicer):
         self.hellos: list[tuple[link_pb2.Hello, dict[str, str]]] = []
         self.frames: list[link_pb2.SymbolFrame] = []
         self.streams = 0
+        self.refusal: tuple[grpc.StatusCode, str] | None = None
         self.drain: link_pb2.Drain | None = None
         self._server = grpc_kit.Server("127.0.0.1:0")
 
@@ -62,6 +64,8 @@ class Center(SymbolLinkServiceServicer):
                     if self.codec_hash not in ("", request.hello.codec_hash):
                         line = f"codec {request.hello.codec_hash} does not fit; the center has {self.codec_hash}"
                         await context.abort(grpc.StatusCode.FAILED_PRECONDITION, line)
+                    if self.refusal is not None:
+                        await context.abort(*self.refusal)
                     welcome = link_pb2.Welcome(credit=CREDIT, received_at_ns=time.time_ns())
                     yield link_pb2.TransmitResponse(welcome=welcome)
                     continue

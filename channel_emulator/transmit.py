@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import grpc
 
@@ -25,6 +25,10 @@ FORWARDED_METADATA: Final = frozenset({"authorization", "x-rig-id"})
 RECONNECT_AFTER_MS: Final = 500
 LONGEST_RIG: Final = 64
 PATIENCE_SECONDS: Final = 0.5
+HELLO_SECONDS: Final = 10.0
+SILENCE_SECONDS: Final = 1.0
+"""After that long without a frame a stream gives its view up to another sender: a camera that lost power says no
+goodbye, and gRPC takes 25 s to miss it."""
 
 _log = logging.getLogger("channel_emulator")
 
@@ -39,12 +43,28 @@ class Refusal(Exception):
 
 @dataclass(eq=False, slots=True)
 class _Stream:
-    """A stream that is up. work: the task that carries it; closed: set when nothing of it is left."""
+    """A stream that is up.
+
+    patience  seconds of silence after which it may be replaced
+    work      the task that carries it
+    closed    set when nothing of it is left
+    replaced  the line to end with when another stream takes the view
+    """
 
     boot_id: int
+    patience: float
     bridge: Bridge
     work: asyncio.Task[End]
     closed: asyncio.Event
+    replaced: str = ""
+
+    def silence(self) -> float:
+        """Seconds since the edge said something."""
+        return time.monotonic() - self.bridge.heard_at
+
+    def replace(self, line: str) -> None:
+        self.replaced = line
+        self.work.cancel()
 
 
 class TransmitServicer(SymbolLinkServiceServicer):
@@ -61,20 +81,20 @@ class TransmitServicer(SymbolLinkServiceServicer):
     async def Transmit(  # type: ignore[override]  # noqa: N802  # the stub's type knows iterators only
         self, request_iterator: AsyncIterator[link_pb2.TransmitRequest], context: Edge
     ) -> None:
-        first: link_pb2.TransmitRequest | None = await receive(context)
-        if first is None:
-            return
         try:
+            first = await _first(context)
+            if first is None:
+                return
             link = self._admit(first)
             await self._make_room(link, first.hello)
+            stream = self._open(link, first, context)
         except Refusal as refusal:
             await grpc_kit.abort(context, refusal.code, refusal)
-        stream = self._open(link, first, context)
         try:
             await asyncio.wait([stream.work])
         finally:
             await self._close(link, stream)
-        end = _end(stream.work)
+        end = _end(stream)
         _log.info("%s: disconnected: %s %s", link, end.code.name, end.line)
         if end.code is not grpc.StatusCode.OK:
             await context.abort(end.code, end.line)
@@ -102,8 +122,7 @@ class TransmitServicer(SymbolLinkServiceServicer):
 
     def _admit(self, first: link_pb2.TransmitRequest) -> Link:
         """The link that a Hello asks for. raises Refusal"""
-        if self._draining:
-            raise Refusal(grpc.StatusCode.UNAVAILABLE, "the channel emulator is draining; come back later")
+        self._refuse_while_draining()
         if not first.HasField("hello"):
             raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be a Hello; send one")
         hello = first.hello
@@ -118,25 +137,33 @@ class TransmitServicer(SymbolLinkServiceServicer):
             raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, str(problem)) from None
 
     async def _make_room(self, link: Link, hello: link_pb2.Hello) -> None:
-        """End the former stream of a sender that comes back before we noticed that it left, and give one of
-        another sender a moment to end: a camera that restarts may be faster than the news of its death.
+        """End the former stream of a sender that comes back before we noticed that it left, or of one that fell silent.
+        Give that of another sender a moment to end: a camera that restarts may be faster than the news of its death.
 
         raises  Refusal if the view stays taken
         """
         while (former := self._streams.get(link)) is not None:
             if former.boot_id == hello.boot_id:
-                former.work.cancel()
+                former.replace("replaced by a newer stream of the same sender")
+            elif (silence := former.silence()) >= former.patience:
+                former.replace(f"silent for {silence:.1f} s, so another sender took {link}; connect again")
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await former.closed.wait()
             except TimeoutError:
+                if not former.replaced and former.silence() >= former.patience:
+                    continue
                 line = f"{link} is already connected from another sender; stop that one or choose another rig or view"
                 raise Refusal(grpc.StatusCode.FAILED_PRECONDITION, line) from None
 
     def _open(self, link: Link, first: link_pb2.TransmitRequest, edge: Edge) -> _Stream:
+        """raises Refusal if a drain began while we made room"""
+        self._refuse_while_draining()
         metadata = tuple((key, value) for key, value in edge.invocation_metadata() or () if key in FORWARDED_METADATA)
         bridge = Bridge(link, self._upstream, edge, self._stub.Transmit(metadata=metadata), self._metrics)
-        stream = _Stream(first.hello.boot_id, bridge, asyncio.create_task(bridge.run(first)), asyncio.Event())
+        rate = first.hello.frame_rate
+        patience = max(SILENCE_SECONDS, 2.0 / rate) if rate > 0.0 else SILENCE_SECONDS
+        stream = _Stream(first.hello.boot_id, patience, bridge, asyncio.create_task(bridge.run(first)), asyncio.Event())
         self._streams[link] = stream
         self._metrics.stream(link)
         self._note(link, connected=True)
@@ -153,18 +180,32 @@ class TransmitServicer(SymbolLinkServiceServicer):
             self._note(link, connected=False)
             stream.closed.set()
 
+    def _refuse_while_draining(self) -> None:
+        if self._draining:
+            raise Refusal(grpc.StatusCode.UNAVAILABLE, "the channel emulator is draining; come back later")
+
     def _note(self, link: Link, connected: bool) -> None:
         link.connected = connected
         self._links.changed(link)
 
 
-def _end(work: asyncio.Task[Any]) -> End:
+async def _first(edge: Edge) -> link_pb2.TransmitRequest | None:
+    """The first message; None if there is none. raises Refusal"""
+    try:
+        async with asyncio.timeout(HELLO_SECONDS):
+            first: link_pb2.TransmitRequest | None = await receive(edge)
+    except TimeoutError:
+        line = f"no Hello within {HELLO_SECONDS:g} s; send one first"
+        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, line) from None
+    return first
+
+
+def _end(stream: _Stream) -> End:
     """How a stream ends, given how its work did."""
-    if work.cancelled():
-        return End(grpc.StatusCode.ABORTED, "replaced by a newer stream of the same sender")
-    error = work.exception()
+    if stream.work.cancelled():
+        return End(grpc.StatusCode.ABORTED, stream.replaced or "the stream was broken off; connect again")
+    error = stream.work.exception()
     if error is not None:
         _log.error("a stream broke", exc_info=error)
         return End(grpc.StatusCode.INTERNAL, "the channel emulator failed; its log says why")
-    end: End = work.result()
-    return end
+    return stream.work.result()

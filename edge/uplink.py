@@ -186,6 +186,8 @@ class Uplink:
                 line = "nobody answers; is the service running there?"
             elif line.startswith(("Stream removed", "recvmsg", "Socket closed")):
                 line = "the connection broke"
+        elif line == grpc_kit.STATUS_LOST:
+            line = "it ended the stream while a frame was being sent; its log says why"
         return End("unavailable", f"{address}: {line}; trying again", self._backoff.next())
 
     async def _sleep(self, seconds: float) -> None:

@@ -15,6 +15,8 @@ from wire import notify
 from wire.problem import Problem, cause
 
 MAX_MESSAGE: Final = 8 * 2**20
+STATUS_LOST: Final = "Internal error from Core"
+"""The line of grpc.aio, with INTERNAL, in place of the server's status where that came while a write was blocked."""
 
 # Without the first two, gRPC's own buffers swallow seconds of video before a writer blocks.
 _SHARED: Final = [

@@ -1,6 +1,7 @@
 """The bridge over real gRPC on loopback, between a pretended center and pretended edges."""
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from grpc import aio
 
+from channel_emulator import transmit
 from channel_emulator.emulator import Emulator
 from channel_emulator.loopback import CREDIT, Center, Edge, picture
 from wire import grpc_kit
@@ -262,6 +264,77 @@ async def test_a_camera_that_restarts_is_let_in_as_soon_as_its_old_stream_is_gon
         await asyncio.sleep(0.05)
         await old.leave()
         assert (await arriving).credit == CREDIT
+
+
+async def test_a_camera_that_lost_power_does_not_keep_its_view(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transmit, "SILENCE_SECONDS", 0.3)
+    _, address = await start()
+    async with Edge(address, boot_id=1) as dead, Edge(address, boot_id=2) as again:
+        await dead.hello()
+        await again.hello()  # it waits until the other has been silent for long enough
+        assert (await again.frame(picture(1))).outcome == link_pb2.OUTCOME_ACCEPTED
+        with pytest.raises(aio.AioRpcError) as ended:
+            await dead.hear("acknowledgement")
+    assert ended.value.code() is grpc.StatusCode.ABORTED
+    assert re.fullmatch(
+        r"silent for \d\.\d s, so another sender took demo/left; connect again", str(ended.value.details())
+    )
+
+
+async def test_a_camera_of_few_frames_is_not_taken_for_dead(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transmit, "SILENCE_SECONDS", 0.1)
+    _, address = await start()
+    async with Edge(address, boot_id=1) as slow, Edge(address, boot_id=2) as other:
+        slow._hello.frame_rate = 0.5
+        await slow.hello()
+        assert (await refusal(other)).code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_who_says_no_hello_is_not_waited_for_without_end(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transmit, "HELLO_SECONDS", 0.1)
+    _, address = await start()
+    async with Edge(address) as mute:
+        with pytest.raises(aio.AioRpcError) as ended:
+            await mute.hear()
+    assert ended.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert ended.value.details() == "no Hello within 0.1 s; send one first"
+
+
+async def test_nobody_slips_past_a_drain(start: Start) -> None:
+    emulator, address = await start(drain_seconds=2.0)
+    async with Edge(address, boot_id=1) as old, Edge(address, boot_id=2) as new:
+        await old.hello()
+        refused = asyncio.create_task(refusal(new))
+        await asyncio.sleep(0.1)  # it waits for the view
+        stopping = asyncio.create_task(emulator.stop())
+        await old.hear("drain")
+        await old.leave()
+        error = await refused
+        await stopping
+    assert (error.code(), error.details()) == (
+        grpc.StatusCode.UNAVAILABLE,
+        "the channel emulator is draining; come back later",
+    )
+
+
+async def test_a_call_that_is_cancelled_under_the_bridge_does_not_leave_the_edge_hanging(start: Start) -> None:
+    """gRPC then raises CancelledError in whoever reads, which no `asyncio.wait` takes for a failure."""
+    emulator, address = await start()
+    async with Edge(address) as edge, asyncio.timeout(5):
+        await edge.hello()
+        (stream,) = emulator._transmit._streams.values()
+        stream.bridge._call.cancel()
+        error = await refusal(edge, link_pb2.TransmitRequest(frame=picture(1)))
+    assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "the stream was cut off; connect again")
+
+
+async def test_a_status_that_grpc_lost_gets_a_line(center: Center, start: Start) -> None:
+    _, address = await start()
+    center.refusal = (grpc.StatusCode.INTERNAL, grpc_kit.STATUS_LOST)
+    async with Edge(address) as edge:
+        error = await refusal(edge)
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert str(error.details()).startswith("the center ended the stream while frames were being sent")
 
 
 async def test_strangers_cannot_fill_the_memory(start: Start) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.edge.conftest import HASH, NOW_NS, FakeLink, Rig, until
-from wire import arrays
+from wire import arrays, grpc_kit
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1.types_pb2 import VIEW_LEFT
 
@@ -201,6 +201,16 @@ async def test_a_stream_that_the_other_side_cancels_is_begun_again(rig: Rig, lin
     link.refusal = None
     await connected(rig, link, hellos=len(link.hellos) + 1)
     await streamed(rig, link)
+
+
+async def test_a_status_that_grpc_lost_gets_a_line(rig: Rig, link: FakeLink, caplog: pytest.LogCaptureFixture) -> None:
+    await connected(rig, link)
+    link.refusal = (grpc.StatusCode.INTERNAL, grpc_kit.STATUS_LOST)
+    await link.stop()
+    await link.start()
+    await until(lambda: len(link.hellos) >= 3)
+    line = "it ended the stream while a frame was being sent; its log says why; trying again"
+    assert any(message.endswith(line) for message in caplog.messages)
 
 
 async def test_leaving_waits_for_the_answers_that_are_due(rig: Rig, link: FakeLink) -> None:
