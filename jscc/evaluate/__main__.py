@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+import torch
+
 from jscc.evaluate.pairs import read_pairs
 from jscc.evaluate.registry import LDPC, NAMES, NEURAL, expand
 from jscc.evaluate.report import write_page, write_pictures
@@ -102,6 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if word in ("--snr", "--deltas", "--show-snr") and given[i + 1].startswith("-"):
             given[i : i + 2] = [f"{word}={given[i + 1]}", ""]  # argparse would take -2:12:2 for an option
     arguments = parser().parse_args([word for word in given if word])
+    torch.set_num_threads(1)  # on a busy machine two threads of one decoder wait for each other ten times longer
     try:
         evaluate(arguments, f"python -m jscc.evaluate {' '.join(word for word in given if word)}")
     except Problem as problem:

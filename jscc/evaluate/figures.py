@@ -28,7 +28,7 @@ _STYLE: Final = {
     "jpeg2000-ldpc": ("#7dcea0", "X"),
     "jpeg2000-pillow-capacity": ("#95a5a6", "."),
 }
-_SHADES: Final = ("#c0392b", "#e67e22", "#f1c40f", "#27ae60", "#2980b9", "#8e44ad", "#7f8c8d")
+_SHADES: Final = ("#1abc9c", "#e67e22", "#b7950b", "#27ae60", "#2980b9", "#8e44ad", "#7f8c8d")
 _SETTINGS: Final[dict[str, Any]] = {
     "svg.hashsalt": "vergence", "svg.fonttype": "none", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3,
     "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "legend.fontsize": 8,
@@ -57,7 +57,8 @@ def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
 
 
 def _figure(stem: Path, channel: str, curves: Curves, quantities: Sequence[Quantity]) -> Path:
-    figure = Figure(figsize=(5.2 * len(quantities), 4.2), layout="constrained")
+    width = 5.2 if len(curves) < 8 else 6.6
+    figure = Figure(figsize=(width * len(quantities), 4.2), layout="constrained")
     shaded = stem.name.startswith(("delta", "cliff"))
     for place, quantity in enumerate(quantities):
         axes = figure.add_subplot(1, len(quantities), place + 1)
@@ -83,4 +84,11 @@ def _plot(axes: Axes, curves: Curves, quantity: Quantity, shaded: bool) -> None:
         )
     axes.set_xlabel("SNR = Es/N0 (dB)")
     axes.set_ylabel(_AXIS[quantity])
-    axes.legend(loc="best")
+    axes.legend(loc="best" if len(curves) < 8 else "upper center", ncols=1 if len(curves) < 8 else 3)
+    graceful = [getattr(m, quantity) for c, points in curves.items() if "ldpc" not in c[0] for m in points.values()]
+    if graceful and not any(envelope_of(curve[0]) for curve in curves):  # pictures that were lost may leave the axis
+        span = max(graceful) - min(graceful)
+        axes.set_ylim(min(graceful) - 0.15 * span - 1e-3, max(graceful) + 0.1 * span + 1e-3)
+    elif len(curves) >= 8:
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.3 * (high - low))

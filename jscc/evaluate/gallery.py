@@ -18,7 +18,7 @@ def show(
 ) -> dict[str, tuple[float, float]]:
     """Draw the left view as it was and as each system brings it over.
 
-    systems  by the name to print; one whose only delta is +inf gets the right view noiseless
+    systems  by the name to print, in the order of panels; one whose only delta is +inf gets the right view noiseless
     target   a .png file; its folder must exist
     returns  (PSNR in dB, MS-SSIM) by name
     """

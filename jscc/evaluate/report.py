@@ -28,10 +28,14 @@ def write_pictures(rows: Sequence[Row], out: Path, request: Request, shown: Pair
     draw(rows, out)
     channel = request.channels[0]
     safe = best_mode(snr_db, channel).name
-    systems = {
-        entry.name: entry.build()
+    entries = [
+        entry
         for entry in expand(request.systems, channel)
         if envelope_of(entry.name) is None or entry.name.endswith(safe)
-    }
+    ]
+    # As in the paper's Fig. 4: the separate schemes first, then the baseline, then the proposed ones.
+    place = {name: number for number, name in enumerate(("jpeg2000", "bpg", "baseline", "proposed-1", "proposed-2"))}
+    entries.sort(key=lambda entry: next((n for name, n in place.items() if entry.name.startswith(name)), len(place)))
+    systems = {entry.name: entry.build() for entry in entries}
     target = out / f"gallery-{channel}-{snr_db:g}dB.png"
     show(shown, systems, snr_db=snr_db, channel=channel, seed=request.seed, target=target)

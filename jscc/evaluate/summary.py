@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from jscc.evaluate.registry import envelope_of
+from jscc.evaluate.ldpc import MODES
+from jscc.evaluate.registry import NAMES, envelope_of
 from jscc.evaluate.rows import Row
 from wire import quality
 
@@ -31,7 +32,18 @@ def means(rows: Iterable[Row]) -> dict[Curve, dict[float, Mean]]:
     groups: dict[Curve, dict[float, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         groups[row.system, row.channel, row.delta][row.snr].append(row)
-    return {curve: {snr: _mean(points[snr]) for snr in sorted(points)} for curve, points in sorted(groups.items())}
+    return {
+        curve: {snr: _mean(groups[curve][snr]) for snr in sorted(groups[curve])} for curve in sorted(groups, key=rank)
+    }
+
+
+def rank(curve: Curve) -> tuple[int, str, int, str, float]:
+    """The order in which a reader looks: as in `registry.NAMES`, modes by rising efficiency after their envelope."""
+    system, channel, delta = curve
+    base = envelope_of(system) or system.partition("@")[0]
+    place = NAMES.index(base) if base in NAMES else len(NAMES)
+    modes = [f"{base}-{mode.name}" for mode in MODES["awgn"]]
+    return place, channel, modes.index(system) if system in modes else -1, system, delta
 
 
 def _mean(rows: Sequence[Row]) -> Mean:
@@ -58,7 +70,9 @@ def with_envelopes(rows: Sequence[Row]) -> list[Row]:
         for snr, mean in points.items():
             if base is not None:
                 key = (base, channel, snr)
-                best[key] = max(best.get(key, (float("-inf"), "")), (mean.psnr, system))
+                best.setdefault(key, (mean.psnr, system))  # of modes that all fail, the most robust comes first
+                if mean.psnr > best[key][0]:
+                    best[key] = mean.psnr, system
     chosen = {(system, channel, snr): base for (base, channel, snr), (_, system) in best.items()}
     extra = [
         replace(row, system=chosen[row.system, row.channel, row.snr])
