@@ -22,6 +22,8 @@ from wire.views import View
 
 log = logging.getLogger(__name__)
 
+FRAME_RATES: Final = (0.1, 240.0)
+"""Frames a second of a camera; the half period is the tolerance of pairs."""
 _NANO: Final = 1e-9
 
 
@@ -66,6 +68,11 @@ class Intake:
             view = View.from_proto(hello.view)
         except Problem as problem:
             raise HelloProblem("contract", str(problem)) from None
+        if hello.frame_rate and not FRAME_RATES[0] <= hello.frame_rate <= FRAME_RATES[1]:
+            line = (
+                f"frame_rate is {hello.frame_rate:g}; send {FRAME_RATES[0]:g} to {FRAME_RATES[1]:g}, or 0 for unknown"
+            )
+            raise HelloProblem("contract", line)
         if hello.codec_hash != self.engine.codec_hash:
             raise HelloProblem(
                 "codec",
@@ -76,7 +83,7 @@ class Intake:
         gap = now - hello.sent_at_ns * _NANO if hello.sent_at_ns else 0.0
         rig = self._rigs.admit(hello.rig)
         session = Session(rig, view, hello.boot_id, CameraClock(gap), end, drain)
-        rig.connect(session, hello.frame_rate if math.isfinite(hello.frame_rate) else 0.0, now)
+        rig.connect(session, hello.frame_rate, now)
         self._metrics.connected.labels(rig.name, view).set(1)
         self._metrics.clock_offset.labels(rig.name, view).set(gap)
         if abs(gap) > PLAINLY_APART:
@@ -103,6 +110,7 @@ class Intake:
         now = self.now()
         rig, view = session.rig, session.view
         rig.cameras[view].arrivals.append(now)
+        rig.cameras[view].heard_at = now
         self._metrics.last_frame.labels(rig.name, view).set(now)
         try:
             numbers = receive(message)
@@ -135,6 +143,7 @@ class Intake:
 
     def refuse(self, session: Session, message: link_pb2.SymbolFrame, answer: Answer) -> None:
         """Drop a frame that was sent without credit."""
+        session.rig.cameras[session.view].heard_at = self.now()
         self._pipeline.count_drop(session.rig.name, session.view, "dropped", "overload")
         detail = f"more than {self._links.credit} frames are unacknowledged; wait for acknowledgements"
         answer(message.sequence, link_pb2.OUTCOME_DROPPED, "overload", detail)

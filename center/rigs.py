@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 _NAME: Final = re.compile(RIG_NAME)
 USUAL_FRAME_RATE: Final = 30.0
 _RATE_WINDOW: Final = 3.0
+_LEAST_SILENCE: Final = 0.2
+"""Seconds; however short `pairing.silence_ms` is, two cameras that live do not take a view from each other."""
 
 
 class HelloProblem(Problem):
@@ -27,6 +29,13 @@ class HelloProblem(Problem):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+def check_name(rig: str) -> None:
+    """raises HelloProblem if this is not a name for a rig"""
+    if not _NAME.fullmatch(rig):
+        line = f"rig '{rig[:64]}' is not a name; use up to 63 letters, digits, '_', '.' and '-', no sign first"
+        raise HelloProblem("name", line)
 
 
 @dataclass(eq=False)
@@ -52,11 +61,17 @@ class Camera:
     session: Session | None = None
     boot_id: int | None = None
     frame_rate: float = 0.0
+    heard_at: float = 0.0
     arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=256))
 
     def rate(self, now: float) -> float:
         """Frames per second over the last three seconds."""
         return sum(at > now - _RATE_WINDOW for at in self.arrivals) / _RATE_WINDOW
+
+    def has_fallen_silent(self, now: float, silence: float) -> bool:
+        """Whether nothing came for `silence` seconds, or for two frame periods if those are longer."""
+        two_periods = 2.0 / self.frame_rate if self.frame_rate > 0.0 else 0.0
+        return now - self.heard_at >= max(silence, two_periods, _LEAST_SILENCE)
 
 
 class Rig:
@@ -65,6 +80,7 @@ class Rig:
     def __init__(self, name: str, tolerance: float | None, patience: float, silence: float) -> None:
         self.name = name
         self.tolerance = tolerance
+        self._silence = silence
         self.cameras = {view: Camera() for view in View}
         self.pairer: Pairer[Frame] = Pairer(0.0, patience, silence)
         self.active_at = 0.0
@@ -76,17 +92,25 @@ class Rig:
     def connect(self, session: Session, frame_rate: float, now: float) -> None:
         """A stream takes over its camera; a stream that it replaces is ended.
 
-        raises  HelloProblem if another camera is connected as this view
+        A camera that lost power says no goodbye, and gRPC takes 25 s to miss it: after a silence, another may come.
+
+        raises  HelloProblem if another camera lives as this view
         """
         camera = self.cameras[session.view]
         if camera.session is not None:
-            if camera.boot_id != session.boot_id:
+            if camera.boot_id == session.boot_id:
+                camera.session.end("the same camera opened a newer stream")
+            elif camera.has_fallen_silent(now, self._silence):
+                line = f"silent for {now - camera.heard_at:.1f} s, so another camera took {self.name}/{session.view}"
+                log.warning("rig %s: the %s camera was %s", self.name, session.view, line)
+                camera.session.end(f"{line}; connect again")
+            else:
                 raise HelloProblem(
                     "taken",
                     f"rig '{self.name}' has a {session.view} camera already; give this one another rig or view,"
                     " or stop the other",
                 )
-            camera.session.end("the same camera opened a newer stream")
+        camera.heard_at = now
         restarted = camera.boot_id != session.boot_id
         camera.session, camera.boot_id, camera.frame_rate = session, session.boot_id, frame_rate
         self.active_at = now
@@ -165,11 +189,7 @@ class Rigs:
 
         raises  HelloProblem if the name is no name, or there are too many rigs
         """
-        if not _NAME.fullmatch(name):
-            raise HelloProblem(
-                "name",
-                f"rig '{name[:64]}' is not a name; use up to 63 letters, digits, '_', '.' and '-', no sign first",
-            )
+        check_name(name)
         rig = self._rigs.get(name)
         if rig is None:
             if len(self._rigs) >= self._most:

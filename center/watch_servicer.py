@@ -13,6 +13,7 @@ from center.measuring import Measuring
 from center.pictures import check_format, pack
 from center.quality import FrameKey
 from center.results import DecodedPair, ViewResult
+from center.rigs import check_name
 from wire.arrays import unpack_picture
 from wire.grpc_kit import abort
 from wire.problem import Problem
@@ -60,6 +61,7 @@ class ReferenceServicer(reference_grpc.ReferenceServiceServicer):
         self, request: reference_pb2.SubmitReferenceRequest, context: Any
     ) -> reference_pb2.SubmitReferenceResponse:
         try:
+            check_name(request.rig)
             picture = unpack_picture(request.picture)
             key = FrameKey(request.rig, View.from_proto(request.view), request.boot_id, request.sequence)
         except Problem as problem:

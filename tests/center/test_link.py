@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from prometheus_client import generate_latest
 
+from center import rigs
+from tests.center.conftest import Camera
 from wire.arrays import pack_complex
 from wire.geometry import SYMBOLS
-from wire.grpc_kit import STATUS_LOST, healthy
+from wire.grpc_kit import STATUS_LOST, connect, healthy
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2
 from wire.views import View
@@ -129,6 +131,10 @@ async def test_when_a_camera_leaves_the_other_one_goes_on(center: Any, camera: A
         ({"view": 0}, "INVALID_ARGUMENT", "set VIEW_LEFT or VIEW_RIGHT"),
         ({"rig": "no spaces"}, "INVALID_ARGUMENT", "rig 'no spaces' is not a name"),
         ({"rig": ""}, "INVALID_ARGUMENT", "is not a name"),
+        ({"frame_rate": 1e-3}, "INVALID_ARGUMENT", "frame_rate is 0.001; send 0.1 to 240, or 0 for unknown"),
+        ({"frame_rate": 1e9}, "INVALID_ARGUMENT", "frame_rate is 1e+09; send"),
+        ({"frame_rate": -1.0}, "INVALID_ARGUMENT", "frame_rate is -1; send"),
+        ({"frame_rate": float("nan")}, "INVALID_ARGUMENT", "frame_rate is nan; send"),
     ],
 )
 async def test_a_wrong_hello_ends_the_stream_with_its_mend(camera: Any, hello: Any, code: str, line: str) -> None:
@@ -175,6 +181,30 @@ async def test_the_same_camera_may_come_again_and_its_old_stream_ends(center: An
     await again.send(8)
     assert (await again.answer()).outcome == ACCEPTED
     assert center.status()["live_rigs"][0]["connected"] == ["left"]
+
+
+async def test_a_camera_that_lost_power_does_not_keep_its_view(start_center: Any) -> None:
+    center = await start_center(pairing={"silence_ms": 250})
+    async with connect(f"127.0.0.1:{center.port}") as channel:
+        dead, again = Camera(channel, View.LEFT, boot_id=1), Camera(channel, View.LEFT, boot_id=2)
+        await dead.connect()
+        await dead.send(900)
+        await dead.answer()
+        heard_at = center.rigs.get("lab").cameras[View.LEFT].heard_at
+        await eventually(lambda: time.time() - heard_at > 0.25)
+        await again.connect()
+        status, details = await dead.status()
+        assert status == "ABORTED"
+        assert re.fullmatch(r"silent for \d\.\d s, so another camera took lab/left; connect again", details)
+        await again.send(1)
+        assert (await again.answer()).outcome == ACCEPTED
+
+
+def test_a_camera_of_few_frames_is_not_taken_for_silent() -> None:
+    slow = rigs.Camera(frame_rate=0.5, heard_at=10.0)
+    assert not slow.has_fallen_silent(13.9, silence=1.0)
+    assert slow.has_fallen_silent(14.0, silence=1.0)
+    assert not rigs.Camera(heard_at=10.0).has_fallen_silent(10.1, silence=0.0), "two that live do not fight"
 
 
 async def test_after_a_restart_sequences_count_anew(camera: Any) -> None:

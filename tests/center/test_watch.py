@@ -198,3 +198,12 @@ async def test_a_measurement_that_fails_ends_nothing_else(
     await left.send(2)
     assert (await left.answer()).sequence == 1
     assert (await left.answer()).outcome == link_pb2.OUTCOME_ACCEPTED
+
+
+async def test_a_reference_of_a_rig_without_a_name_is_refused(channel: aio.Channel) -> None:
+    stub = reference_grpc.ReferenceServiceStub(channel)
+    for rig in ("", "x" * 64, "no spaces"):
+        with pytest.raises(aio.AioRpcError) as refused:
+            await stub.SubmitReference(reference(rig=rig))
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "is not a name" in str(refused.value.details())
