@@ -46,7 +46,10 @@ export class Stream {
     this.shown = this.shown.then(async () => {
       if (socket !== this.socket) return;
       const parcel = await unpack(data, arrived);
-      if (socket !== this.socket) return;
+      if (socket !== this.socket) {
+        discard(parcel);
+        return;
+      }
       this.onParcel(parcel);
       await drawn();
       if (socket.readyState === WebSocket.OPEN) socket.send("shown");
@@ -66,6 +69,12 @@ async function unpack(data, arrived) {
   for (const view of header.views) view.picture = await picture(view.picture);
   for (const view of header.measured) view.reference = await picture(view.reference);
   return { ...header, arrived };
+}
+
+// An ImageBitmap holds its memory until it is closed.
+function discard(parcel) {
+  for (const view of parcel.views) view.picture?.close();
+  for (const view of parcel.measured) view.reference?.close();
 }
 
 // The next animation frame; a page that is not painted must not hold the stream for ever.
