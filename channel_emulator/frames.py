@@ -30,6 +30,11 @@ def carry(link: Link, frame: link_pb2.SymbolFrame, now: float) -> Fate:
     now      seconds
     returns  what became of it; a FrameProblem is the transmitter's fault
     """
+    if frame.HasField("channel_state"):
+        line = (
+            "the frame has crossed a channel already; connect the edge to one channel emulator, and that to the center"
+        )
+        return FrameProblem("type", line)
     try:
         # An infinite scale makes NaN here, which the power check then names.
         with np.errstate(invalid="ignore", over="ignore"):

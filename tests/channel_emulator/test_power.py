@@ -108,3 +108,14 @@ def test_no_frame_is_held_back_for_so_long_that_its_edge_gives_the_link_up() -> 
     delays = [late.delay(sequence) for sequence in range(50)]
     assert max(delays) == 2.0
     assert min(delays) >= 0.0
+
+
+def test_a_frame_that_has_crossed_a_channel_is_refused_by_a_second_one() -> None:
+    frame = link_pb2.SymbolFrame(sequence=1, symbols=pack_complex(UNIT))
+    assert isinstance(carry(link(Settings(model=Model.CLEAN)), frame, now=0.0), Passed)
+    second = link(Settings())
+    problem = carry(second, frame, now=0.0)
+    assert isinstance(problem, FrameProblem)
+    assert problem.reason == "type"
+    assert str(problem).startswith("the frame has crossed a channel already")
+    assert second.frames == 0
