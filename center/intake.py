@@ -118,7 +118,12 @@ class Intake:
             self._pipeline.count_drop(rig.name, view, "rejected", problem.reason)
             answer(message.sequence, link_pb2.OUTCOME_REJECTED, problem.reason, str(problem))
             return
-        captured_at = session.clock.correct(message.captured_at_ns * _NANO, now)
+        captured_at = message.captured_at_ns * _NANO
+        if message.sequence > session.newest:
+            session.newest = message.sequence
+            captured_at = session.clock.correct(captured_at, now)
+        else:  # sent again, or out of order: it says nothing of the clock
+            captured_at += session.clock.offset
         budget = (message.age_budget_ms or self._links.age_budget_ms) / 1e3
         frame = Frame(
             key=FrameKey(rig.name, view, session.boot_id, message.sequence),

@@ -42,8 +42,9 @@ def check_name(rig: str) -> None:
 class Session:
     """One stream of one camera.
 
-    end    called with a line when another stream takes its place
-    drain  called when the center goes away
+    end     called with a line when another stream takes its place
+    drain   called when the center goes away
+    newest  highest sequence that came
     """
 
     rig: "Rig"
@@ -52,6 +53,7 @@ class Session:
     clock: CameraClock
     end: Callable[[str], None]
     drain: Callable[[], None]
+    newest: int = 0
 
 
 @dataclass(eq=False)

@@ -29,12 +29,27 @@ def test_a_frame_from_the_future_corrects_the_clock() -> None:
     assert clock.correct(captured_at=100.3 + HOUR, arrived_at=100.45) == pytest.approx(100.3)
 
 
-@pytest.mark.parametrize("back", [2.0, HOUR])
+@pytest.mark.parametrize("back", [0.2, 0.6, 2.0, HOUR])
 def test_a_clock_that_is_set_back_while_frames_flow_is_corrected(back: float) -> None:
     clock = CameraClock(hello_gap=0.0)
     clock.correct(captured_at=100.0, arrived_at=100.1)
     assert clock.correct(captured_at=100.1 - back, arrived_at=100.2) == pytest.approx(100.1)
     assert clock.correct(captured_at=100.2 - back, arrived_at=100.35) == pytest.approx(100.2)
+
+
+@pytest.mark.parametrize("back", [0.6, 2.0])
+def test_a_clock_that_is_set_back_and_put_right_again_is_followed(back: float) -> None:
+    clock = CameraClock(hello_gap=0.0)
+    clock.correct(captured_at=100.0, arrived_at=100.1)
+    clock.correct(captured_at=100.1 - back, arrived_at=100.2)
+    assert clock.correct(captured_at=100.2, arrived_at=100.3) == pytest.approx(100.2)
+    assert clock.correct(captured_at=100.3, arrived_at=100.42) == pytest.approx(100.3)
+
+
+def test_delay_that_grows_and_shrinks_is_no_clock_that_moves() -> None:
+    clock = CameraClock(hello_gap=0.0)
+    for captured_at, delay in ((100.0, 0.05), (100.1, 0.9), (100.2, 0.81), (100.3, 0.72), (101.0, 0.03)):
+        assert clock.correct(captured_at, captured_at + delay) == captured_at
 
 
 def test_one_wild_time_does_not_spoil_those_that_follow() -> None:

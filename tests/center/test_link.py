@@ -283,6 +283,19 @@ async def test_a_camera_whose_clock_is_an_hour_off_is_seen(center: Any, camera: 
     assert (await left.answer()).outcome == ACCEPTED
 
 
+async def test_a_clock_that_is_set_back_does_not_make_every_frame_late(camera: Any) -> None:
+    left = camera(View.LEFT)
+    await left.connect()
+    await left.send(1, age_budget_ms=500)
+    assert (await left.answer()).outcome == ACCEPTED
+    await left.send(2, time.time() - 0.6, age_budget_ms=500)
+    assert (await left.answer()).outcome == ACCEPTED
+    await left.send(1, time.time() - 3600, age_budget_ms=500)
+    await left.answer()
+    await left.send(3, time.time() - 0.6, age_budget_ms=500)
+    assert (await left.answer()).outcome == ACCEPTED, "a frame that came again did not move the clock"
+
+
 async def test_frames_without_credit_are_dropped_at_the_door(camera: Any) -> None:
     left, right = camera(View.LEFT), camera(View.RIGHT)
     await left.connect()
