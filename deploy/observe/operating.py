@@ -31,8 +31,8 @@ ROWS: Final = {
             "age",
             "s",
             f"max(time() - view:vergence_last_frame_timestamp_seconds:max{{{RIG}}})",
-            "Since the last frame of the stalest camera.",
-            5,
+            "Since the last frame of the stalest camera. Seen at scrapes, so up to 10 s is well.",
+            10,
         ),
     ],
     "What a viewer sees": [
@@ -75,7 +75,7 @@ ROWS: Final = {
             "age of the last frame",
             "s",
             Query(f"time() - view:vergence_last_frame_timestamp_seconds:max{{{RIG}}}", VIEW),
-            bad=5,
+            bad=10,
         ),
     ],
     "Alerts": [
