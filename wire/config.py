@@ -164,7 +164,8 @@ def _override(values: Any, location: Location, value: Any, name: str) -> None:
 def _describe(detail: ErrorDetails, model: type[BaseModel], source: _Source, overridden: Mapping[Location, str]) -> str:
     location: Location = detail["loc"]
     dotted = ".".join(str(part) for part in location)
-    where = next((name for key, name in overridden.items() if location[: len(key)] == key), None)
+    # An override is to blame for an error in itself and in the section that it no longer fits.
+    where = next((name for key, name in overridden.items() if location and _agree(key, location)), None)
     if where is None:
         line = source.line(location)
         where = f"{source.name}:{line}" if line else source.name
@@ -180,6 +181,11 @@ def _describe(detail: ErrorDetails, model: type[BaseModel], source: _Source, ove
     given = detail["input"]
     shown = f" (got {given!r})" if isinstance(given, str | int | float | bool | None) else ""
     return f"{where}: {dotted}: {message}{shown}" if dotted else f"{where}: {message}"
+
+
+def _agree(one: Location, other: Location) -> bool:
+    """Whether one is the other, or leads to it."""
+    return all(a == b for a, b in zip(one, other, strict=False))
 
 
 def _keys(model: type[BaseModel], location: Location) -> list[str]:

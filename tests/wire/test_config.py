@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wire.config import ConfigProblem, Section, load
 
@@ -10,6 +10,13 @@ from wire.config import ConfigProblem, Section, load
 class Link(Section):
     address: str = "127.0.0.1:50052"
     snr_db: float = Field(10.0, ge=-50, le=100)
+    noiseless: bool = False
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Link":
+        if self.noiseless and self.address.startswith("radio"):
+            raise ValueError("a radio is never noiseless; set noiseless to false")
+        return self
 
 
 class Settings(Section):
@@ -75,6 +82,11 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
 def test_an_error_from_the_environment_names_the_variable(tmp_path: Path) -> None:
     line = problem(tmp_path, "rig: a\n", VERGENCE_EDGE__LINK__SNR_DB="loud")
     assert line.startswith("VERGENCE_EDGE__LINK__SNR_DB: link.snr_db: input should be a valid number")
+
+
+def test_an_override_that_a_section_does_not_fit_any_more_names_the_variable(tmp_path: Path) -> None:
+    line = problem(tmp_path, "rig: a\nlink: {address: 'radio:1'}\n", VERGENCE_EDGE__LINK__NOISELESS="true")
+    assert line == "VERGENCE_EDGE__LINK__NOISELESS: link: a radio is never noiseless; set noiseless to false"
 
 
 def test_every_error_gets_its_line(tmp_path: Path) -> None:
