@@ -15,9 +15,27 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def _history(about: Mapping[str, Any]) -> list[str]:
+    """The trainings that made the weights, one after the other, each begun with the average of the one before."""
+    earlier = _history(about["before"]) if "before" in about else []
+    settings = about["settings"]
+    step, steps = about["step"], about["settings"]["steps"]
+    sizes = [f"{settings['patches']} pairs of 64x128 patches a step"] if settings["whole_share"] < 1 else []
+    sizes.append(
+        f"{settings['pictures']} whole pairs a step"
+        if not sizes
+        else f"the last {settings['whole_share']:.0%} on {settings['pictures']} whole pairs"
+    )
+    return [
+        *earlier,
+        f"{'Then' if earlier else 'Trained'} {step:,} of {steps:,} steps{' more' if earlier else ''};"
+        f" optimiser {settings['optimiser']}, learning rate {settings['lr']:g} (cosine), loss `{settings['loss']}`,"
+        f" seed {settings['seed']}, moving average {settings['ema']:g}; {', '.join(sizes)}.",
+    ]
+
+
 def card(name: str, codec: Codec, about: Mapping[str, Any], table: Mapping[str, float] | None) -> str:
     """Markdown: what it is, how it was trained, how good it is, what it may be used for."""
-    settings = about["settings"]
     encoder, decoder = count(codec.model.encoder), count(codec.model.decoder)
     lines = [
         f"# {name}",
@@ -27,11 +45,7 @@ def card(name: str, codec: Codec, about: Mapping[str, Any], table: Mapping[str, 
         "",
         f"- Preset `{about['preset']}`, joint decoding {'on' if codec.config.joint else 'off'};"
         f" encoder {encoder / 1e6:.2f} M parameters, decoder {decoder / 1e6:.2f} M.",
-        f"- Trained {about['step']:,} of {about['steps']:,} steps; optimiser {settings['optimiser']},"
-        f" learning rate {settings['lr']:g}"
-        f" (cosine), loss `{settings['loss']}`, seed {settings['seed']}, moving average {settings['ema']:g};"
-        f" {settings['patches']} pairs of 64x128 patches a step,"
-        f" the last {settings['whole_share']:.0%} on {settings['pictures']} whole pairs.",
+        *(f"- {part}" for part in _history(about)),
         "- Links in training: SNR uniform in -3...14 dB, each view on its own;"
         " AWGN mostly, some Rayleigh fast and block fading;"
         " neighbours that are much better, noiseless or absent in part of the draws.",

@@ -31,6 +31,8 @@ def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float]) ->
     model, step, settings = read_ema(run / "state.pt")
     described = json.loads((run / "run.json").read_text())
     about = {"preset": described["preset"], "step": step, "steps": settings["steps"], "settings": settings}
+    if "before" in described:
+        about["before"] = described["before"]
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         fresh = Path(temporary)

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jscc.checkpoint import fill
 from jscc.config import PRESETS, preset
 from jscc.data import Mixture, Sources, ahead, batch, read_pairs, read_sources
 from jscc.draws import LinkDraws, draw_links
@@ -28,7 +29,8 @@ from jscc.linear import start_from_components
 from jscc.losses import DISTORTIONS, Distortion, pair_loss
 from jscc.metrics import psnr
 from jscc.models import JointCodec
-from jscc.trainstate import TrainState
+from jscc.overrides import changed
+from jscc.trainstate import TrainState, read_start
 from jscc.validate import neighbour_table
 from wire import geometry
 
@@ -134,9 +136,7 @@ def run(args: argparse.Namespace, settings: TrainSettings) -> TrainState:
     """Train until the last step, a signal, or `--stop-after` steps of this call."""
     device = torch.device(args.device)
     args.out.mkdir(parents=True, exist_ok=True)
-    config = preset(args.preset, joint=not args.baseline)
-    if args.epipolar is False:
-        config = dataclasses.replace(config, epipolar=False)
+    config = changed(preset(args.preset, joint=not args.baseline), args.set, "codec")
     sources = read_sources(args.pairs, args.mono)
     print(f"pictures: {len(sources.colour)} colour pairs, {len(sources.grey)} grey pairs, {len(sources.mono)} single")
     state = TrainState(
@@ -148,11 +148,14 @@ def run(args: argparse.Namespace, settings: TrainSettings) -> TrainState:
         state.restore(checkpoint)
         print(f"resumed at step {state.step}")
     else:
-        start_linear_path(state.model, sources, settings)
+        about = {"preset": args.preset, "config": config.to_dict(), "settings": described}
+        if args.init is None:
+            start_linear_path(state.model, sources, settings)
+        else:
+            tensors, about["before"] = read_start(args.init)
+            fill(state.model, tensors)
         state.ema.load_state_dict(state.model.state_dict())
-        (args.out / "run.json").write_text(
-            json.dumps({"preset": args.preset, "config": config.to_dict(), "settings": described}, indent=1)
-        )
+        (args.out / "run.json").write_text(json.dumps(about, indent=1))
     val = (
         torch.from_numpy(np.stack([np.stack(p) for p in read_pairs(args.val)])).permute(0, 1, 4, 2, 3).float() / 255
         if args.val
@@ -216,7 +219,17 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m jscc.train", description="Train a codec.")
     p.add_argument("--preset", choices=sorted(PRESETS), default="small")
     p.add_argument("--baseline", action="store_true", help="without joint decoding: each view alone")
-    p.add_argument("--no-epipolar", dest="epipolar", action="store_false", help="the paper's SCAM only")
+    p.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="PART.KEY=VALUE",
+        help="change a number of the codec, the mixture or the draws: codec.epipolar=false mixture.mono_share=0"
+        " draws.absent_other=0.1",
+    )
+    p.add_argument(
+        "--init", help="begin with the weights of another run (its folder), or of a codec (name, folder or file)"
+    )
     p.add_argument("--pairs", type=Path, nargs="*", default=[], help="folders with left/ and right/")
     p.add_argument("--mono", type=Path, nargs="*", default=[], help="folders of single pictures, for synthetic stereo")
     p.add_argument("--val", type=Path, help="folder with left/ and right/ of 128x256 pictures, to choose models on")
@@ -257,7 +270,10 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
         torch.set_num_threads(args.threads)
     names = {field.name for field in dataclasses.fields(TrainSettings)}
     settings = TrainSettings(
-        **{k: v for k, v in vars(args).items() if k in names}, half_precision=not args.full_precision
+        **{k: v for k, v in vars(args).items() if k in names},
+        half_precision=not args.full_precision,
+        mixture=changed(Mixture(), args.set, "mixture"),
+        draws=changed(LinkDraws(), args.set, "draws"),
     )
     if settings.loss == "ms-ssim" and settings.whole_share < 1:
         raise SystemExit("--loss ms-ssim needs whole pictures: add --whole-share 1")

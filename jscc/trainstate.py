@@ -4,6 +4,7 @@ All randomness of a step is a function of (seed, step), so there is no generator
 """
 
 import copy
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jscc.checkpoint import load_weights, read_about, resolve
 from jscc.config import CodecConfig
 from jscc.models import JointCodec
 from jscc.optimiser import make_optimisers
@@ -68,6 +70,21 @@ class TrainState:
         for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
             optimiser.load_state_dict(state)
         self.step = int(saved["step"])
+
+
+def read_start(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights that another training begins with, and what is known of how they were made.
+
+    name  a run's folder (its average is taken), or a codec: a shipped name, a folder or a file
+    """
+    state = Path(name) / "state.pt"
+    if state.is_file():
+        model, step, settings = read_ema(state)
+        about = json.loads((Path(name) / "run.json").read_text())
+        return model.state_dict(), {"from": Path(name).name, **about, "step": step, "settings": settings}
+    path = resolve(name)
+    _, tensors, fingerprint = load_weights(path)
+    return tensors, {"from": fingerprint, **read_about(path)}
 
 
 def read_ema(path: Path) -> tuple[JointCodec, int, dict[str, Any]]:
