@@ -5,7 +5,7 @@ DEV := .venv/dev
 PIP_FLAGS := --disable-pip-version-check --progress-bar on
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint proto metrics train evaluate bench clean install-edge install-emulator install-center
+.PHONY: help demo test lint proto metrics kitti train evaluate bench clean install-edge install-emulator install-center
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -28,6 +28,9 @@ proto: $(DEV)/.ready ## generate the Python side of the contract
 metrics: $(DEV)/.ready ## docs/metrics.md and Grafana's dashboards, from the code
 	$(DEV)/bin/python -m deploy.observe.catalogue
 	$(DEV)/bin/python -m deploy.observe.boards
+
+kitti: $(DEV)/.ready ## KITTI Stereo as the paper split it: make kitti ARGS="--archives DOWNLOADS --out kitti"
+	$(DEV)/bin/python -m jscc.kitti $(ARGS)
 
 train: $(DEV)/.ready ## train a codec: make train ARGS="--pairs FOLDER --out runs/first"
 	$(DEV)/bin/python -m jscc.train $(ARGS)
