@@ -1,0 +1,90 @@
+"""What a training run left behind, read back: run.json, train.csv and val.csv of its folder."""
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wire.problem import Problem
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class RunLog:
+    """One run. `train` and `val` hold one row a step, in order; `seconds` is time spent in steps."""
+
+    folder: Path
+    about: dict[str, Any]
+    train: list[Row]
+    val: list[Row]
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """The folder's name, which a run that went on from this one knows it by."""
+        return self.folder.resolve().name
+
+
+def read_run(folder: Path) -> RunLog:
+    """Read a run's folder; Problem if it is none or if a file is damaged. A run without val.csv has no `val` rows."""
+    try:
+        about = json.loads((folder / "run.json").read_text())
+    except FileNotFoundError:
+        raise Problem(f"{folder} is not a training run: it has no run.json") from None
+    except (OSError, json.JSONDecodeError) as error:
+        raise Problem(f"{folder / 'run.json'} cannot be read ({error})") from None
+    train = read_rows(folder / "train.csv")
+    return RunLog(folder, about, standing(train), standing(read_rows(folder / "val.csv")), wall_seconds(train))
+
+
+def read_rows(path: Path) -> list[Row]:
+    """All rows of a CSV file with a header, in the order in which they were written; no file, no rows."""
+    if not path.exists():
+        return []
+    rows: list[Row] = []
+    with path.open(newline="") as file:
+        reader = csv.reader(file)
+        names = next(reader, [])
+        for values in reader:
+            try:
+                rows.append({name: float(value) for name, value in zip(names, values, strict=True)})
+            except ValueError:
+                raise Problem(f"{path}:{reader.line_num}: not {len(names)} numbers under {', '.join(names)}") from None
+    return rows
+
+
+def standing(rows: list[Row]) -> list[Row]:
+    """Without the rows of steps that were lost in a crash and done again: the last word on each step counts."""
+    kept: list[Row] = []
+    for row in rows:
+        while kept and kept[-1]["step"] >= row["step"]:
+            kept.pop()
+        kept.append(row)
+    return kept
+
+
+def wall_seconds(rows: list[Row], until: float = float("inf")) -> float:
+    """Time that the steps of train.csv took, up to step `until`.
+
+    `seconds` begins anew at every resume, so its last value before each fall counts; steps done twice count twice.
+    """
+    total = previous = 0.0
+    for row in rows:
+        if row["step"] <= until:
+            total += previous if row["seconds"] < previous else 0.0
+            previous = row["seconds"]
+    return total + previous
+
+
+def duration(seconds: float) -> str:
+    """Seconds for a reader: 45 s, 12 min, 3 h 05 min, 4 d 02 h."""
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if minutes < 100:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes // 1440} d {minutes % 1440 // 60:02d} h"
