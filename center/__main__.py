@@ -1,14 +1,18 @@
-"""`python -m center run|check-config --config FILE`, or `vergence-center`."""
+"""`vergence-center run|check-config --config FILE`; `python -m center` does the same from a checkout."""
 
 import asyncio
+import os
 import sys
+from typing import TYPE_CHECKING
 
-from center.config import CenterConfig
 from wire.problem import Problem
 from wire.service import Service
 
+if TYPE_CHECKING:
+    from center.config import CenterConfig
 
-async def run(config: CenterConfig, stop: asyncio.Event) -> None:
+
+async def run(config: "CenterConfig", stop: asyncio.Event) -> None:
     """`center.service.run`. raises Problem if the extra is not installed, so that check-config works without it"""
     try:
         from center import service
@@ -18,6 +22,11 @@ async def run(config: CenterConfig, stop: asyncio.Event) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    # Else numpy's threads fight the decoder's for the cores whenever a picture is measured. It looks here only while
+    # it is loaded, which the configuration does. A value that is set already stays.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from center.config import CenterConfig
+
     return Service("center", CenterConfig, run).main(arguments)
 
 

@@ -73,7 +73,7 @@ class OnnxEngine:
         if sorted(inputs) != sorted(_INPUTS):
             raise Problem(
                 f"the decoder of codec '{name}' takes {', '.join(inputs)} instead of {', '.join(_INPUTS)};"
-                " export it anew with `python -m edge export`"
+                " export it anew with `vergence-edge export`"
             )
 
     def decode(self, batch: Batch) -> NDArray[np.float32]:

@@ -3,17 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-)
+from prometheus_client import Counter, Gauge, Histogram
 
-from wire.metrics import DECIBELS, SECONDS
+from wire.metrics import DECIBELS, SECONDS, own_registry
 from wire.views import View
 
 _PREFIX: Final = "vergence_center_"
@@ -28,10 +20,7 @@ class Metrics:
     """Every metric of the center, on a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
+        self.registry = registry = own_registry()
         link = ("rig", "view")
         self.stage_seconds = Histogram(
             f"{_PREFIX}stage_seconds",

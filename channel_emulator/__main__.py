@@ -1,4 +1,4 @@
-"""`python -m channel_emulator run|check-config --config FILE`, or `vergence-emulator`."""
+"""`vergence-emulator run|check-config --config FILE`; `python -m channel_emulator` does the same from a checkout."""
 
 import sys
 

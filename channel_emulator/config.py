@@ -1,7 +1,8 @@
 """The emulator's configuration file: `deploy/config/emulator.yaml` explains every key."""
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -10,11 +11,11 @@ from channel_emulator.ranges import RANGES
 from channel_emulator.settings import Csi, Model, PowerPolicy, Settings, Tolerance
 from channel_emulator.snr import Fixed, Schedule, SnrSource, Walk
 from wire.config import Address, Section
-from wire.geometry import SYMBOLS
 from wire.problem import Problem
 from wire.views import RIG_NAME, View
 
-_SNR_KEYS = ("snr_db", "schedule", "walk")
+_SNR_KEYS: Final = ("snr_db", "schedule", "walk")
+_DEFAULT: Final = Settings()
 
 
 def _within(name: str, value: float) -> float:
@@ -74,22 +75,22 @@ class ToleranceSection(Section):
 
 
 class SettingsSection(Section):
-    """Settings of a link; each one that is not given takes the value here."""
+    """Every field of `Settings` as a key; `snr` is one of three."""
 
-    model: Model = Model.AWGN
-    snr_db: float = 10.0
+    model: Model = _DEFAULT.model
+    snr_db: float = _DEFAULT.snr.at(0.0)
     schedule: ScheduleSection | None = None
     walk: WalkSection | None = None
-    coherence: int = SYMBOLS
-    k_factor_db: float = 6.0
-    doppler: float = 1e-4
-    outage: bool = False
-    loss: float = 0.0
-    delay_ms: float = 0.0
-    jitter_ms: float = 0.0
-    csi: Csi = Csi.PERFECT
-    csi_error: float = 0.1
-    power: PowerPolicy = PowerPolicy.REJECT
+    coherence: int = _DEFAULT.coherence
+    k_factor_db: float = _DEFAULT.k_factor_db
+    doppler: float = _DEFAULT.doppler
+    outage: bool = _DEFAULT.outage
+    loss: float = _DEFAULT.loss
+    delay_ms: float = _DEFAULT.delay_ms
+    jitter_ms: float = _DEFAULT.jitter_ms
+    csi: Csi = _DEFAULT.csi
+    csi_error: float = _DEFAULT.csi_error
+    power: PowerPolicy = _DEFAULT.power
     power_tolerance: ToleranceSection = ToleranceSection()
 
     @field_validator(*RANGES)
@@ -105,13 +106,11 @@ class SettingsSection(Section):
 
     def settings(self, chance: Chance) -> Settings:
         """What the link runs with; `chance` moves a walk."""
+        made = {"snr": self._source(chance), "power_tolerance": Tolerance(**self.power_tolerance.model_dump())}
         plain: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in SettingsSection.model_fields
-            if name not in (*_SNR_KEYS, "power_tolerance")
+            each.name: getattr(self, each.name) for each in fields(Settings) if each.name not in made
         }
-        tolerance = Tolerance(**self.power_tolerance.model_dump())
-        return Settings(snr=self._source(chance), power_tolerance=tolerance, **plain)
+        return Settings(**made, **plain)
 
     def _source(self, chance: Chance) -> SnrSource:
         if self.schedule:

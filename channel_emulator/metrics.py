@@ -2,15 +2,7 @@
 
 from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-)
+from prometheus_client import Counter, Gauge, Histogram
 
 from channel_emulator.frames import Fate
 from channel_emulator.link import Link, Lost, Passed
@@ -24,10 +16,7 @@ class Metrics:
     """The emulator's metrics in a registry of their own; labels are rig, view, outcome and reason only."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
+        self.registry = registry = metrics.own_registry()
         self._frames = Counter(
             "vergence_emulator_frames_total",
             "Frames by what became of them: forwarded, lost or rejected. A forwarded frame with reason power"
@@ -52,11 +41,11 @@ class Metrics:
             registry=registry,
         )
         self._snr = Gauge(
-            "vergence_emulator_snr_db", "Configured mean Es/N0 in dB, now; +Inf is noiseless", _LINK, registry=registry
+            "vergence_emulator_snr_decibels", "Configured mean Es/N0, now; +Inf is noiseless", _LINK, registry=registry
         )
         self._measured = Gauge(
-            "vergence_emulator_measured_snr_db",
-            "Measured Es/N0 in dB of the last frame forwarded; swings with the fading",
+            "vergence_emulator_measured_snr_decibels",
+            "Measured Es/N0 of the last frame forwarded; swings with the fading",
             _LINK,
             registry=registry,
         )

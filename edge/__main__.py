@@ -1,4 +1,4 @@
-"""`python -m edge run|check-config|export --config FILE`, or `vergence-edge`."""
+"""`vergence-edge run|check-config|export --config FILE`; `python -m edge` does the same from a checkout."""
 
 import argparse
 import asyncio

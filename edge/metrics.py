@@ -2,17 +2,9 @@
 
 from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-)
+from prometheus_client import Counter, Gauge, Histogram
 
-from wire.metrics import SECONDS
+from wire.metrics import SECONDS, own_registry
 
 REASONS: Final = frozenset(
     {"shape", "type", "not_finite", "power", "sequence", "late", "overload", "outage", "loss", "other"}
@@ -26,10 +18,7 @@ class Metrics:
     """The edge's metrics in a registry of their own; labels are rig, view, stage, outcome and reason only."""
 
     def __init__(self, rig: str, view: str) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
+        self.registry = registry = own_registry()
         self._view = (rig, view)
 
         def counter(name: str, text: str, *labels: str) -> Counter:
@@ -65,7 +54,7 @@ class Metrics:
         self._references = counter("references_total", "References: sent, failed or skipped", "outcome")
         # link
         self._connected = gauge("connected", "1 while the link stands")
-        self._snr = gauge("link_snr_db", "Es/N0 in dB that the encoder assumes; +Inf is noiseless")
+        self._snr = gauge("link_snr_decibels", "Es/N0 that the encoder assumes; +Inf is noiseless")
         self._reconnects = counter("reconnects_total", "Times that the link stood again").labels(rig, view)
         self._ends = counter(
             "link_ends_total",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DEFAULT: Final = "small-joint"
 HASH_KEY: Final = "vergence.codec_hash"
 ROLE_KEY: Final = "vergence.role"
-_EXPORT: Final = "make one with `python -m edge export` (needs the train extra)"
+_EXPORT: Final = "make one with `vergence-edge export` (needs the train extra)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""What every service's metrics share: buckets, and the page that Prometheus scrapes."""
+"""What every service's metrics share: buckets, a registry, and the page that Prometheus scrapes."""
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
 
 from wire.problem import Problem, cause
 
@@ -11,6 +11,15 @@ SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.066, 0.1, 0.15
 
 DECIBELS: Final = tuple(float(db) for db in range(15, 46, 2))
 """Buckets for PSNR, 15 to 45 dB."""
+
+
+def own_registry() -> CollectorRegistry:
+    """A registry that holds the process's own metrics (CPU, memory, garbage collection) so far."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
 
 
 def expose(host: str, port: int, registry: CollectorRegistry) -> None:

@@ -30,7 +30,6 @@ class ServiceProcess:
     config: Path
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
-    restarts: int = 0
     _child: subprocess.Popen[bytes] | None = None
     _stream: IO[bytes] | None = None
 
@@ -59,7 +58,6 @@ class ServiceProcess:
         """Start it again after it has died."""
         if self._child:
             self._child.wait()
-        self.restarts += 1
         self.start()
 
     def ask_to_stop(self) -> None:

@@ -70,8 +70,6 @@ class Ports:
             "VERGENCE_EMULATOR__METRICS__PORT": str(self.emulator_metrics),
             "VERGENCE_EDGE__LINK__ADDRESS": emulator,
             "VERGENCE_EDGE__REFERENCE__ADDRESS": center,
-            # numpy's own threads would fight the decoder's for the cores whenever a picture is measured.
-            "OPENBLAS_NUM_THREADS": "1",
         }
 
 

@@ -62,17 +62,21 @@ def table() -> str:
         "Every service also has the `process_` and `python_` metrics of its process.",
         "",
         f"- Times in seconds: buckets {_buckets(SECONDS, 1e3)} ms.",
-        f"- PSNR in dB, which has no base unit: buckets {_buckets(DECIBELS, 1)} dB.",
+        f"- PSNR in decibels: buckets {_buckets(DECIBELS, 1)} dB.",
     ]
     every = metrics()
     for service in dict.fromkeys(metric.service for metric in every):
         lines += ["", f"## {service}", "", "| metric | kind | labels | what |", "|---|---|---|---|"]
         lines += [
-            f"| `{metric.name}` | {metric.kind} | {', '.join(metric.labels)} | {metric.text} |"
+            f"| `{metric.name}` | {metric.kind} | {', '.join(metric.labels)} | {_cell(metric.text)} |"
             for metric in every
             if metric.service == service
         ]
     return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")  # |s|^2 would end the cell
 
 
 def _buckets(bounds: tuple[float, ...], scale: float) -> str:

@@ -102,9 +102,9 @@ ROWS: Final = {
         curves(
             "SNR",
             "dB",
-            Query(f"vergence_emulator_snr_db{{{RIG}}}", f"{VIEW} configured"),
-            Query(f"vergence_emulator_measured_snr_db{{{RIG}}}", f"{VIEW} measured"),
-            Query(f"vergence_edge_link_snr_db{{{RIG}}}", f"{VIEW} as the encoder assumes"),
+            Query(f"vergence_emulator_snr_decibels{{{RIG}}}", f"{VIEW} configured"),
+            Query(f"vergence_emulator_measured_snr_decibels{{{RIG}}}", f"{VIEW} measured"),
+            Query(f"vergence_edge_link_snr_decibels{{{RIG}}}", f"{VIEW} as the encoder assumes"),
             text="Measured swings with the fading.",
         ),
         gauge("power", "none", "vergence_emulator_power_ratio", text="Mean |s|² of the last frame; must be 1."),

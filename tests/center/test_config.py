@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,24 @@ def test_errors_name_the_key_and_what_is_allowed(key: str, value: str, line: str
     with pytest.raises(ConfigProblem) as caught:
         load(CenterConfig, SHIPPED, "VERGENCE_CENTER", {f"VERGENCE_CENTER__{key}": value})
     assert line in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_numpy_leaves_the_cores_to_the_decoder_unless_the_operator_says_otherwise() -> None:
+    look = """
+import os
+from center.__main__ import main
+main(["check-config"])
+import numpy
+print(len(os.listdir("/proc/self/task")))
+"""
+
+    def threads(**own: str) -> int:
+        environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")} | own
+        return int(subprocess.check_output([sys.executable, "-c", look], env=environment).split()[-1])
+
+    assert threads() == 1
+    assert threads(OPENBLAS_NUM_THREADS="2") == 2
 
 
 def test_no_emulator_is_a_choice() -> None:

@@ -91,6 +91,14 @@ def test_prometheus_reads_its_files() -> None:
     run("promtool", "check", "config", "deploy/prometheus/prometheus.yml")
 
 
+def test_the_rules_are_tested_in_an_order_that_is_given() -> None:
+    """Groups that are not named, or named alike, are evaluated in a random order: a test that fails now and then."""
+    files = (DEPLOY / "prometheus" / "rules").glob("*.yml")
+    groups = sorted(group["name"] for file in files for group in yaml.safe_load(file.read_text())["groups"])
+    order = yaml.safe_load((DEPLOY / "prometheus" / "tests" / "alerts.yml").read_text())["group_eval_order"]
+    assert groups == sorted(order)
+
+
 def test_every_alert_fires_and_clears() -> None:
     run("promtool", "test", "rules", "deploy/prometheus/tests/alerts.yml")
 

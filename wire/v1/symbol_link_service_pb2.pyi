@@ -154,7 +154,7 @@ class Hello(_message.Message):
     last_acknowledged: _builtins.int
     """The last sequence that was acknowledged before a reconnect; 0 at first."""
     frame_rate: _builtins.float
-    """Frames per second that the sender aims at."""
+    """Frames per second that the sender aims at, 0.1 to 240; 0 if it does not know. Another number is refused."""
     sent_at_ns: _builtins.int
     """The sender's clock, Unix time in nanoseconds."""
     def __init__(
