@@ -6,6 +6,7 @@ per symbol (fast) or one per picture (block). The receiver knows h: estimate con
 """
 
 from enum import IntEnum
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,21 +23,46 @@ class Fading(IntEnum):
     BLOCK = 2
 
 
+class Chance(NamedTuple):
+    """What chance decides on the links of B pictures: CN(0, 1) noise and gains, whatever the SNR and the fading."""
+
+    noise: Tensor
+    """[B, K, 2]"""
+    fast: Tensor
+    """[B, K, 2]"""
+    block: Tensor
+    """[B, 1, 2]"""
+
+    @classmethod
+    def draw(cls, pictures: int, symbols: int, device: torch.device, generator: torch.Generator | None) -> "Chance":
+        """For `pictures` links of `symbols` complex symbols each."""
+        sizes = ((pictures, symbols, 2), (pictures, symbols, 2), (pictures, 1, 2))
+        return cls(*(torch.randn(size, generator=generator, device=device) * 0.5**0.5 for size in sizes))
+
+    def part(self, pictures: slice) -> "Chance":
+        """The same for some of the pictures."""
+        return Chance(*(drawn[pictures] for drawn in self))
+
+
 def transmit(
-    symbols_BK2: Tensor, snr_db_B: Tensor, fading_B: Tensor | Fading, generator: torch.Generator | None = None
+    symbols_BK2: Tensor,
+    snr_db_B: Tensor,
+    fading_B: Tensor | Fading,
+    chance: Chance | torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Send unit-power symbols over one link per picture, and equalise.
 
     symbols  float [B, K, 2] = (I, Q), mean I^2 + Q^2 = 1
     snr_db   float [B]: mean Es/N0; +inf adds no noise and does not fade, -inf delivers nothing
     fading   int [B] of `Fading`, or one for all
+    chance   drawn before, or the generator to draw it from
     returns  (symbols [B, K, 2] after MMSE, reliability [B, K] in [0, 1])
     """
     device = symbols_BK2.device
     fading_B1 = torch.as_tensor(fading_B, device=device).expand(len(snr_db_B))[:, None]
-    noise_BK2 = torch.randn(symbols_BK2.shape, generator=generator, device=device) * 0.5**0.5
-    fast_BK2 = torch.randn(symbols_BK2.shape, generator=generator, device=device) * 0.5**0.5
-    block_B12 = torch.randn((len(symbols_BK2), 1, 2), generator=generator, device=device) * 0.5**0.5
+    if not isinstance(chance, Chance):
+        chance = Chance.draw(symbols_BK2.shape[0], symbols_BK2.shape[1], device, chance)
+    noise_BK2, fast_BK2, block_B12 = chance
 
     still_2 = symbols_BK2.new_tensor((1.0, 0.0))
     gain_BK2 = torch.where((fading_B1 == Fading.FAST)[..., None], fast_BK2, still_2)

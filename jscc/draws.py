@@ -21,26 +21,26 @@ class LinkDraws:
     fast_fading: float = 0.15
     block_fading: float = 0.03
 
-
-def draw_links(draws: LinkDraws, pairs: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """-> (snr_db float32 [pairs, 2], with infinities; fading int64 [pairs, 2] of `Fading`, the same kind for both
-    views).
-    """
-    snr = rng.uniform(*units.TRAINED_SNR_DB, (pairs, 2))
-    kind, other, lift = rng.random(pairs), rng.integers(0, 2, pairs), rng.uniform(10, 20, pairs)
-    rows = np.arange(pairs)
-    edges = np.cumsum((draws.better_other, draws.noiseless_other, draws.absent_other))
-    better, noiseless, absent = (
-        kind < edges[0],
-        (kind >= edges[0]) & (kind < edges[1]),
-        (kind >= edges[1]) & (kind < edges[2]),
-    )
-    snr[rows[better], other[better]] = snr[rows[better], 1 - other[better]] + lift[better]
-    snr[rows[noiseless], other[noiseless]] = units.NOISELESS
-    snr[rows[absent], other[absent]] = units.ABSENT
-    fade = rng.random(pairs)
-    fading = np.where(fade < draws.fast_fading, Fading.FAST, Fading.NONE)
-    fading = np.where(
-        (fade >= draws.fast_fading) & (fade < draws.fast_fading + draws.block_fading), Fading.BLOCK, fading
-    )
-    return torch.from_numpy(snr.astype(np.float32)), torch.from_numpy(np.repeat(fading[:, None], 2, 1).astype(np.int64))
+    def draw(self, pairs: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """-> (snr_db float32 [pairs, 2], with infinities; fading int64 [pairs, 2] of `Fading`, the same kind for both
+        views).
+        """
+        snr = rng.uniform(*units.TRAINED_SNR_DB, (pairs, 2))
+        kind, other, lift = rng.random(pairs), rng.integers(0, 2, pairs), rng.uniform(10, 20, pairs)
+        rows = np.arange(pairs)
+        edges = np.cumsum((self.better_other, self.noiseless_other, self.absent_other))
+        better, noiseless, absent = (
+            kind < edges[0],
+            (kind >= edges[0]) & (kind < edges[1]),
+            (kind >= edges[1]) & (kind < edges[2]),
+        )
+        snr[rows[better], other[better]] = snr[rows[better], 1 - other[better]] + lift[better]
+        snr[rows[noiseless], other[noiseless]] = units.NOISELESS
+        snr[rows[absent], other[absent]] = units.ABSENT
+        fade = rng.random(pairs)
+        fading = np.where(fade < self.fast_fading, Fading.FAST, Fading.NONE)
+        fading = np.where(
+            (fade >= self.fast_fading) & (fade < self.fast_fading + self.block_fading), Fading.BLOCK, fading
+        )
+        fading_BV = np.repeat(fading[:, None], 2, 1)
+        return torch.from_numpy(snr.astype(np.float32)), torch.from_numpy(fading_BV.astype(np.int64))

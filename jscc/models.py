@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from jscc.channel import Fading, transmit
+from jscc.channel import Chance, Fading, transmit
 from jscc.checkpoint import fill, load_weights, resolve
 from jscc.config import CodecConfig
 from jscc.decoder import Decoder, batch_to_views, views_to_batch
@@ -28,7 +28,7 @@ class JointCodec(nn.Module):
         pictures_BV3HW: Tensor,
         snr_db_BV: Tensor,
         fading_BV: Tensor | Fading,
-        generator: torch.Generator | None = None,
+        chance: Chance | torch.Generator | None = None,
     ) -> Tensor:
         """Send both views over their own links and decode them jointly.
 
@@ -41,7 +41,7 @@ class JointCodec(nn.Module):
         fading_N = views_to_batch(fading_BV) if isinstance(fading_BV, Tensor) else fading_BV
         pictures_N3HW = views_to_batch(pictures_BV3HW).contiguous(memory_format=torch.channels_last)
         symbols_NK2 = self.encoder(pictures_N3HW, snr_N)
-        received_NK2, reliability_NK = transmit(symbols_NK2, snr_N, fading_N, generator)
+        received_NK2, reliability_NK = transmit(symbols_NK2, snr_N, fading_N, chance)
         decoded: Tensor = self.decoder(
             batch_to_views(received_NK2), batch_to_views(reliability_NK), snr_db_BV, (rows, columns)
         )

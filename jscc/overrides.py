@@ -14,7 +14,7 @@ def changed(settings: Settings, changes: Sequence[str], part: str) -> Settings:
     """`settings` with every change "part.key=value" of this part; values are JSON, lists become tuples.
 
     raises  ValueError that names what is not understood: another part than `PARTS`, an unknown key, a value of another
-            kind than the one it replaces
+            kind than the one it replaces, or one that the settings themselves refuse
     """
     new: dict[str, Any] = {}
     for change in changes:
@@ -33,15 +33,20 @@ def changed(settings: Settings, changes: Sequence[str], part: str) -> Settings:
 
 
 def _value(text: str, old: object, change: str) -> object:
-    """JSON text as the type of the value that it replaces."""
+    """JSON text as the type of the value that it replaces; so are the items of a list."""
     try:
         value = json.loads(text) if not isinstance(old, str) else text
     except json.JSONDecodeError:
         value = text
+    if isinstance(old, tuple) and isinstance(value, list) and len(value) == len(old):
+        return tuple(_like(item, before, old, change) for item, before in zip(value, old, strict=True))
+    return _like(value, old, old, change)
+
+
+def _like(value: object, old: object, whole: object, change: str) -> object:
+    """`value` if it is of the type of `old`, an integer also as a float."""
     if isinstance(old, float) and type(value) is int:
         return float(value)
-    if isinstance(old, tuple) and isinstance(value, list) and len(value) == len(old):
-        return tuple(value)
     if type(value) is not type(old):
-        raise ValueError(f"--set {change!r}: the value must be like {json.dumps(old)}")
+        raise ValueError(f"--set {change!r}: the value must be like {json.dumps(whole)}")
     return value

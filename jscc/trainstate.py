@@ -7,6 +7,7 @@ import copy
 import json
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -21,13 +22,10 @@ from jscc.optimiser import make_optimisers
 class TrainState:
     """Model, averaged model (`ema`), optimisers and the number of finished steps."""
 
-    def __init__(
-        self, config: CodecConfig, optimiser: str, lr: float, weight_decay: float, *, seed: int, device: torch.device
-    ) -> None:
-        torch.manual_seed(seed)
-        self.model = JointCodec(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.ema = copy.deepcopy(self.model).requires_grad_(False)
-        self.optimisers = make_optimisers(self.model, optimiser, lr, weight_decay)
+    def __init__(self, model: JointCodec, optimiser: str, lr: float, weight_decay: float) -> None:
+        self.model = model
+        self.ema = copy.deepcopy(model).requires_grad_(False)
+        self.optimisers = make_optimisers(model, optimiser, lr, weight_decay)
         self.step = 0
 
     def set_lr(self, lr: float) -> None:
@@ -62,34 +60,55 @@ class TrainState:
 
     def restore(self, path: Path) -> None:
         """Continue from a saved state; a state of another config raises ValueError."""
-        saved = torch.load(path, weights_only=True)
+        saved = read_state(path)
         if saved["config"] != self.model.config.to_dict():
             raise ValueError(f"{path} was made with another codec config: {saved['config']}")
         self.model.load_state_dict(saved["model"])
         self.ema.load_state_dict(saved["ema"])
+        if len(saved["optimisers"]) != len(self.optimisers):
+            raise ValueError(f"{path} was made with another optimiser: {saved['settings']['optimiser']}")
         for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
             optimiser.load_state_dict(state)
         self.step = int(saved["step"])
 
 
+def new_model(config: CodecConfig, seed: int, device: torch.device) -> JointCodec:
+    """A codec with random weights, a function of the seed."""
+    torch.manual_seed(seed)
+    model: JointCodec = JointCodec(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What `TrainState.save` wrote; ValueError if the file is damaged."""
+    try:
+        return dict(torch.load(path, weights_only=True, map_location="cpu"))
+    except (EOFError, RuntimeError, UnpicklingError) as error:
+        raise ValueError(f"{path} is not a saved training, or damaged") from error
+
+
 def read_start(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The weights that another training begins with, and what is known of how they were made.
 
-    name  a run's folder (its average is taken), or a codec: a shipped name, a folder or a file
+    name    a run's folder (its average is taken), or a codec: a shipped name, a folder or a file
+    raises  FileNotFoundError, or ValueError if what is there is damaged
     """
-    state = Path(name) / "state.pt"
+    folder = Path(name)
+    state = folder / "state.pt"
     if state.is_file():
         model, step, settings = read_ema(state)
-        about = json.loads((Path(name) / "run.json").read_text())
-        return model.state_dict(), {"from": Path(name).name, **about, "step": step, "settings": settings}
+        about = json.loads((folder / "run.json").read_text())
+        return model.state_dict(), {"from": folder.name, **about, "step": step, "settings": settings}
     path = resolve(name)
+    if folder.is_dir() and not path.is_file():
+        raise FileNotFoundError(f"{name} is neither a run (no state.pt) nor a codec (no {path.name})")
     _, tensors, fingerprint = load_weights(path)
     return tensors, {"from": fingerprint, **read_about(path)}
 
 
 def read_ema(path: Path) -> tuple[JointCodec, int, dict[str, Any]]:
     """The averaged model of a training checkpoint, its step and the run's settings."""
-    saved = torch.load(path, weights_only=True, map_location="cpu")
+    saved = read_state(path)
     model = JointCodec(CodecConfig.from_dict(saved["config"]))
     model.load_state_dict(saved["ema"])
     return model, int(saved["step"]), dict(saved["settings"])

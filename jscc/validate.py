@@ -1,28 +1,50 @@
 """How well a codec does on the pictures kept for choosing, and how much of it the neighbour gives."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from jscc.channel import Fading
+from jscc.data import read_pairs
 from jscc.metrics import psnr
 from jscc.models import JointCodec
-from wire import units
+from wire import geometry, units
 
-NEIGHBOURS = ("true", "unrelated", "noiseless", "absent")
+NEIGHBOURS = ("true", "better", "noiseless", "unrelated", "absent")
 SNRS_DB = (-2.0, 4.0, 12.0)
+BETTER_DB = 10.0
+
+
+def read_validation(folder: Path) -> Tensor:
+    """The pairs of a folder with left/ and right/, float [B, 2, 3, 128, 256] in [0, 1].
+
+    raises  ValueError if a picture has another size, or if there are fewer than two pairs
+    """
+    pairs = read_pairs(folder)
+    for picture in (picture for pair in pairs for picture in pair):
+        if picture.shape[:2] != (geometry.HEIGHT, geometry.WIDTH):
+            rows, columns = picture.shape[:2]
+            raise ValueError(
+                f"{folder}: a picture has {rows}x{columns} pixels; validation wants {geometry.HEIGHT}x{geometry.WIDTH}"
+            )
+    if len(pairs) < 2:
+        raise ValueError(f"{folder}: {len(pairs)} pair; validation needs at least 2, to show an unrelated neighbour")
+    return torch.from_numpy(np.stack([np.stack(pair) for pair in pairs])).permute(0, 1, 4, 2, 3).float() / 255
 
 
 @torch.inference_mode()
 def neighbour_table(
     model: JointCodec, pairs_BV3HW: Tensor, snrs_db: Sequence[float] = SNRS_DB, seed: int = 0
 ) -> dict[str, float]:
-    """Mean PSNR in dB over both views, for each SNR and four kinds of neighbour.
+    """Mean PSNR in dB over both views, for each SNR and kind of neighbour.
 
     "true"       both links have the SNR
-    "unrelated"  the other view shows another scene
+    "better"     the other view's link has 10 dB more
     "noiseless"  the other view's link adds no noise
+    "unrelated"  the other view shows another scene
     "absent"     the other view never came
     pairs    float [B, 2, 3, 128, 256], B >= 2; AWGN
     returns  {"true@-2": 21.3, ...}
@@ -35,10 +57,18 @@ def neighbour_table(
     return table
 
 
+def as_text(table: Mapping[str, float]) -> str:
+    """The table in lines to read: a row for each kind of neighbour, a column for each SNR."""
+    snrs = list(dict.fromkeys(key.split("@")[1] for key in table))
+    lines = ["    neighbour " + "".join(f"{snr + ' dB':>9}" for snr in snrs)]
+    lines += [f"    {kind:<10}" + "".join(f"{table[f'{kind}@{snr}']:9.2f}" for snr in snrs) for kind in NEIGHBOURS]
+    return "\n".join(lines)
+
+
 def _one_side(model: JointCodec, pairs: Tensor, snr: float, kind: str, *, view: int, seed: int) -> Tensor:
     """PSNR [B] of one view when its neighbour is of a kind; the view's own noise is the same for every kind."""
     generator = torch.Generator(pairs.device).manual_seed(seed + view)
-    other_db = {"noiseless": units.NOISELESS, "absent": units.ABSENT}.get(kind, snr)
+    other_db = {"better": snr + BETTER_DB, "noiseless": units.NOISELESS, "absent": units.ABSENT}.get(kind, snr)
     shown = pairs.clone()
     if kind == "unrelated":
         shown[:, 1 - view] = pairs[:, 1 - view].roll(len(pairs) // 2, 0)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from jscc.channel import Fading, transmit
-from jscc.draws import LinkDraws, draw_links
+from jscc.draws import LinkDraws
 
 B, K = 4, 50_000
 
@@ -76,7 +76,7 @@ def test_fading_is_a_property_of_each_picture_and_gradients_pass() -> None:
 
 
 def test_links_are_drawn_independently_with_the_stated_shares() -> None:
-    snr_db, fading = draw_links(LinkDraws(), 20_000, np.random.default_rng(0))
+    snr_db, fading = LinkDraws().draw(20_000, np.random.default_rng(0))
     absent, noiseless = torch.isneginf(snr_db).any(1), torch.isposinf(snr_db).any(1)
     assert abs(float(absent.float().mean()) - 0.05) < 0.01
     assert abs(float(noiseless.float().mean()) - 0.13) < 0.01

@@ -1,16 +1,22 @@
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
 from jscc.linear import LinearDecoder, LinearEncoder, start_from_components
 from jscc.losses import distortion, pair_loss
 from jscc.metrics import ms_ssim, psnr
+from jscc.models import load
 from jscc.optimiser import make_optimisers, orthogonal
+from jscc.runfolder import RunFolder
+from jscc.schedule import TrainSettings
 from jscc.ship import ship
-from jscc.train import TrainSettings, main
+from jscc.train import main
 from jscc.trainstate import read_ema
+from jscc.validate import NEIGHBOURS
 
 
 def train(out: Path, folders: tuple[Path, Path], *more: str) -> dict[str, torch.Tensor]:
@@ -58,7 +64,7 @@ def test_a_run_can_be_shipped(tmp_path: Path, picture_folders: tuple[Path, Path]
 
 def test_a_resume_with_another_network_is_refused(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
     train(tmp_path, picture_folders, "--stop-after", "1")
-    with pytest.raises(ValueError, match="made with another codec config"):
+    with pytest.raises(SystemExit, match="made with another codec config"):
         train(tmp_path, picture_folders, "--baseline", "--resume")
 
 
@@ -67,6 +73,136 @@ def test_a_run_describes_itself(tmp_path: Path, picture_folders: tuple[Path, Pat
     described = json.loads((tmp_path / "run.json").read_text())
     assert described["settings"]["seed"] == 1
     assert (tmp_path / "train.csv").read_text().startswith("step,loss,psnr,lr,seconds")
+
+
+@pytest.fixture(scope="session")
+def val_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three pairs of 128x256 pictures."""
+    folder = tmp_path_factory.mktemp("val")
+    rng = np.random.default_rng(2)
+    for side in ("left", "right"):
+        (folder / side).mkdir()
+        for index in range(3):
+            coarse = rng.integers(0, 256, (8, 16, 3), dtype=np.uint8)
+            picture = cv2.resize(coarse, (256, 128), interpolation=cv2.INTER_CUBIC)
+            cv2.imwrite(str(folder / side / f"{index}.png"), picture)
+    return folder
+
+
+def test_a_validation_leaves_a_row_and_pictures(
+    tmp_path: Path, picture_folders: tuple[Path, Path], val_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "val.csv").write_text("step,true@-2,absent@-2\n1,20.0,19.0\n")  # of an older version
+    train(tmp_path, picture_folders, "--val", str(val_folder), "--val-every", "1", "--stop-after", "1")
+    header, row = (tmp_path / "val.csv").read_text().splitlines()
+    assert header.split(",")[:4] == ["step", "true@-2", "better@-2", "noiseless@-2"]
+    assert len(row.split(",")) == 1 + 3 * len(NEIGHBOURS)
+    assert (tmp_path / "val-1.csv").read_text().startswith("step,true@-2,absent@-2")
+    grid = cv2.imread(str(tmp_path / "val-1.png"))
+    assert grid.shape[0] > 3 * 128
+    assert grid.shape[1] > 4 * 256
+    printed = capsys.readouterr().out
+    assert "val.csv had other columns" in printed
+    assert "better" in printed
+
+
+def test_rows_of_one_kind_stay_in_one_file(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.row("val", {"step": 1, "true": 20.123456})
+    folder.row("val", {"step": 2, "true": 21})
+    assert (tmp_path / "val.csv").read_text().split() == ["step,true", "1,20.12346", "2,21"]
+    assert not (tmp_path / "val-1.csv").exists()
+
+
+def test_a_run_begins_with_the_average_of_another(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
+    train(tmp_path / "first", picture_folders, "--stop-after", "2")
+    average = read_ema(tmp_path / "first" / "state.pt")[0].state_dict()
+    begun = train(
+        tmp_path / "second", picture_folders, "--init", str(tmp_path / "first"), "--seed", "7", "--lr", "1e-30"
+    )
+    assert all(torch.allclose(begun[name], average[name]) for name in average)
+    about = json.loads((tmp_path / "second" / "run.json").read_text())
+    assert about["settings"]["seed"] == 7
+    before = about["before"]
+    assert (before["from"], before["step"], before["settings"]["seed"]) == ("first", 2, 1)
+
+
+def test_a_run_begins_with_a_codec(tmp_path: Path, picture_folders: tuple[Path, Path], tiny_folder: Path) -> None:
+    wanted = load(tiny_folder)
+    begun = train(tmp_path / "run", picture_folders, "--init", str(tiny_folder), "--lr", "1e-30")
+    assert all(torch.allclose(begun[name], tensor) for name, tensor in wanted.model.state_dict().items())
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["before"]["from"] == wanted.codec_hash
+
+
+def test_what_cannot_be_begun_with_is_one_clear_line(
+    tmp_path: Path, picture_folders: tuple[Path, Path], tiny_folder: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for init, more, said in (
+        (tmp_path / "empty", [], "neither a run (no state.pt) nor a codec (no model.safetensors)"),
+        (tmp_path / "nowhere", [], "no weights called"),
+        (tiny_folder, ["--set", "codec.decoder_widths=[16,16,16]"], "weights do not fit the config"),
+    ):
+        message = refusal(tmp_path / "run", picture_folders, "--init", str(init), *more)
+        assert f"--init {init}: " in message
+        assert said in message
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "state.pt").write_bytes(b"nonsense")
+    assert "damaged" in refusal(tmp_path / "run", picture_folders, "--init", str(tmp_path / "broken"))
+
+
+def refusal(out: Path, folders: tuple[Path, Path], *more: str) -> str:
+    """The one line that a training ends with before it begins."""
+    with pytest.raises(SystemExit) as caught:
+        train(out, folders, *more)
+    message = str(caught.value)
+    assert message.startswith("python -m jscc.train: ")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--steps", "0"], "--steps is 0; it must be at least 1"),
+        (["--patches", "0"], "--patches is 0"),
+        (["--stop-after", "0"], "--stop-after is 0"),
+        (["--log-every", "0"], "--log-every is 0"),
+        (["--lr", "0"], "--lr is 0.0; it must be above 0"),
+        (["--whole-share", "1.5"], "--whole-share is 1.5; it must be in 0...1"),
+        (["--pairs", "nowhere"], "--pairs: there is no folder nowhere"),
+        (["--mono", "nowhere"], "--mono: there is no folder nowhere"),
+        (["--val", "nowhere"], "no pictures (.png, .jpg) below nowhere"),
+        (["--set", "codec.epipolar=2"], "the value must be like true"),
+        (["--set", "epipolar=false"], "write PART.KEY=VALUE"),
+        (["--set", "codec.decoder_kernel=4"], "kernel sizes must be odd"),
+        (["--device", "toaster"], "--device toaster"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_line(
+    tmp_path: Path, picture_folders: tuple[Path, Path], more: list[str], said: str
+) -> None:
+    assert said in refusal(tmp_path, picture_folders, *more)
+
+
+def test_a_training_needs_pictures_and_a_folder_of_its_own(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
+    assert "give --pairs or --mono" in refusal(tmp_path, picture_folders, "--pairs", "--mono")
+    (tmp_path / "file").touch()
+    message = refusal(tmp_path / "file" / "run", picture_folders)
+    assert f"--out {tmp_path / 'file' / 'run'} cannot be written" in message
+    train(tmp_path / "run", picture_folders, "--stop-after", "1")
+    assert "add --resume" in refusal(tmp_path / "run", picture_folders)
+    assert "made with another optimiser: muon" in refusal(
+        tmp_path / "run", picture_folders, "--resume", "--optimiser", "adamw"
+    )
+
+
+def test_validation_wants_two_pairs_of_its_size(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
+    assert "validation wants 128x256" in refusal(tmp_path, picture_folders, "--val", str(picture_folders[0]))
+    for side in ("left", "right"):
+        (tmp_path / side).mkdir()
+        cv2.imwrite(str(tmp_path / side / "0.png"), np.zeros((128, 256, 3), np.uint8))
+    assert "needs at least 2" in refusal(tmp_path / "run", picture_folders, "--val", str(tmp_path))
 
 
 def test_patches_first_then_whole_pictures_and_a_cosine() -> None:

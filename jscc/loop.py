@@ -1,0 +1,137 @@
+"""The training loop: from the state's step to the last one, with progress, validation and saves on the way."""
+
+import dataclasses
+import signal
+import time
+from dataclasses import dataclass
+from types import FrameType, TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jscc.data import Sources, ahead
+from jscc.preview import save_preview
+from jscc.runfolder import RunFolder
+from jscc.schedule import TrainSettings
+from jscc.step import train_step
+from jscc.team import ALONE, Team
+from jscc.trainstate import TrainState
+from jscc.validate import SNRS_DB, as_text, neighbour_table
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """How often a run tells, validates and saves; ValueError names what makes no sense."""
+
+    log_every: int = 50
+    val_every: int = 1000
+    save_minutes: float = 5.0
+    stop_after: int | None = None
+    """Stop after this many steps of this call; the schedule still ends at its last step."""
+
+    def __post_init__(self) -> None:
+        for name in ("log_every", "val_every", "stop_after"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
+
+
+def run(
+    state: TrainState,
+    settings: TrainSettings,
+    cadence: Cadence,
+    folder: RunFolder,
+    sources: Sources,
+    val_BV3HW: Tensor | None,
+    device: torch.device,
+    team: Team = ALONE,
+) -> None:
+    """Train until the last step, a signal to any process of the team, or `stop_after` steps of this call. Saves.
+
+    Only the team's first process writes, prints and validates.
+    """
+    first, leads = state.step, team.rank == 0
+    last = settings.steps if cadence.stop_after is None else min(settings.steps, first + cadence.stop_after)
+    plan = [(step, *settings.size_at(step)) for step in range(first, last)]
+    described = dataclasses.asdict(settings)
+    progress = _Progress(folder, settings, first)
+    saved_at = time.monotonic()
+    with _Signals() as signals:
+        for pairs in ahead(sources, settings.mixture, settings.seed, plan):
+            progress.add(*train_step(state, settings, pairs, device, team))
+            if leads and state.step % cadence.log_every == 0:
+                progress.tell(state.step)
+            if leads and val_BV3HW is not None and _due(state.step, cadence.val_every, settings.steps):
+                validate(state, folder, val_BV3HW.to(device))
+            if team.any(signals.came, device):
+                if leads:
+                    print(f"stopped by a signal at step {state.step}, saved", flush=True)
+                break
+            if leads and time.monotonic() - saved_at > cadence.save_minutes * 60:
+                state.save(folder.state, described)
+                saved_at = time.monotonic()
+        if leads:
+            state.save(folder.state, described)
+
+
+def validate(state: TrainState, folder: RunFolder, val_BV3HW: Tensor) -> dict[str, float]:
+    """Measure the averaged model: a row of val.csv, lines on the screen, pictures in val-STEP.png."""
+    state.ema.eval()
+    table = neighbour_table(state.ema, val_BV3HW)
+    folder.row("val", {"step": state.step, **table})
+    print(f"  validation, PSNR in dB at step {state.step}\n{as_text(table)}", flush=True)
+    save_preview(state.ema, val_BV3HW, folder.path / f"val-{state.step}.png", SNRS_DB)
+    return table
+
+
+def _due(step: int, every: int, last: int) -> bool:
+    return step % every == 0 or step == last
+
+
+class _Progress:
+    """Means over the steps since the last line, on the screen and in train.csv."""
+
+    def __init__(self, folder: RunFolder, settings: TrainSettings, first: int) -> None:
+        self.folder, self.settings, self.first = folder, settings, first
+        self.began = time.monotonic()
+        self.recent: list[tuple[float, float]] = []
+
+    def add(self, loss: float, quality: float) -> None:
+        """One step's loss and PSNR."""
+        self.recent.append((loss, quality))
+
+    def tell(self, step: int) -> None:
+        """Report and forget what was added."""
+        steps, seconds = self.settings.steps, time.monotonic() - self.began
+        loss, quality = (float(mean) for mean in np.mean(self.recent, 0))
+        per_step = seconds / (step - self.first)
+        lr = self.settings.lr_at(step)
+        self.folder.row("train", {"step": step, "loss": loss, "psnr": quality, "lr": lr, "seconds": seconds})
+        print(
+            f"step {step:>{len(str(steps))}}/{steps}  loss {loss:8.4f}  {quality:5.2f} dB"
+            f"  {per_step:.2f} s/step  {(steps - step) * per_step / 60:.0f} min left",
+            flush=True,
+        )
+        self.recent.clear()
+
+
+class _Signals:
+    """Remembers SIGTERM and Ctrl-C while the loop runs, so that it can finish its step and save."""
+
+    def __enter__(self) -> "_Signals":
+        self.came = False
+        self.previous: dict[int, Any] = {
+            number: signal.signal(number, self._remember) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        self.came = True

@@ -1,0 +1,50 @@
+"""A run's folder: `run.json` says what it is, `train.csv` and `val.csv` how it goes, `state.pt` how to go on."""
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+STATE = "state.pt"
+
+
+class RunFolder:
+    """Writes into `path`; makes it. OSError says what is in the way."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            (path / "train.csv").open("a").close()
+        except OSError as error:
+            raise OSError(f"--out {path} cannot be written: {error.strerror}") from error
+        self.path = path
+        self.state = path / STATE
+
+    def describe(self, about: Mapping[str, Any]) -> None:
+        """Write run.json."""
+        (self.path / "run.json").write_text(json.dumps(about, indent=1))
+
+    def row(self, name: str, values: Mapping[str, float]) -> None:
+        """Append one row to `name`.csv. A file with other columns (of an older version) is put aside first."""
+        path = self.path / f"{name}.csv"
+        header = ",".join(values)
+        if path.exists():
+            with path.open() as file:
+                found = file.readline().strip()
+            if found and found != header:
+                self._put_aside(path)
+        new = not path.exists() or path.stat().st_size == 0
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(values)
+            writer.writerow(round(value, 5) for value in values.values())
+
+    def _put_aside(self, path: Path) -> None:
+        """x.csv -> x-1.csv, or the first number that is free."""
+        number = 1
+        while (aside := path.with_stem(f"{path.stem}-{number}")).exists():
+            number += 1
+        path.rename(aside)
+        print(f"{path.name} had other columns: it is now {aside.name}", flush=True)
