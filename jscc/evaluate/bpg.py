@@ -3,13 +3,14 @@
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from jscc.evaluate.hevc import Chroma, HevcIntra, parameter_sets
+from jscc.evaluate.hevc import Chroma, HevcIntra, guess_quality, parameter_sets
 from jscc.evaluate.ratesearch import SourceCodec
 from jscc.evaluate.system import Bytes, Picture, unit
 from wire.problem import Problem
@@ -43,6 +44,9 @@ class BpgProgram:
 
     def qualities(self, budget: int) -> range:
         return range(52)
+
+    def guess(self, budget: int, sizes: Mapping[int, int]) -> tuple[int, int]:
+        return guess_quality(budget, sizes)
 
     def encode(self, picture: Bytes, quality: int) -> bytes:
         with tempfile.TemporaryDirectory() as folder:

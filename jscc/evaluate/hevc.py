@@ -5,7 +5,9 @@ on picture or quality, so both sides know them (tests hold that); start codes ar
 Colours: full-range BT.601 YCbCr with 8 bits, as `bpgenc` does by default.
 """
 
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jscc.evaluate.extras import require
+from jscc.evaluate.ratesearch import between
 from jscc.evaluate.system import Bytes, Picture
 from wire import geometry
 from wire.problem import Problem
@@ -45,6 +48,9 @@ class HevcIntra:
     def qualities(self, budget: int) -> range:
         return range(52)
 
+    def guess(self, budget: int, sizes: Mapping[int, int]) -> tuple[int, int]:
+        return guess_quality(budget, sizes)
+
     def encode(self, picture: Bytes, quality: int) -> bytes:
         return _split(_encode(_to_planes(picture, self.chroma), self.chroma, 51 - quality, self.preset))[1]
 
@@ -55,6 +61,12 @@ class HevcIntra:
         packet = av.Packet(parameter_sets(self.chroma, self.preset) + _START_CODE + payload)
         frames = [*decoder.decode(packet), *decoder.decode(None)]
         return _to_picture(frames[0].to_ndarray(), self.chroma)
+
+
+def guess_quality(budget: int, sizes: Mapping[int, int]) -> tuple[int, int]:
+    """First try and first step for a quality of 51 - QP: about 1100 bytes at QP 40, twice as many every 5 steps."""
+    known = between(sizes, budget)
+    return (11 + round(5 * math.log2(max(budget, 1) / 1100)), 2) if known is None else (known, 1)
 
 
 @lru_cache(maxsize=8)

@@ -25,8 +25,8 @@ from jscc.evaluate.system import Channel
 from wire import geometry
 
 ITERATIONS: Final = 20
-_FIRST_LOOK: Final = 6
-"""Iterations after which a decoder that is already right may stop: saves two thirds of the time above the cliff."""
+_LOOKS: Final = (3, 6, 10, ITERATIONS)
+"""Iterations after which a decoder that is already right may stop: saves most of the time above the cliff."""
 _LARGEST_BLOCK: Final = 8448
 _HOPELESS: Final = 0.1
 """Bits per symbol above capacity beyond which decoding is not even tried: at this length it cannot work."""
@@ -116,7 +116,7 @@ class _Code:
         self.encoder = ldpc.LDPC5GEncoder(
             mode.block_bits, mode.block_length, num_bits_per_symbol=mode.order, check_input=False, device="cpu"
         )
-        self.decoder = ldpc.LDPC5GDecoder(self.encoder, num_iter=ITERATIONS, device="cpu")
+        self.decoder = ldpc.LDPC5GDecoder(self.encoder, num_iter=ITERATIONS, return_state=True, device="cpu")
         self.mapper = mapping.Mapper("qam", mode.order, device="cpu")
         self.demapper = mapping.Demapper("app", "qam", mode.order, device="cpu")
         bits = np.random.Generator(np.random.Philox(key=38211)).integers(0, 2, (mode.blocks, mode.block_bits), np.uint8)
@@ -155,4 +155,10 @@ class _Code:
     def decodes(self, received_K2: Tensor, reliability_K: Tensor, sent_Nk: Tensor) -> bool:
         """Whether every block of a picture is decoded without an error."""
         llr_Nn = self.demap(received_K2, reliability_K).reshape(self.mode.blocks, -1)
-        return any(bool((self.decoder(llr_Nn, num_iter=steps) == sent_Nk).all()) for steps in (_FIRST_LOOK, ITERATIONS))
+        messages, done = None, 0
+        for look in _LOOKS:
+            found_Nk, messages = self.decoder(llr_Nn, num_iter=look - done, msg_v2c=messages)
+            if bool((found_Nk == sent_Nk).all()):
+                return True
+            done = look
+        return False

@@ -1,8 +1,9 @@
 """The largest rate that fits a budget: what "compress at the largest rate no more than r_max" means in the paper."""
 
 import hashlib
+import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -21,6 +22,13 @@ class SourceCodec(Protocol):
 
     def qualities(self, budget: int) -> range:
         """Quality numbers worth trying for a budget in bytes, from the smallest file to the largest."""
+        ...
+
+    def guess(self, budget: int, sizes: Mapping[int, int]) -> tuple[int, int]:
+        """Where to begin a search, and how far to go in the first step. A bad guess costs time, never the result.
+
+        sizes  what is known of the picture already: bytes by quality number
+        """
         ...
 
     def encode(self, picture: Bytes, quality: int) -> bytes:
@@ -75,17 +83,16 @@ class RateSearch:
     def _fit_form(self, picture: Bytes, digest: bytes, index: int, budget: int) -> Fitted | None:
         room = budget - self._marker
         qualities = self.forms[index].qualities(room)
-        low, high = 0, len(qualities)  # qualities[:low] are known to fit, qualities[high:] not to
-        best: bytes | None = None
-        while low < high:
-            middle = (low + high) // 2
-            candidate = self._encode(picture, digest, index, qualities[middle])
-            if len(candidate) <= room:
-                best, low = candidate, middle + 1
-            else:
-                high = middle
-        if best is None:
+        files = self._memory(self._files, digest)
+        sizes = {number: len(file) for (form, number), file in files.items() if form == index}
+        last = largest_fit(
+            lambda number: len(self._encode(picture, digest, index, number)) <= room,
+            qualities,
+            *self.forms[index].guess(room, sizes),
+        )
+        if last is None:
             return None
+        best = self._encode(picture, digest, index, last)
         payload = bytes([index]) + best if self._marker else best
         return Fitted(payload, self.decode(payload))
 
@@ -103,3 +110,34 @@ class RateSearch:
         if len(memory) > self._remembered:
             memory.popitem(last=False)
         return part
+
+
+def largest_fit(fits: Callable[[int], bool], numbers: range, guess: int, stride: int) -> int | None:
+    """The largest number that fits, if all up to it fit and none after it; None if not even the first does.
+
+    Strides away from the guess, further each time, until one number fits and another does not; then halves what lies
+    between. Never asks twice.
+    """
+    low, high = numbers.start - 1, numbers.stop  # `low` is known to fit, `high` not to
+    number = min(max(guess, numbers.start), high - 1)
+    while high - low > 1:
+        if fits(number):
+            low = number
+        else:
+            high = number
+        if low >= numbers.start and high < numbers.stop:
+            number = (low + high) // 2
+        else:
+            number = min(low + stride, high - 1) if low >= numbers.start else max(high - stride, low + 1)
+            stride *= 2
+    return low if low >= numbers.start else None
+
+
+def between(sizes: Mapping[int, int], room: int) -> int | None:
+    """The quality of a file of `room` bytes, if sizes grow by a constant factor; None without a size on either side."""
+    below = max((number for number, size in sizes.items() if size <= room), default=None)
+    above = min((number for number, size in sizes.items() if size > room), default=None)
+    if below is None or above is None:
+        return None
+    grown = math.log(room / sizes[below]) / math.log(sizes[above] / sizes[below])
+    return below + int(grown * (above - below))

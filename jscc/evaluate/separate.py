@@ -39,7 +39,7 @@ class LdpcSystem:
     deltas: tuple[float, ...] = (0.0,)
 
     def __init__(self, search: RateSearch, mode: Mode) -> None:
-        require("sionna.phy.fec.ldpc", "LDPC")
+        require("sionna", "LDPC")
         self.search = search
         self.mode = mode
         self.fingerprint = search.name
