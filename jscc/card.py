@@ -1,13 +1,22 @@
 """The model card that is written beside shipped weights."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from torch import nn
 
+from jscc.metrics import MS_SSIM_SCALES, MS_SSIM_WINDOW
 from jscc.models import Codec
+from jscc.runlog import duration
 from jscc.validate import NEIGHBOURS
 from wire import geometry
+
+DATA: Final = (
+    "KITTI (Geiger, Lenz, Urtasun, CVPR 2012; Menze, Geiger, CVPR 2015; CC BY-NC-SA 3.0), Middlebury stereo, and single"
+    " pictures of KITTI, Udacity (MIT), drive.ai (CC BY 4.0), Urban100 and BSDS500 (research only): the weights are for"
+    " **non-commercial** use, share alike"
+)
+"""What the shipped weights were trained on, and what follows."""
 
 
 def count(module: nn.Module) -> int:
@@ -15,27 +24,80 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _history(about: Mapping[str, Any]) -> list[str]:
-    """The trainings that made the weights, one after the other, each begun with the average of the one before."""
-    earlier = _history(about["before"]) if "before" in about else []
+def stages(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The trainings that made the weights, as far back as is known; each began with the average of the one before."""
+    before = about.get("before", {})
+    return [*(stages(before) if "settings" in before else []), about]
+
+
+def _stage(about: Mapping[str, Any]) -> str:
+    """One training in one line."""
     settings = about["settings"]
-    step, steps = about["step"], about["settings"]["steps"]
-    sizes = [f"{settings['patches']} pairs of 64x128 patches a step"] if settings["whole_share"] < 1 else []
-    sizes.append(
-        f"{settings['pictures']} whole pairs a step"
-        if not sizes
-        else f"the last {settings['whole_share']:.0%} on {settings['pictures']} whole pairs"
-    )
-    return [
-        *earlier,
-        f"{'Then' if earlier else 'Trained'} {step:,} of {steps:,} steps{' more' if earlier else ''};"
+    whole, draws, mixture = settings["whole_share"], settings["draws"], settings["mixture"]
+    sizes = [f"{settings['patches']} pairs of 64x128 patches a step"] if whole < 1 else []
+    if whole > 0:
+        last = f"the last {whole:.0%} on " if sizes else ""
+        sizes.append(f"{last}{settings['pictures']} whole pairs{'' if sizes else ' a step'}")
+    time = f" in {duration(about['seconds'])}" if "seconds" in about else ""
+    return (
+        f"{about['step']:,} of {settings['steps']:,} steps{time};"
         f" optimiser {settings['optimiser']}, learning rate {settings['lr']:g} (cosine), loss `{settings['loss']}`,"
-        f" seed {settings['seed']}, moving average {settings['ema']:g}; {', '.join(sizes)}.",
+        f" seed {settings['seed']}, moving average {settings['ema']:g}; {', '.join(sizes)};"
+        f" the other link 10 to 20 dB better in {draws['better_other']:.0%} of the pairs, noiseless in"
+        f" {draws['noiseless_other']:.0%}, absent in {draws['absent_other']:.0%}; Rayleigh fading in"
+        f" {draws['fast_fading']:.0%} (fast) and {draws['block_fading']:.0%} (block); second views made from single"
+        f" pictures in up to {mixture['mono_share']:.0%}."
+    )
+
+
+def _history(about: Mapping[str, Any]) -> list[str]:
+    """All trainings, with their sum if there are several."""
+    made = stages(about)
+    before = made[0].get("before")
+    start = [f"- Begun with the weights of `{before['from']}`."] if before else []
+    if len(made) == 1:
+        return [*start, f"- Trained {_stage(about)}"]
+    times = [stage["seconds"] for stage in made if "seconds" in stage]
+    time = f", {duration(sum(times))}" if len(times) == len(made) else ""
+    return [
+        *start,
+        f"- Trained {sum(stage['step'] for stage in made):,} steps{time} in {len(made)} stages, each begun with the"
+        " averaged weights of the one before:",
+        *(f"  {number}. {_stage(stage)}" for number, stage in enumerate(made, 1)),
     ]
 
 
-def card(name: str, codec: Codec, about: Mapping[str, Any], table: Mapping[str, float] | None) -> str:
-    """Markdown: what it is, how it was trained, how good it is, what it may be used for."""
+def _table(psnr: Mapping[str, float], ms_ssim: Mapping[str, float], pairs: int) -> list[str]:
+    """Quality over the SNR for each kind of neighbour."""
+    snrs = list(dict.fromkeys(key.split("@")[1] for key in psnr))
+    return [
+        f"PSNR in dB, AWGN, mean over both views of {pairs} validation pairs (used for choosing, not for training);"
+        f" last row MS-SSIM (window {MS_SSIM_WINDOW}, {MS_SSIM_SCALES} scales) with the true neighbour:",
+        "",
+        "| neighbour | " + " | ".join(f"{snr} dB" for snr in snrs) + " |",
+        "|---" * (len(snrs) + 1) + "|",
+        *(f"| {kind} | " + " | ".join(f"{psnr[f'{kind}@{snr}']:.2f}" for snr in snrs) + " |" for kind in NEIGHBOURS),
+        "| true, MS-SSIM | " + " | ".join(f"{ms_ssim[snr]:.4f}" for snr in snrs) + " |",
+        "",
+        "*true*: both links have the SNR; *better*: the other link has 10 dB more; *noiseless*, *absent*: the other"
+        " link; *unrelated*: the other view shows another scene.",
+        "",
+    ]
+
+
+def card(
+    name: str,
+    codec: Codec,
+    about: Mapping[str, Any],
+    table: tuple[Mapping[str, float], Mapping[str, float], int] | None = None,
+    data: str = DATA,
+) -> str:
+    """Markdown: what it is, how it was trained, how good it is, what it may be used for.
+
+    about   of the run, and in "before" of the one that it began with; "seconds" of each where known
+    table   PSNR by "neighbour@SNR", MS-SSIM by SNR, and the number of pairs that they are means of
+    data    the pictures of the training with their licences, as a sentence without a full stop
+    """
     encoder, decoder = count(codec.model.encoder), count(codec.model.decoder)
     lines = [
         f"# {name}",
@@ -45,39 +107,17 @@ def card(name: str, codec: Codec, about: Mapping[str, Any], table: Mapping[str, 
         "",
         f"- Preset `{about['preset']}`, joint decoding {'on' if codec.config.joint else 'off'};"
         f" encoder {encoder / 1e6:.2f} M parameters, decoder {decoder / 1e6:.2f} M.",
-        *(f"- {part}" for part in _history(about)),
-        "- Links in training: SNR uniform in -3...14 dB, each view on its own;"
-        " AWGN mostly, some Rayleigh fast and block fading;"
-        " neighbours that are much better, noiseless or absent in part of the draws.",
+        *_history(about),
+        "- Links in training: SNR uniform in -3...14 dB, each view on its own, and as told above.",
         "- Weights are float16 and computed with in float32; `model.safetensors`,"
         " `encoder.onnx` and `decoder.onnx` hold the same values.",
         "",
     ]
-    if table is not None:
-        snrs = list(dict.fromkeys(key.split("@")[1] for key in table))
-        lines += [
-            "Mean PSNR in dB over both views of 15 KITTI 2015 validation pairs"
-            " (used for choosing, not for training), AWGN:",
-            "",
-        ]
-        lines += ["| neighbour | " + " | ".join(f"{snr} dB" for snr in snrs) + " |", "|---" * (len(snrs) + 1) + "|"]
-        lines += [
-            f"| {kind} | " + " | ".join(f"{table[f'{kind}@{snr}']:.2f}" for snr in snrs) + " |" for kind in NEIGHBOURS
-        ]
-        lines += [
-            "",
-            "*true*: both links have the SNR; *unrelated*: the other view shows another scene;"
-            " *noiseless*, *absent*: the other link.",
-            "",
-        ]
+    lines += _table(*table) if table else []
     lines += [
-        "**Licence of the weights.** Trained on KITTI (Geiger, Lenz, Urtasun, CVPR 2012;"
-        " Menze, Geiger, CVPR 2015; CC BY-NC-SA 3.0),"
-        " Middlebury stereo, and single pictures of KITTI, Udacity (MIT), drive.ai (CC BY 4.0),"
-        " Urban100 and BSDS500 (research only):"
-        " for **non-commercial** use, share alike.",
+        f"**Pictures and licence.** Trained on {data}.",
         "",
-        "**Limits.** Rectified street scenes from a car; other content decodes worse."
+        "**Limits.** Pictures unlike those of the training and views that are not rectified decode worse."
         " Not tested for any safety purpose.",
         "",
     ]

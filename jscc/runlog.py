@@ -35,14 +35,21 @@ def read_run(folder: Path) -> RunLog:
         raise Problem(f"{folder} is not a training run: it has no run.json") from None
     except (OSError, json.JSONDecodeError) as error:
         raise Problem(f"{folder / 'run.json'} cannot be read ({error})") from None
-    train = read_rows(folder / "train.csv")
-    return RunLog(folder, about, standing(train), standing(read_rows(folder / "val.csv")), wall_seconds(train))
+    train = read_table(folder, "train")
+    return RunLog(folder, about, standing(train), standing(read_table(folder, "val")), wall_seconds(train))
 
 
-def read_rows(path: Path) -> list[Row]:
-    """All rows of a CSV file with a header, in the order in which they were written; no file, no rows."""
-    if not path.exists():
-        return []
+def read_table(folder: Path, name: str) -> list[Row]:
+    """All rows of NAME.csv in the order in which they were written; no file, no rows.
+
+    A training that is resumed by a newer version, which writes other columns, has put NAME-1.csv, NAME-2.csv aside.
+    """
+    aside = [folder / f"{name}-{number}.csv" for number in range(1, len(list(folder.glob(f"{name}-*.csv"))) + 1)]
+    return [row for path in (*aside, folder / f"{name}.csv") if path.exists() for row in _rows(path)]
+
+
+def _rows(path: Path) -> list[Row]:
+    """The rows of one CSV file with a header; Problem names a line that does not fit it."""
     rows: list[Row] = []
     with path.open(newline="") as file:
         reader = csv.reader(file)

@@ -7,32 +7,39 @@ Each file replaces its predecessor in one move, so that a program that starts th
 import argparse
 import json
 import os
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
-from jscc.card import card
+from jscc.card import DATA, card
+from jscc.channel import Fading
 from jscc.checkpoint import FILE, SHIPPED, rounded, save_weights
-from jscc.data import read_pairs
 from jscc.export import export
-from jscc.models import load
+from jscc.metrics import ms_ssim
+from jscc.models import JointCodec, load
+from jscc.runlog import read_run, read_table, wall_seconds
 from jscc.trainstate import read_ema
-from jscc.validate import neighbour_table
+from jscc.validate import neighbour_table, read_validation
+from wire.problem import Problem
 
 
-def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float]) -> str:
+def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float], data: str = DATA) -> str:
     """Averaged weights of `run`/state.pt -> `folder`.
 
-    With `val`, the card has a table of PSNRs. Returns the codec hash.
+    val      pairs for the card's table; without them it has none
+    data     what the card says of the pictures of the training
+    returns  the codec hash
+    raises   OSError, ValueError or Problem for a run or pictures that cannot be read
     """
     model, step, settings = read_ema(run / "state.pt")
     described = json.loads((run / "run.json").read_text())
-    about = {"preset": described["preset"], "step": step, "steps": settings["steps"], "settings": settings}
-    if "before" in described:
-        about["before"] = described["before"]
+    about = timed({**described, "step": step, "settings": settings}, run)
+    pairs = read_validation(val) if val is not None else None
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         fresh = Path(temporary)
@@ -40,16 +47,44 @@ def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float]) ->
         export(fresh / FILE, fresh)
         codec = load(fresh / FILE)
         table = None
-        if val is not None:
-            pairs = (
-                torch.from_numpy(np.stack([np.stack(pair) for pair in read_pairs(val)])).permute(0, 1, 4, 2, 3).float()
-                / 255
-            )
-            table = neighbour_table(codec.model, pairs, snrs_db)
-        (fresh / "card.md").write_text(card(folder.name, codec, about, table))
+        if pairs is not None:
+            psnr = neighbour_table(codec.model, pairs, snrs_db)
+            table = psnr, ms_ssim_table(codec.model, pairs, snrs_db), len(pairs)
+        (fresh / "card.md").write_text(card(folder.name, codec, about, table, data))
         for file in fresh.iterdir():
             os.replace(file, folder / file.name)
     return codec_hash
+
+
+def timed(about: Mapping[str, Any], run: Path) -> dict[str, Any]:
+    """`about` with "seconds" of every stage whose folder still lies beside that of the run, and holds that very run."""
+    made = dict(about)
+    try:
+        log, settings = read_run(run), made.get("settings", {})
+        if all(log.about["settings"][key] == settings.get(key) for key in ("seed", "loss", "lr")) and log.train:
+            made["seconds"] = round(wall_seconds(read_table(run, "train"), until=made["step"]))
+    except Problem:
+        pass  # the time of a stage whose folder is gone stays as it was noted, or unknown
+    if "before" in made:
+        made["before"] = timed(made["before"], run.resolve().parent / made["before"]["from"])
+    return made
+
+
+@torch.inference_mode()
+def ms_ssim_table(model: JointCodec, pairs_BV3HW: Tensor, snrs_db: Sequence[float], seed: int = 0) -> dict[str, float]:
+    """Mean MS-SSIM over both views for each SNR of both links: {"-2": 0.91, ...}. Pairs float [B, 2, 3, 128, 256]."""
+    table: dict[str, float] = {}
+    for snr in snrs_db:
+        generator = torch.Generator(pairs_BV3HW.device).manual_seed(seed)
+        found = [
+            ms_ssim(
+                model(pair, pair.new_full((len(pair), 2), snr), Fading.NONE, generator).flatten(0, 1),
+                pair.flatten(0, 1),
+            )
+            for pair in torch.split(pairs_BV3HW, 5)
+        ]
+        table[f"{snr:g}"] = float(torch.cat(found).mean())
+    return table
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -61,11 +96,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     where.add_argument("--name", help="a folder of jscc/weights/, for example small-joint")
     parser.add_argument("--val", type=Path, help="pairs for the card's table")
     parser.add_argument("--snrs", type=float, nargs="+", default=[-2, 4, 12], help="dB, for the card's table")
+    parser.add_argument(
+        "--data", default=DATA, metavar="TEXT", help="pictures of the training and their licence, for the card"
+    )
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
     folder: Path = args.out or SHIPPED / args.name
-    print(f"{folder}: codec hash {ship(args.run, folder, args.val, args.snrs)}")
+    try:
+        codec_hash = ship(args.run, folder, args.val, args.snrs, args.data)
+    except (OSError, ValueError, Problem) as error:
+        sys.exit(f"{parser.prog}: {error}")
+    print(f"{folder}: codec hash {codec_hash}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from jscc.curves import averaged, draw, main, stages
-from jscc.runlog import duration, read_rows, read_run, standing, wall_seconds
+from jscc.runlog import duration, read_run, read_table, standing, wall_seconds
 from wire.problem import Problem
 
 OLD = "step,true@-2,absent@-2"
@@ -51,10 +51,16 @@ def test_steps_done_twice_count_once_but_their_time_twice(first: Path) -> None:
     run = read_run(first)
     assert [(row["step"], row["loss"]) for row in run.train] == [(100, 5), (150, 4.5), (200, 3)]
     assert run.seconds == 20 + 11
-    rows = read_rows(first / "train.csv")
+    rows = read_table(first, "train")
     assert wall_seconds(rows, until=100) == 10
     assert wall_seconds([]) == 0
     assert standing([]) == []
+
+
+def test_rows_of_an_older_version_are_read_too(first: Path) -> None:
+    (first / "val.csv").rename(first / "val-1.csv")
+    (first / "val.csv").write_text(f"{NEW}\n300,22.0,22.5,20.0,25.0,24.0\n")
+    assert [(row["step"], row.get("true@12")) for row in read_run(first).val] == [(100, None), (200, None), (300, 25.0)]
 
 
 def test_a_run_is_drawn_after_the_one_it_began_with(first: Path, second: Path, tmp_path: Path) -> None:

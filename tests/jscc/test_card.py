@@ -1,0 +1,164 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from jscc.card import card
+from jscc.checkpoint import FILE, rounded, save_weights
+from jscc.config import preset
+from jscc.draws import LinkDraws
+from jscc.models import Codec, JointCodec, load
+from jscc.ship import main as ship_main
+from jscc.ship import ms_ssim_table, ship, timed
+from jscc.train import main as train_main
+from jscc.validate import NEIGHBOURS, neighbour_table
+
+SETTINGS: dict[str, Any] = {
+    "steps": 3400, "seed": 1, "lr": 2e-3, "optimiser": "muon", "loss": "log-mse", "ema": 0.999, "patches": 12,
+    "pictures": 4, "whole_share": 0.25, "mixture": {"mono_share": 0.35},
+    "draws": {
+        "better_other": 0.2, "noiseless_other": 0.13, "absent_other": 0.05, "fast_fading": 0.15, "block_fading": 0
+    },
+}  # fmt: skip
+FIRST: dict[str, Any] = {"preset": "tiny", "step": 3400, "settings": SETTINGS, "seconds": 4140}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Codec:
+    """A codec without ONNX files, which take long to make and which no card reads."""
+    model = JointCodec(preset("tiny"))
+    path = tmp_path_factory.mktemp("weights") / FILE
+    save_weights(path, model.config, rounded(model), {"preset": "tiny"})
+    return load(path)
+
+
+def later(**changes: object) -> dict[str, Any]:
+    """A training that went on from the first."""
+    about = {"preset": "tiny", "step": 900, "settings": {**SETTINGS, **changes}, "seconds": 780}
+    return {**about, "before": {**FIRST, "from": "first"}}
+
+
+def test_one_training_is_one_line(tiny: Codec) -> None:
+    text = card("mine", tiny, FIRST)
+    assert "- Trained 3,400 of 3,400 steps in 69 min; optimiser muon, learning rate 0.002 (cosine)" in text
+    assert "seed 1" in text
+    assert "12 pairs of 64x128 patches a step, the last 25% on 4 whole pairs;" in text
+    assert "noiseless in 13%, absent in 5%; Rayleigh fading in 15% (fast) and 0% (block)" in text
+    assert tiny.codec_hash in text
+    assert "non-commercial" in text
+    assert "PSNR" not in text
+
+
+def test_two_trainings_are_told_in_order_with_their_sum(tiny: Codec) -> None:
+    text = card("mine", tiny, later(seed=2, lr=1e-3))
+    assert "- Trained 4,300 steps, 82 min in 2 stages" in text
+    assert text.index("  1. 3,400 of 3,400 steps in 69 min") < text.index("  2. 900 of 3,400 steps in 13 min")
+    assert text.index("seed 1") < text.index("seed 2")
+    unknown = later()
+    del unknown["before"]["seconds"]
+    text = card("mine", tiny, unknown)
+    assert "- Trained 4,300 steps in 2 stages" in text  # no sum where a part is not known
+    assert "  1. 3,400 of 3,400 steps;" in text
+
+
+def test_an_ms_ssim_training_is_on_whole_pictures_alone(tiny: Codec) -> None:
+    text = card("mine", tiny, later(loss="ms-ssim", whole_share=1.0))
+    stage = next(line for line in text.splitlines() if line.startswith("  2."))
+    assert "loss `ms-ssim`" in stage
+    assert "; 4 whole pairs a step;" in stage
+    assert "patches" not in stage
+    patches = card("mine", tiny, {**FIRST, "settings": {**SETTINGS, "whole_share": 0.0}})
+    assert "; 12 pairs of 64x128 patches a step; the other" in patches
+
+
+def test_weights_of_unknown_history_are_named(tiny: Codec) -> None:
+    text = card("mine", tiny, {**FIRST, "before": {"from": "66b1", "preset": "tiny"}})
+    assert "- Begun with the weights of `66b1`." in text
+    assert "- Trained 3,400 of 3,400 steps" in text
+
+
+def test_the_table_has_every_neighbour_and_ms_ssim(tiny: Codec) -> None:
+    pairs = torch.rand(3, 2, 3, 128, 256, generator=torch.Generator().manual_seed(0))
+    psnr, similar = neighbour_table(tiny.model, pairs, [-2, 12]), ms_ssim_table(tiny.model, pairs, [-2, 12])
+    assert all(0 <= value <= 1 for value in similar.values())
+    assert similar == ms_ssim_table(tiny.model, pairs, [-2, 12])
+    lines = card("mine", tiny, FIRST, (psnr, similar, 3)).splitlines()
+    assert "| neighbour | -2 dB | 12 dB |" in lines
+    for kind in NEIGHBOURS:
+        assert f"| {kind} | {psnr[f'{kind}@-2']:.2f} | {psnr[f'{kind}@12']:.2f} |" in lines
+        assert any(f"*{kind}*" in line for line in lines)
+    assert f"| true, MS-SSIM | {similar['-2']:.4f} | {similar['12']:.4f} |" in lines
+    assert any("both views of 3 validation pairs" in line for line in lines)
+
+
+def test_the_pictures_can_be_others(tiny: Codec) -> None:
+    text = card("mine", tiny, FIRST, data="our own street (CC0)")
+    assert "Trained on our own street (CC0)." in text
+    assert "KITTI" not in text
+
+
+def test_the_default_draws_can_be_told(tiny: Codec) -> None:
+    draws = {name: getattr(LinkDraws(), name) for name in LinkDraws.__dataclass_fields__}
+    assert "absent in 5%" in card("mine", tiny, {**FIRST, "settings": {**SETTINGS, "draws": draws}})
+
+
+def write_run(folder: Path, rows: str, **changes: object) -> Path:
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps({"settings": {**SETTINGS, **changes}}))
+    (folder / "train.csv").write_text("step,loss,psnr,lr,seconds\n" + rows)
+    return folder
+
+
+def test_times_come_from_the_folders_of_all_stages(tmp_path: Path) -> None:
+    write_run(tmp_path / "first", "1000,1,1,1,50\n3400,1,1,1,200\n4000,1,1,1,900\n")
+    second = write_run(tmp_path / "second", "400,1,1,1,30\n800,1,1,1,20\n")
+    about = later()
+    del about["seconds"], about["before"]["seconds"]
+    found = timed(about, second)
+    assert found["seconds"] == 30 + 20
+    assert found["before"]["seconds"] == 200  # not the steps that came after the second one began
+    (tmp_path / "first" / "run.json").write_text(json.dumps({"settings": {**SETTINGS, "seed": 7}}))
+    assert "seconds" not in timed(about, second)["before"]  # another run that now has that name
+
+
+@pytest.fixture(scope="module")
+def val(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two pairs of 128x256."""
+    import cv2
+    import numpy as np
+
+    folder = tmp_path_factory.mktemp("val")
+    for side in ("left", "right"):
+        (folder / side).mkdir()
+        for name in "ab":
+            coarse = np.random.default_rng(ord(name)).integers(0, 256, (8, 16, 3), dtype=np.uint8)
+            cv2.imwrite(str(folder / side / f"{name}.png"), cv2.resize(coarse, (256, 128)))
+    return folder
+
+
+def test_two_trainings_shipped(
+    tmp_path: Path, picture_folders: tuple[Path, Path], val: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jscc.ship.export", lambda *_: None)  # ONNX: a test of training makes it
+    common = ["--preset", "tiny", "--pairs", str(picture_folders[0]), "--pictures", "1", "--patches", "1"]
+    common += ["--log-every", "1", "--device", "cpu", "--threads", "1", "--steps", "2"]
+    train_main([*common, "--out", str(tmp_path / "first")])
+    train_main(
+        [*common, "--out", str(tmp_path / "second"), "--init", str(tmp_path / "first"), "--loss", "ms-ssim",
+         "--whole-share", "1"]
+    )  # fmt: skip
+    ship(tmp_path / "second", tmp_path / "codec", val, [4])
+    text = (tmp_path / "codec" / "card.md").read_text()
+    assert re.search(r"- Trained 4 steps, \d+ s in 2 stages", text)
+    assert re.search(r"  1\. 2 of 2 steps in \d+ s; .* loss `log-mse`", text)
+    assert re.search(r"  2\. 2 of 2 steps in \d+ s; .* loss `ms-ssim`.* 1 whole pairs a step;", text)
+    assert re.search(r"\| true, MS-SSIM \| 0\.\d{4} \|", text)
+
+
+def test_what_cannot_be_shipped_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"^python -m jscc\.ship: .*state\.pt"):
+        ship_main(["--run", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
