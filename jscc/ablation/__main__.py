@@ -1,0 +1,41 @@
+"""`python -m jscc.ablation --pairs DIR... --mono DIR... --val DIR --out DIR [--only NAME ...] [--steps 1500]`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from jscc.ablation.runner import ablate
+from jscc.ablation.variants import HALF, VARIANTS, reference_settings
+from jscc.train import read_device, read_training
+from jscc.validate import read_validation
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point. Ctrl-C and SIGTERM save; the same command goes on."""
+    p = argparse.ArgumentParser(prog="python -m jscc.ablation", description="Train variants of the codec, and compare.")
+    p.add_argument("--pairs", type=Path, nargs="*", default=[], help="folders with left/ and right/")
+    p.add_argument("--mono", type=Path, nargs="*", default=[], help="folders of single pictures, for synthetic stereo")
+    p.add_argument("--val", type=Path, required=True, help="folder with left/ and right/ of 128x256 pictures")
+    p.add_argument("--out", type=Path, required=True, help="a folder for each variant, ablation.csv and ablation.md")
+    names = [variant.name for variant in VARIANTS]
+    p.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"some of: {', '.join(names)}")
+    p.add_argument("--steps", type=int, default=1500)
+    p.add_argument("--device")
+    p.add_argument("--threads", type=int, default=1)
+    args = p.parse_args(arguments)
+    torch.set_num_threads(max(args.threads, 1))
+    chosen = [variant for variant in VARIANTS if args.only is None or variant.name in args.only]
+    try:
+        settings, device = reference_settings(args.steps), read_device(args.device)
+        sources, val = read_training(args.pairs, args.mono), read_validation(args.val)
+        finished = ablate(chosen, HALF, settings, sources, val, args.out, device)
+    except (OSError, ValueError) as error:
+        sys.exit(f"{p.prog}: {error}")
+    print(f"wrote {args.out / 'ablation.md'}" if finished else "stopped: the same command goes on")
+
+
+if __name__ == "__main__":
+    main()
