@@ -1,6 +1,7 @@
 """`python -m jscc.evaluate`: measure, then write the table, the figures and the gallery."""
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -10,14 +11,14 @@ from typing import cast
 import torch
 
 from jscc.evaluate.pairs import read_pairs
-from jscc.evaluate.registry import LDPC, NAMES, NEURAL, expand
-from jscc.evaluate.report import write_page, write_pictures
+from jscc.evaluate.registry import GROUPS, LDPC, NAMES, NEURAL, expand
+from jscc.evaluate.report import write_report
 from jscc.evaluate.rows import Row
-from jscc.evaluate.session import Request, run_session
+from jscc.evaluate.session import DELTAS, Request, run_session
 from jscc.evaluate.system import CHANNELS, Channel, Pair
 from wire.problem import Problem
 
-SYSTEMS_HELP = f"of {', '.join(NAMES)}, NAME@WEIGHTS, module:Class"
+SYSTEMS_HELP = f"of {', '.join((*NAMES, *GROUPS))}, NAME@WEIGHTS, module:Class"
 DEFAULT_SYSTEMS = (*NEURAL, "bpg-capacity", "jpeg2000-capacity", *LDPC)
 
 
@@ -30,14 +31,15 @@ def parser() -> argparse.ArgumentParser:
         "--systems",
         default=",".join(DEFAULT_SYSTEMS),
         metavar="A,B",
-        help=f"of {', '.join(NAMES)}, NAME@WEIGHTS, module:Class",
+        help=SYSTEMS_HELP,
     )
     add("--channel", default="awgn", metavar="A,B", help="awgn, rayleigh or both (default: awgn)")
     add("--snr", default="-2:12:2", metavar="FIRST:LAST:STEP", help="Es/N0 in dB, or a list such as 1,4,13")
-    add("--deltas", default="0,5,10", metavar="A,B", help="SNR of the other link minus the own, dB (proposed-1)")
+    add("--deltas", metavar="A,B", help="of 0,5,10: SNR of the other link minus the own, dB (proposed-1)")
     add("--limit", type=int, metavar="N", help="take N pairs, evenly spread")
     add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one for each core)")
     add("--seed", type=int, default=0, help="of the noise (default: 0)")
+    add("--redo", metavar="A,B", help="systems whose rows are thrown away and made anew, such as after training")
     add("--show", metavar="NAME", help="the pair of the gallery (default: the first)")
     add("--show-snr", type=float, default=1.0, metavar="DB", help="SNR of the gallery (default: 1)")
     return made
@@ -49,11 +51,14 @@ def numbers(text: str, option: str) -> list[float]:
     raises  Problem
     """
     try:
+        parts = [float(part) for part in text.replace(":", ",").split(",")]
+        if not all(math.isfinite(part) for part in parts):
+            raise ValueError
         if ":" not in text:
-            return [float(part) for part in text.split(",")]
-        first, last, step = (float(part) for part in text.split(":"))
+            return list(dict.fromkeys(parts))
+        first, last, step = parts
         count = int((last - first) / step + 1e-9) + 1
-        if count < 1:
+        if not 1 <= count <= 1000:
             raise ValueError
         return [first + i * step for i in range(count)]
     except (ValueError, ZeroDivisionError):
@@ -66,26 +71,39 @@ def evaluate(arguments: argparse.Namespace, command: str) -> list[Row]:
     for channel in channels:
         if channel not in CHANNELS:
             raise Problem(f"unknown channel {channel!r}; allowed: {', '.join(CHANNELS)}")
-    if arguments.jobs < 1:
-        raise Problem(f"--jobs is {arguments.jobs}; it must be at least 1")
+    for option, least in (("jobs", 1), ("limit", 1), ("seed", 0)):
+        given = getattr(arguments, option)
+        if given is not None and given < least:
+            raise Problem(f"--{option} is {given}; it must be at least {least}")
+    if not math.isfinite(arguments.show_snr):
+        raise Problem(f"--show-snr is {arguments.show_snr}; give a finite number of dB")
     names = arguments.systems.split(",")
     request = Request(
         systems=names,
         channels=cast(list[Channel], channels),
         snrs=numbers(arguments.snr, "--snr"),
-        deltas=numbers(arguments.deltas, "--deltas"),
+        deltas=_deltas(arguments.deltas, names),
         seed=arguments.seed,
         jobs=arguments.jobs,
+        redo=arguments.redo.split(",") if arguments.redo else (),
     )
     for channel in request.channels:
-        expand(names, channel)  # a wrong name is said before the pictures are read
+        expand([*names, *request.redo], channel)  # a wrong name is said before the pictures are read
     pairs = read_pairs(arguments.pairs, arguments.limit)
     shown = _shown(pairs, arguments.show)
     rows = run_session(pairs, request, arguments.out)
-    write_page(rows, arguments.out, command)
-    write_pictures(rows, arguments.out, request, shown, arguments.show_snr)
-    print(f"wrote {arguments.out / 'results.csv'}, {arguments.out / 'results.md'}, figures and a gallery")
+    write_report(rows, arguments.out, request, shown, arguments.show_snr, command)
+    print(f"wrote {arguments.out / 'results.csv'}, results.md, claims.md, figures and a gallery")
     return rows
+
+
+def _deltas(text: str | None, names: Sequence[str]) -> list[float]:
+    """raises Problem for a delta that no system measures: what was asked for would silently be left out"""
+    deltas = list(DELTAS) if text is None else numbers(text, "--deltas")
+    strange = [delta for delta in deltas if delta not in DELTAS]
+    if strange and not any(":" in name for name in names):
+        raise Problem(f"--deltas has {strange[0]:g}; allowed: {', '.join(f'{delta:g}' for delta in DELTAS)}")
+    return deltas
 
 
 def _shown(pairs: Sequence[Pair], name: str | None) -> Pair:

@@ -18,7 +18,8 @@ def show(
 ) -> dict[str, tuple[float, float]]:
     """Draw the left view as it was and as each system brings it over.
 
-    systems  by the name to print, in the order of panels; one whose only delta is +inf gets the right view noiseless
+    systems  by the name to print, in the order of panels; one whose only delta is +inf gets the right view noiseless,
+             all others get it at the same SNR
     target   a .png file; its folder must exist
     returns  (PSNR in dB, MS-SSIM) by name
     """
@@ -41,5 +42,5 @@ def show(
         figure.supxlabel(
             f"{pair.name}, left view, {channel} at {snr_db:g} dB. PSNR / {quality.MS_SSIM_DEFINITION}", fontsize=7
         )
-        figure.savefig(target, dpi=160)
+        figure.savefig(target, dpi=140)
     return found

@@ -47,7 +47,7 @@ class Jpeg2000:
         return range(max(budget // 2, 1), budget + 512)
 
     def guess(self, budget: int, sizes: Mapping[int, int]) -> tuple[int, int]:
-        """The encoder mostly ends 120 to 170 bytes below the target if the header is not counted; sizes come in jumps."""
+        """The encoder mostly ends 120 to 170 bytes below its target, header aside; sizes come in jumps."""
         return budget + (-16 if self.header_counts else 112), 16
 
     def encode(self, picture: Bytes, quality: int) -> bytes:

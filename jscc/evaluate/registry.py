@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 from typing import Final, cast
 
 from jscc.evaluate.bpg import bpg_forms
+from jscc.evaluate.extras import require
 from jscc.evaluate.jpeg2000 import PILLOW_DEFAULTS, Jpeg2000
 from jscc.evaluate.ldpc import MODES, Mode
 from jscc.evaluate.ratesearch import RateSearch
@@ -14,10 +15,15 @@ from jscc.evaluate.separate import CapacitySystem, LdpcSystem
 from jscc.evaluate.system import Channel, System
 from wire.problem import Problem
 
-NEURAL: Final = ("proposed-1", "proposed-2", "baseline")
+NEURAL: Final = ("proposed-1", "proposed-2", "proposed-absent", "baseline")
 LDPC: Final = ("bpg-ldpc", "jpeg2000-ldpc")
 CAPACITY: Final = ("bpg-capacity", "jpeg2000-capacity", "jpeg2000-pillow-capacity")
 NAMES: Final = (*NEURAL, *CAPACITY, *LDPC)
+GROUPS: Final = {
+    "separate": (*CAPACITY, *LDPC),
+    "paper": (*NEURAL, *(f"{name}@small-ms-ssim" for name in NEURAL[:2]), *CAPACITY, *LDPC),
+}
+"""Short for several names: all separate schemes; everything that the figures of docs/results.md show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ def expand(names: Sequence[str], channel: Channel) -> list[Entry]:
     raises  Problem for a name that is not known
     """
     entries: list[Entry] = []
-    for name in dict.fromkeys(names):
+    for name in dict.fromkeys(one for given in names for one in GROUPS.get(given, (given,))):
         if name in LDPC:
             codec = name.removesuffix("-ldpc")
             entries += [Entry(f"{name}-{mode.name}", partial(_ldpc, codec, mode)) for mode in MODES[channel]]
@@ -51,7 +57,8 @@ def _entry(name: str) -> Entry:
         return Entry(name, partial(_capacity, name.removesuffix("-capacity")))
     if ":" in name:
         return Entry(name, partial(_import, name))
-    raise Problem(f"unknown system {name!r}; allowed: {', '.join(NAMES)}, NAME@WEIGHTS, package.module:Class")
+    allowed = ", ".join((*NAMES, *GROUPS, "NAME@WEIGHTS", "package.module:Class"))
+    raise Problem(f"unknown system {name!r}; allowed: {allowed}")
 
 
 def envelope_of(system: str) -> str | None:
@@ -80,9 +87,7 @@ def _ldpc(codec: str, mode: Mode) -> System:
 
 @lru_cache(maxsize=8)
 def _neural(name: str, weights: str | None) -> System:
-    from jscc.evaluate.neural import NeuralSystem
-
-    return NeuralSystem.load(name, weights)
+    return cast(System, require("jscc.evaluate.neural", name).NeuralSystem.load(name, weights))
 
 
 def _import(path: str) -> System:

@@ -5,19 +5,22 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from jscc.evaluate.registry import expand
 from jscc.evaluate.rows import Row, Table
 from jscc.evaluate.runner import plan, run
 from jscc.evaluate.summary import with_envelopes, without_envelopes
-from jscc.evaluate.system import Channel, Pair, System
+from jscc.evaluate.system import CHANNELS, Channel, Pair, System
 from wire import quality
 from wire.problem import Problem
 from wire.views import View
+
+DELTAS: Final = (0.0, 5.0, 10.0)
+"""Of the paper's Fig. 3 (c), dB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +30,31 @@ class Request:
     systems: Sequence[str]
     channels: Sequence[Channel]
     snrs: Sequence[float]
-    deltas: Sequence[float] = (0.0, 5.0, 10.0)
+    deltas: Sequence[float] = DELTAS
     seed: int = 0
     jobs: int = 1
+    redo: Sequence[str] = ()
+    """Systems whose rows are thrown away and made anew, because their weights are others now, say."""
 
 
 def run_session(pairs: Sequence[Pair], request: Request, out: Path, progress: TextIO = sys.stderr) -> list[Row]:
     """Measure what `out/results.csv` does not have yet; return all of its rows, envelopes of LDPC modes included.
 
-    raises  Problem if `out` holds results of other pictures, weights, encoders or another seed
+    raises  Problem if `out` holds results of other pictures, or of other weights or encoders for one of the systems
+            asked for, or of another seed; or if nothing can be written there
     """
     entries = {channel: expand(request.systems, channel) for channel in request.channels}
     builds = {entry.name: entry for some in entries.values() for entry in some}
     systems = {name: entry.build() for name, entry in builds.items()}
-    out.mkdir(parents=True, exist_ok=True)
-    seconds_before = _agree(out / "settings.json", pairs, systems, request.seed)
-
+    redone = {entry.name for channel in CHANNELS for entry in expand(request.redo, channel)}
     table = Table(out / "results.csv")
-    rows = _whole_cells(without_envelopes(table.read()))
-    table.write(rows)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        rows = [row for row in _whole_cells(without_envelopes(table.read())) if row.system not in redone]
+        seconds_before = _agree(out / "settings.json", pairs, systems, request.seed, redone)
+        table.write(rows)
+    except OSError as error:
+        raise Problem(f"cannot write to {out}: {error.strerror}; use another --out") from None
     done = {row.cell for row in rows}
     cells = [cell for cell in plan(pairs, entries, systems, request.snrs, request.deltas) if cell not in done]
     bar = Progress(len(cells), progress)
@@ -73,23 +82,30 @@ def _order(row: Row) -> tuple[str, str, float, float, str, str]:
     return (*row.cell[:2], row.delta, row.snr, row.picture, row.view)
 
 
-def _agree(path: Path, pairs: Sequence[Pair], systems: Mapping[str, System], seed: int) -> float:
+def _agree(
+    path: Path, pairs: Sequence[Pair], systems: Mapping[str, System], seed: int, redone: Container[str]
+) -> float:
     """Compare with what the folder's rows were made from, and add what is new. Returns seconds already spent."""
     old = json.loads(path.read_text()) if path.exists() else {}
+    for kind in ("systems", "trained_for"):
+        old[kind] = {name: mark for name, mark in old.get(kind, {}).items() if name not in redone}
     pictures = {pair.name: hashlib.sha256(pair.views.tobytes()).hexdigest()[:16] for pair in pairs}
     prints = {name: str(getattr(system, "fingerprint", "")) for name, system in systems.items()}
+    aims = {name: str(getattr(system, "trained_for", "")) for name, system in systems.items()}
     if old.get("seed", seed) != seed:
         raise Problem(f"{path.parent} was made with --seed {old['seed']}; use that, or another --out")
     for kind, new in (("pictures", pictures), ("systems", prints)):
         for name, mark in new.items():
             before = old.get(kind, {}).get(name, mark)
             if before != mark:
-                raise Problem(f"{path.parent} has results of another {name} ({before}, now {mark}); use another --out")
+                mend = f"add --redo {name}, or use another --out" if kind == "systems" else "use another --out"
+                raise Problem(f"{path.parent} has results of another {name} ({before}, now {mark}); {mend}")
     settings = {
         "seed": seed,
         "ms_ssim": quality.MS_SSIM_DEFINITION,
         "seconds": old.get("seconds", 0.0),
-        "systems": old.get("systems", {}) | prints,
+        "systems": old["systems"] | prints,
+        "trained_for": old["trained_for"] | {name: aim for name, aim in aims.items() if aim},
         "pictures": old.get("pictures", {}) | pictures,
     }
     path.write_text(json.dumps(settings, indent=1) + "\n")

@@ -17,12 +17,14 @@ Curve = tuple[str, str, float]
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """Means over all pictures at one SNR. `left` and `right` are PSNRs of one view, dB; bytes None without bits."""
+    """Means over all pictures at one SNR. `left` and `right` are of one view, PSNR in dB; bytes None without bits."""
 
     psnr: float
     ms_ssim: float
     left: float
     right: float
+    left_ms_ssim: float
+    right_ms_ssim: float
     bytes: float | None
     views: int
 
@@ -47,16 +49,22 @@ def rank(curve: Curve) -> tuple[int, str, int, str, float]:
 
 
 def _mean(rows: Sequence[Row]) -> Mean:
-    sides = {side: [row.psnr for row in rows if row.view == side] or [float("nan")] for side in ("left", "right")}
+    sides = {side: [row for row in rows if row.view == side] for side in ("left", "right")}
     sizes = [row.bytes for row in rows if row.bytes is not None]
     return Mean(
-        psnr=float(np.mean([row.psnr for row in rows])),
-        ms_ssim=float(np.mean([row.ms_ssim for row in rows])),
-        left=float(np.mean(sides["left"])),
-        right=float(np.mean(sides["right"])),
-        bytes=float(np.mean(sizes)) if sizes else None,
+        psnr=_average([row.psnr for row in rows]),
+        ms_ssim=_average([row.ms_ssim for row in rows]),
+        left=_average([row.psnr for row in sides["left"]]),
+        right=_average([row.psnr for row in sides["right"]]),
+        left_ms_ssim=_average([row.ms_ssim for row in sides["left"]]),
+        right_ms_ssim=_average([row.ms_ssim for row in sides["right"]]),
+        bytes=_average(sizes) if sizes else None,
         views=len(rows),
     )
+
+
+def _average(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")
 
 
 def with_envelopes(rows: Sequence[Row]) -> list[Row]:
@@ -90,9 +98,8 @@ def without_envelopes(rows: Iterable[Row]) -> list[Row]:
 def label(curve: Curve) -> str:
     """A curve's name for a reader, such as `proposed-1, delta 5 dB`."""
     system, _, delta = curve
-    if delta == 0.0:
-        return system
-    return f"{system}, other view noiseless" if delta == float("inf") else f"{system}, delta {delta:g} dB"
+    said = {0.0: "", float("inf"): ", other view noiseless", float("-inf"): ", other view never arrives"}
+    return system + said.get(delta, f", delta {delta:g} dB")
 
 
 def markdown(rows: Sequence[Row], heading: str, notes: Sequence[str]) -> str:
@@ -126,10 +133,6 @@ def markdown(rows: Sequence[Row], heading: str, notes: Sequence[str]) -> str:
             f"Largest difference between the mean PSNRs of the left and the right view (proposed): {max(gaps):.2f} dB."
         ]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _bytes(mean: Mean) -> str:
-    return "" if mean.bytes is None else f"{mean.bytes:.0f}"
 
 
 def _table(curves: dict[Curve, dict[float, Mean]], title: str, text: Callable[[Mean], str]) -> list[str]:

@@ -10,6 +10,7 @@ from wire import geometry
 
 Bytes = NDArray[np.uint8]
 Picture = NDArray[np.float32]
+MS_SSIM: Final = "ms-ssim"
 Channel = Literal["awgn", "rayleigh"]
 CHANNELS: Final[tuple[Channel, ...]] = ("awgn", "rayleigh")
 """`rayleigh` is fast fading, one complex gain per symbol, known to the receiver."""
@@ -46,9 +47,9 @@ class System(Protocol):
     """A way to send a pair of pictures over two links.
 
     deltas  SNRs of the other link minus the own, dB, that are worth measuring: 0 alone for systems without joint
-            decoding; +inf is the paper's case II, in which the other view arrives noiseless
+            decoding; +inf is the paper's case II, in which the other view arrives noiseless; -inf: it never arrives
     An optional attribute `fingerprint` (str) names what the results depend on beside the code, such as the hash of
-    weights; a run is not continued with another one.
+    weights; a run is not continued with another one. `trained_for` = MS_SSIM keeps a system out of the panels of PSNR.
     """
 
     @property

@@ -98,8 +98,21 @@ def test_a_folder_of_results_is_not_mixed_with_other_conditions(folder: Path, tm
     with pytest.raises(Problem, match="was made with --seed 0; use that, or another --out"):
         session(folder, tmp_path, seed=1)
     Echo.fingerprint = "two"
-    with pytest.raises(Problem, match=r"has results of another echo:Echo \(one, now two\); use another --out"):
+    with pytest.raises(Problem, match=r"another echo:Echo \(one, now two\); add --redo echo:Echo, or use another"):
         session(folder, tmp_path)
+    assert len(session(folder, tmp_path, redo=("echo:Echo",))) == 24
+    assert len(Echo.calls) == 2 * 2 * (1 + 2 + 2)  # all of it, with the new weights
+
+
+def test_systems_come_into_a_folder_one_by_one(folder: Path, tmp_path: Path) -> None:
+    """Other weights of one system do not keep another from being added."""
+    first = session(folder, tmp_path, (0.0,))
+    Echo.fingerprint = "two"
+    pairs = read_pairs(folder)
+    later = run_session(pairs, Request(("jpeg2000-capacity",), ("awgn",), (0.0,)), tmp_path, io.StringIO())
+    assert len(later) == len(first) + 4
+    assert [row.cell for row in later if row.system == "echo:Echo"] == [row.cell for row in first]
+    assert set(json.loads((tmp_path / "settings.json").read_text())["systems"]) == {"echo:Echo", "jpeg2000-capacity"}
 
 
 def test_a_system_that_spends_too_many_symbols_is_stopped(folder: Path, tmp_path: Path) -> None:
@@ -146,12 +159,23 @@ def test_numbers_of_the_command_line(text: str, expected: list[float]) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--systems", "bgp-capacity"], "unknown system 'bgp-capacity'; allowed: proposed-1, proposed-2, baseline, "),
+        (
+            ["--systems", "bgp-capacity"],
+            "unknown system 'bgp-capacity'; allowed: proposed-1, proposed-2, proposed-absent, ",
+        ),
         (["--systems", "nowhere.at:All"], "cannot load the system nowhere.at:All: No module named 'nowhere'"),
         (["--channel", "rician"], "unknown channel 'rician'; allowed: awgn, rayleigh"),
         (["--snr", "high"], "--snr is 'high'; give FIRST:LAST:STEP such as -2:12:2"),
         (["--snr", "12:-2:2"], "--snr is '12:-2:2'; give FIRST:LAST:STEP"),
+        (["--snr", "nan"], "--snr is 'nan'; give FIRST:LAST:STEP"),
+        (["--snr", "0:inf:2"], "--snr is '0:inf:2'; give FIRST:LAST:STEP"),
+        (["--snr", "0:10:0"], "--snr is '0:10:0'; give FIRST:LAST:STEP"),
+        (["--systems", "baseline", "--deltas", "7"], "--deltas has 7; allowed: 0, 5, 10"),
+        (["--show-snr", "nan"], "--show-snr is nan; give a finite number of dB"),
         (["--jobs", "0"], "--jobs is 0; it must be at least 1"),
+        (["--limit", "0"], "--limit is 0; it must be at least 1"),
+        (["--seed", "-1"], "--seed is -1; it must be at least 0"),
+        (["--out", "/dev/null/results"], "cannot write to /dev/null/results: Not a directory; use another --out"),
         (["--show", "nobody"], "--show nobody: there is no such pair; the first is a"),
         (["--pairs", "/no/such/folder"], "/no/such/folder has no folder left/"),
         (["--systems", "proposed-1@no-such-weights"], "proposed-1 has no weights no-such-weights: "),
@@ -160,10 +184,9 @@ def test_numbers_of_the_command_line(text: str, expected: list[float]) -> None:
 def test_what_a_user_can_mend_is_one_line(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
-    defaults = {"--pairs": str(folder), "--systems": "echo:Echo", "--snr": "0"}
+    defaults = {"--pairs": str(folder), "--systems": "echo:Echo", "--snr": "0", "--out": str(tmp_path)}
     given = dict(zip(words[::2], words[1::2], strict=True))
-    line = [word for option in (defaults | given).items() for word in option]
-    assert main([*line, "--out", str(tmp_path)]) == 2
+    assert main([word for option in (defaults | given).items() for word in option]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: {message}")
     assert error.count("\n") == 1

@@ -38,7 +38,7 @@ def test_the_baseline_does_not_care_about_the_other_link(pair: Pair) -> None:
 
 
 def test_weights_of_the_wrong_kind_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neural, "_load_codec", lambda name, weights: codec(joint=name == "baseline"))
+    monkeypatch.setattr(neural, "_load_codec", lambda name, weights: (codec(joint=name == "baseline"), ""))
     with pytest.raises(Problem, match=r"^baseline cannot use the weights x: they decode both views jointly$"):
         NeuralSystem.load("baseline", "x")
     with pytest.raises(Problem, match=r"^proposed-2 cannot use the weights x: they decode each view alone$"):
