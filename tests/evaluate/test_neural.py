@@ -48,3 +48,12 @@ def test_weights_of_the_wrong_kind_are_one_line(monkeypatch: pytest.MonkeyPatch)
 def test_weights_that_are_not_there_are_one_line() -> None:
     with pytest.raises(Problem, match=r"^proposed-1 has no weights no-such-weights: "):
         NeuralSystem.load("proposed-1", "no-such-weights")
+
+
+def test_an_absent_view_says_nothing_about_itself(pair: Pair) -> None:
+    """The view that arrives is decoded alone: whatever the other camera saw changes nothing."""
+    system = NeuralSystem(codec(joint=True), DELTAS["proposed-absent"])
+    alone = transmit(system, pair, 4.0, float("-inf")).pictures[0]
+    other = Pair(pair.name, np.stack([pair.views[0], 255 - pair.views[1]]))
+    assert np.array_equal(alone, transmit(system, other, 4.0, float("-inf")).pictures[0])
+    assert np.abs(alone - transmit(system, pair, 4.0, 4.0).pictures[0]).max() > 1e-5

@@ -74,3 +74,9 @@ def test_a_folder_that_holds_no_pairs_is_named(tmp_path: Path) -> None:
     assert complaint(tmp_path) == f"{tmp_path} has no folder left/; pairs are left/NAME.png and right/NAME.png"
     (tmp_path / "left").mkdir()
     assert "has no pictures" in complaint(tmp_path)
+
+
+def test_odd_sizes_are_cropped_and_resized() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (375, 1243, 3), np.uint8)
+    assert fit(Image.fromarray(pixels)).shape == (3, 128, 256)
+    assert fit(Image.fromarray(pixels[:129, :257])).shape == (3, 128, 256)

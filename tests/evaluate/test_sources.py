@@ -2,15 +2,16 @@
 
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from jscc.evaluate import extras
+from jscc.evaluate import extras, hevc, jpeg2000
 from jscc.evaluate.bpg import BpgProgram, bpg_forms
 from jscc.evaluate.hevc import HevcIntra, _encode, _split, _to_planes, parameter_sets
 from jscc.evaluate.jpeg2000 import PILLOW_DEFAULTS, Jpeg2000
-from jscc.evaluate.ratesearch import RateSearch
+from jscc.evaluate.ratesearch import RateSearch, largest_fit
 from jscc.evaluate.system import Pair
 from tests.evaluate.conftest import made_up_pair
 from wire.problem import Problem
@@ -99,3 +100,38 @@ def test_a_program_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_missing_library_is_one_line_that_says_what_to_install() -> None:
     with pytest.raises(Problem, match=r"^bpg needs no_such_codec, which is not installed; pip install 'vergence"):
         extras.require("no_such_codec.parts", "bpg")
+
+
+def test_a_pillow_without_openjpeg_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jpeg2000.features, "check", lambda name: False)
+    with pytest.raises(Problem, match=r"^jpeg2000 needs a Pillow with OpenJPEG, and this one has none; "):
+        Jpeg2000()
+
+
+@pytest.mark.usefixtures("needs_hevc")
+def test_a_pyav_without_x265_is_one_line(monkeypatch: pytest.MonkeyPatch, pair: Pair) -> None:
+    import av
+
+    def refuse(name: str, mode: str) -> None:
+        raise av.codec.codec.UnknownCodecError(name)
+
+    pretend = SimpleNamespace(CodecContext=SimpleNamespace(create=refuse), codec=av.codec)
+    monkeypatch.setattr(hevc, "require", lambda module, purpose: pretend)
+    with pytest.raises(Problem, match=r"^bpg needs an HEVC encoder, and this PyAV has no libx265; "):
+        HevcIntra("4:2:0").encode(pair.views[0], 20)
+
+
+@pytest.mark.parametrize("boundary", [-1, 0, 7, 30, 99])
+@pytest.mark.parametrize(("guess", "stride"), [(-50, 1), (0, 1), (28, 16), (31, 2), (500, 3)])
+def test_a_search_finds_the_boundary_from_any_guess_and_never_asks_twice(
+    boundary: int, guess: int, stride: int
+) -> None:
+    asked: list[int] = []
+
+    def fits(number: int) -> bool:
+        asked.append(number)
+        return number <= boundary
+
+    assert largest_fit(fits, range(100), guess, stride) == (None if boundary < 0 else boundary)
+    assert len(asked) == len(set(asked)) < 20
+    assert all(0 <= number < 100 for number in asked)
