@@ -1,5 +1,6 @@
 """How far the other side's clock is from ours."""
 
+import math
 from collections import deque
 from typing import Final
 
@@ -9,7 +10,8 @@ _REMEMBERED: Final = 8
 class ClockOffset:
     """Estimates (their clock - ours) from question and answer; the sample with the shortest round trip wins.
 
-    The error is at most half of that round trip. A handful of samples are kept, so that drift is followed.
+    Half of that round trip is uncertain and is taken off: a Hello that waits on a busy machine makes no clock wrong.
+    A handful of samples are kept, so that drift is followed.
     """
 
     def __init__(self) -> None:
@@ -20,8 +22,9 @@ class ClockOffset:
 
         sent_ns, returned_ns  our clock when the question left and the answer came, Unix time in nanoseconds
         received_ns           their clock when they got the question
-        returns               the best estimate now, seconds; positive if their clock is ahead
+        returns               by how much the clocks differ for certain, seconds; positive if theirs is ahead
         """
-        round_trip = returned_ns - sent_ns
+        round_trip = (returned_ns - sent_ns) / 1e9
         self._samples.append((round_trip, (2 * received_ns - sent_ns - returned_ns) / 2e9))
-        return min(self._samples)[1]
+        shortest, offset = min(self._samples)
+        return math.copysign(max(abs(offset) - shortest / 2, 0.0), offset)

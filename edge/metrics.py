@@ -64,7 +64,10 @@ class Metrics:
         )
         self._credit = gauge("credit", "Frames that may be on their way; 0 while offline")
         self._in_use = gauge("credit_in_use", "Frames on their way")
-        self._offset = gauge("clock_offset_seconds", "The receiver's clock minus ours")
+        self._offset = gauge(
+            "clock_offset_seconds",
+            "The receiver's clock minus ours, as far as it is certain: less half of the round trip",
+        )
 
     def captured(self, captured_at: float, seconds: float) -> None:
         """A picture is ready. captured_at: Unix time, seconds; seconds: how long that took."""
@@ -126,5 +129,5 @@ class Metrics:
         self._in_use.set(in_use)
 
     def clock_offset(self, seconds: float) -> None:
-        """Best estimate of the receiver's clock minus ours."""
+        """The receiver's clock minus ours, as far as it is certain."""
         self._offset.set(seconds)

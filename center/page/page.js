@@ -7,6 +7,7 @@ import { ViewPanel } from "./view_panel.js";
 
 const POLL = 1000;
 const REFRESH = 200;
+const SILENCE = 1000; // without an answer of the center: a request that fails takes five times as long
 const RATE_WINDOW = 3000;
 const VIEWS = ["left", "right"];
 
@@ -21,6 +22,7 @@ const state = {
   everOpen: false,
   center: null,
   centerError: "",
+  asked: null, // when the center was asked and has not answered yet
   links: [],
   linksError: "",
   emulatorAway: false,
@@ -59,6 +61,7 @@ async function poll() {
 }
 
 async function followCenter() {
+  state.asked = performance.now();
   try {
     state.center = await api.status();
     state.centerError = "";
@@ -66,6 +69,8 @@ async function followCenter() {
     if (state.centerError && state.open) stream.open(state.rig ?? ""); // a socket that nobody closed
     state.centerError = error.message;
     return;
+  } finally {
+    state.asked = null;
   }
   const rigs = knownRigs();
   if (state.rig === null && rigs.length > 1) choose(rigs[0]);
@@ -110,6 +115,7 @@ function refresh() {
   const now = performance.now();
   const situation = {
     ...state,
+    centerSilent: state.asked !== null && now - state.asked > SILENCE,
     link: each(linkOf),
     connected: each(connected),
     fresh: each((view) => panels[view].fresh(now)),

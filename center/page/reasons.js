@@ -1,9 +1,12 @@
 // What the page is looking at, in words. Pure: the state of things goes in, text comes out.
 //
-// state: { open, everOpen, center, centerError, linksError, emulatorAway, link: {left, right}, connected: {left, right}, fresh: {left, right}, ever: {left, right} }
+// state: { open, everOpen, center, centerError, centerSilent, linksError, emulatorAway, link: {left, right}, connected: {left, right}, fresh: {left, right}, ever: {left, right} }
 
 const VIEWS = ["left", "right"];
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
+const some = (state) => VIEWS.some((view) => state.fresh[view]);
+const silent = (state) => state.centerSilent && !some(state);
+const alone = (state) => (some(state) ? "The other view goes on alone. " : "");
 
 // The one state in the title line: { tone, text }.
 export function overall(state) {
@@ -11,10 +14,13 @@ export function overall(state) {
   const missing = VIEWS.filter((view) => !state.fresh[view]);
   if (!missing.length) return { tone: "good", text: "live" };
   if (state.center && !state.center.ready) return { tone: "warn", text: "center warming up" };
+  if (silent(state)) return { tone: "bad", text: "center silent" };
   if (missing.length === 2 && state.emulatorAway) return { tone: "bad", text: "emulator away" };
   if (missing.length === 2) {
     const cut = VIEWS.every((view) => state.link[view]?.settings.outage);
-    return { tone: "warn", text: cut ? "both links are in outage" : "waiting for both cameras" };
+    if (cut) return { tone: "warn", text: "both links are in outage" };
+    const connected = VIEWS.every((view) => state.connected[view]);
+    return { tone: "warn", text: connected ? "waiting for frames" : "waiting for both cameras" };
   }
   const [view] = missing;
   if (state.link[view]?.settings.outage) return { tone: "warn", text: `${view} link is in outage` };
@@ -28,7 +34,7 @@ export function absence(view, state) {
 }
 
 function centerReason(state) {
-  if (state.centerError || (state.everOpen && !state.open)) {
+  if (state.centerError || silent(state) || (state.everOpen && !state.open)) {
     return { title: "The center does not answer", text: "This page reconnects by itself as soon as the center is back.",
       command: "vergence-center run" };
   }
@@ -47,11 +53,10 @@ function linkReason(view, state) {
   if (link?.settings.loss >= 1) return { title: "Every frame is lost", text: `The loss of the ${view} link is set to 100 %. Reset the link below.` };
   if (state.connected[view]) {
     return { title: "Connected, but no frame comes",
-      text: `The ${view} camera is connected and its frames do not reach the decoder; the logs of edge and center say why.` };
+      text: `${alone(state)}The ${view} camera is connected, yet no frame of it reaches the decoder; the logs of edge and center say why.` };
   }
   if (link || state.ever[view] || state.ever.left || state.ever.right) {
-    const other = state.fresh.left || state.fresh.right ? "The other view goes on alone. " : "";
-    return { title: `${capital(view)} camera is not connected`, text: `${other}Start this camera:`,
+    return { title: `${capital(view)} camera is not connected`, text: `${alone(state)}Start this camera:`,
       command: `vergence-edge run --config edge-${view}.yaml` };
   }
   return { title: `No ${view} camera yet`, text: "Nothing has connected so far. Start everything at once with",

@@ -73,7 +73,7 @@ async def test_a_frame_crosses_the_channel_and_its_answer_comes_back(center: Cen
     assert sample(emulator, "symbols_total") == 5120
     assert sample(emulator, "sent_bytes_total") == 40960
     assert sample(emulator, "power_ratio") == pytest.approx(1.0, abs=1e-3)
-    assert sample(emulator, "measured_snr_db") == pytest.approx(7.0, abs=0.4)
+    assert sample(emulator, "measured_snr_decibels") == pytest.approx(7.0, abs=0.4)
     assert sample(emulator, "processing_seconds_count") == 1
 
 

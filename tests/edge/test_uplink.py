@@ -49,12 +49,12 @@ async def test_a_picture_becomes_a_frame(rig: Rig, link: FakeLink) -> None:
 async def test_the_encoder_assumes_what_the_link_reports(rig: Rig, link: FakeLink) -> None:
     await connected(rig, link)
     await link.say(link_report=link_pb2.LinkReport(snr_db=3.5))
-    await until(lambda: rig.count("link_snr_db") == 3.5)
+    await until(lambda: rig.count("link_snr_decibels") == 3.5)
     rig.shoot()
     await until(lambda: link.frames)
     await link.say(link_report=link_pb2.LinkReport(snr_db=float("nan")))
     await link.say(link_report=link_pb2.LinkReport(snr_db=float("inf")))
-    await until(lambda: rig.count("link_snr_db") == float("inf"))
+    await until(lambda: rig.count("link_snr_decibels") == float("inf"))
     rig.shoot()
     await until(lambda: len(link.frames) == 2)
     assert [frame.encoder_snr_db for frame in link.frames] == [3.5, float("inf")]
