@@ -106,7 +106,10 @@ class SettingsSection(Section):
 
     def settings(self, chance: Chance) -> Settings:
         """What the link runs with; `chance` moves a walk."""
-        made = {"snr": self._source(chance), "power_tolerance": Tolerance(**self.power_tolerance.model_dump())}
+        made: dict[str, Any] = {
+            "snr": self._source(chance),
+            "power_tolerance": Tolerance(**self.power_tolerance.model_dump()),
+        }
         plain: dict[str, Any] = {
             each.name: getattr(self, each.name) for each in fields(Settings) if each.name not in made
         }

@@ -15,7 +15,7 @@ class ClockOffset:
     """
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED)
+        self._samples: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
 
     def sample(self, sent_ns: int, received_ns: int, returned_ns: int) -> float:
         """One question and answer.
