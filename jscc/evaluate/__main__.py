@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     add("--limit", type=int, metavar="N", help="take N pairs, evenly spread")
     add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one for each core)")
     add("--seed", type=int, default=0, help="of the noise (default: 0)")
-    add("--redo", metavar="A,B", help="systems whose rows are thrown away and made anew, such as after training")
+    add("--redo", metavar="A,B", help="of --systems: measure what this command asks for anew, such as after training")
     add("--show", metavar="NAME", help="the pair of the gallery (default: the first)")
     add("--show-snr", type=float, default=1.0, metavar="DB", help="SNR of the gallery (default: 1)")
     return made

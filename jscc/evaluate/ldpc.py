@@ -8,7 +8,7 @@ The 5120 symbols of a picture carry one code word, or two equal ones where a blo
 bits. A block has failed if any of its bits is wrong (an ideal checksum that costs nothing).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -155,10 +155,12 @@ class _Code:
     def decodes(self, received_K2: Tensor, reliability_K: Tensor, sent_Nk: Tensor) -> bool:
         """Whether every block of a picture is decoded without an error."""
         llr_Nn = self.demap(received_K2, reliability_K).reshape(self.mode.blocks, -1)
+        return any(bool((found_Nk == sent_Nk).all()) for found_Nk in self.looks(llr_Nn))
+
+    def looks(self, llr_Nn: Tensor) -> Iterator[Tensor]:
+        """The bits [N, k] that are found after each number of iterations in `_LOOKS`, each going on from the last."""
         messages, done = None, 0
         for look in _LOOKS:
             found_Nk, messages = self.decoder(llr_Nn, num_iter=look - done, msg_v2c=messages)
-            if bool((found_Nk == sent_Nk).all()):
-                return True
+            yield found_Nk
             done = look
-        return False

@@ -1,7 +1,8 @@
-"""Noise for the bench: the channel that the networks were trained on, seeded so that every system meets the same.
+"""Noise for the bench: the channel that the networks were trained on, seeded.
 
-A realisation depends on (seed, pair, the SNR that the row is filed under) and on nothing else: not on the system, not
-on the channel's kind, not on the other link's SNR. Left always gets the first stream and right the second.
+A realisation depends on (seed, pair, the SNR that the row is filed under, the number of symbols) and on nothing else:
+systems that spend the same number of symbols meet the same noise, whatever the other link's SNR. Left always gets the
+first stream and right the second.
 """
 
 import zlib

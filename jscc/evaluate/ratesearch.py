@@ -52,6 +52,7 @@ class RateSearch:
     """Finds, for a picture and a budget, the largest file that fits, over one or several forms of one codec.
 
     With several forms (4:2:0 and 4:4:4) the better picture by PSNR is sent and one byte that names the form is counted.
+    The search halves, so the file is the largest if sizes rise with quality (a test holds that); it fits in any case.
     Encodings are remembered for the last few pictures, so that further budgets of a picture cost little.
     """
 

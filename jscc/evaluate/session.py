@@ -14,7 +14,7 @@ from jscc.evaluate.registry import expand
 from jscc.evaluate.rows import Row, Table
 from jscc.evaluate.runner import plan, run
 from jscc.evaluate.summary import with_envelopes, without_envelopes
-from jscc.evaluate.system import CHANNELS, Channel, Pair, System
+from jscc.evaluate.system import Channel, Pair, System
 from wire import quality
 from wire.problem import Problem
 from wire.views import View
@@ -34,29 +34,34 @@ class Request:
     seed: int = 0
     jobs: int = 1
     redo: Sequence[str] = ()
-    """Systems whose rows are thrown away and made anew, because their weights are others now, say."""
+    """Systems, of those above, of which what is asked for is thrown away and made anew, because of new weights, say."""
 
 
 def run_session(pairs: Sequence[Pair], request: Request, out: Path, progress: TextIO = sys.stderr) -> list[Row]:
     """Measure what `out/results.csv` does not have yet; return all of its rows, envelopes of LDPC modes included.
 
     raises  Problem if `out` holds results of other pictures, or of other weights or encoders for one of the systems
-            asked for, or of another seed; or if nothing can be written there
+            asked for, or of another seed; if nothing can be written there; or if `redo` has a system that is not run
     """
     entries = {channel: expand(request.systems, channel) for channel in request.channels}
     builds = {entry.name: entry for some in entries.values() for entry in some}
+    redone = {entry.name for channel in request.channels for entry in expand(request.redo, channel)}
+    if not redone <= builds.keys():
+        raise Problem(f"--redo {min(redone - builds.keys())} is not among the systems of this run; add it to --systems")
     systems = {name: entry.build() for name, entry in builds.items()}
-    redone = {entry.name for channel in CHANNELS for entry in expand(request.redo, channel)}
+    cells = plan(pairs, entries, systems, request.snrs, request.deltas)
+    thrown = {cell for cell in cells if cell.system in redone}
     table = Table(out / "results.csv")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        rows = [row for row in _whole_cells(without_envelopes(table.read())) if row.system not in redone]
-        seconds_before = _agree(out / "settings.json", pairs, systems, request.seed, redone)
+        rows = [row for row in _whole_cells(without_envelopes(table.read())) if row.cell not in thrown]
+        gone = redone - {row.system for row in rows}
+        seconds_before = _agree(out / "settings.json", pairs, systems, request.seed, redone, gone)
         table.write(rows)
     except OSError as error:
         raise Problem(f"cannot write to {out}: {error.strerror}; use another --out") from None
     done = {row.cell for row in rows}
-    cells = [cell for cell in plan(pairs, entries, systems, request.snrs, request.deltas) if cell not in done]
+    cells = [cell for cell in cells if cell not in done]
     bar = Progress(len(cells), progress)
     try:
         for found in run(cells, pairs, builds, systems, seed=request.seed, jobs=request.jobs):
@@ -83,12 +88,20 @@ def _order(row: Row) -> tuple[str, str, float, float, str, str]:
 
 
 def _agree(
-    path: Path, pairs: Sequence[Pair], systems: Mapping[str, System], seed: int, redone: Container[str]
+    path: Path,
+    pairs: Sequence[Pair],
+    systems: Mapping[str, System],
+    seed: int,
+    redone: Container[str],
+    gone: Container[str],
 ) -> float:
-    """Compare with what the folder's rows were made from, and add what is new. Returns seconds already spent."""
+    """Compare with what the folder's rows were made from, and add what is new. Returns seconds already spent.
+
+    gone  those of `redone` of which no row is left: they may be others now
+    """
     old = json.loads(path.read_text()) if path.exists() else {}
     for kind in ("systems", "trained_for"):
-        old[kind] = {name: mark for name, mark in old.get(kind, {}).items() if name not in redone}
+        old[kind] = {name: mark for name, mark in old.get(kind, {}).items() if name not in gone}
     pictures = {pair.name: hashlib.sha256(pair.views.tobytes()).hexdigest()[:16] for pair in pairs}
     prints = {name: str(getattr(system, "fingerprint", "")) for name, system in systems.items()}
     aims = {name: str(getattr(system, "trained_for", "")) for name, system in systems.items()}
@@ -98,9 +111,12 @@ def _agree(
         for name, mark in new.items():
             before = old.get(kind, {}).get(name, mark)
             if before != mark:
-                mend = f"add --redo {name}, or use another --out" if kind == "systems" else "use another --out"
+                mend = "use another --out"
+                if kind == "systems":
+                    whole = "let --redo have every channel, SNR, delta and pair of the folder"
+                    mend = f"{whole if name in redone else f'add --redo {name}'}, or {mend}"
                 raise Problem(f"{path.parent} has results of another {name} ({before}, now {mark}); {mend}")
-    settings = {
+    settings = old | {
         "seed": seed,
         "ms_ssim": quality.MS_SSIM_DEFINITION,
         "seconds": old.get("seconds", 0.0),

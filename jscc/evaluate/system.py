@@ -60,8 +60,8 @@ class System(Protocol):
     ) -> Sent:
         """Send both views, each over its own link with mean Es/N0 `snr_left` and `snr_right` in dB.
 
-        All randomness of the channel comes from `rng` (through `jscc.evaluate.links.send`), so that every system
-        meets the same noise.
+        All randomness of the channel comes from `rng` (through `jscc.evaluate.links.send`), so that systems that spend
+        the same number of symbols meet the same noise.
         """
         ...
 

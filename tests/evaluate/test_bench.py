@@ -4,6 +4,7 @@ import io
 import json
 import math
 import sys
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from jscc.evaluate import runner
 from jscc.evaluate.__main__ import main, numbers
 from jscc.evaluate.pairs import read_pairs
 from jscc.evaluate.registry import expand
@@ -46,6 +48,7 @@ class Echo:
 def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """`echo:Echo` can be imported; MS-SSIM, which has tests of its own, costs nothing."""
     monkeypatch.setattr(quality, "ms_ssim", lambda picture, reference: 0.9)
+    monkeypatch.setattr(runner, "_scores", OrderedDict())  # no other test may meet the 0.9
     made = ModuleType("echo")
     made.Echo = Echo  # type: ignore[attr-defined]
     sys.modules["echo"] = made
@@ -102,6 +105,35 @@ def test_a_folder_of_results_is_not_mixed_with_other_conditions(folder: Path, tm
         session(folder, tmp_path)
     assert len(session(folder, tmp_path, redo=("echo:Echo",))) == 24
     assert len(Echo.calls) == 2 * 2 * (1 + 2 + 2)  # all of it, with the new weights
+
+
+def test_only_what_is_asked_for_is_thrown_away(folder: Path, tmp_path: Path) -> None:
+    before = session(folder, tmp_path)
+    with pytest.raises(Problem, match="--redo jpeg2000-capacity is not among the systems of this run; add it"):
+        session(folder, tmp_path, redo=("jpeg2000-capacity",))
+    again = session(folder, tmp_path, (0.0,), redo=("echo:Echo",))
+    assert {call[1:] for call in Echo.calls} == {
+        (0.0, 0.0), (0.0, 5.0), (5.0, 0.0), (0.0, math.inf), (math.inf, 0.0)
+    }  # fmt: skip
+    assert [row.cell for row in again] == [row.cell for row in before]
+
+
+def test_rows_of_old_weights_do_not_stay_beside_those_of_new_ones(folder: Path, tmp_path: Path) -> None:
+    session(folder, tmp_path)
+    before = (tmp_path / "results.csv").read_text()
+    Echo.fingerprint = "two"
+    with pytest.raises(Problem, match="let --redo have every channel, SNR, delta and pair of the folder, or use"):
+        session(folder, tmp_path, (0.0,), redo=("echo:Echo",))
+    assert (tmp_path / "results.csv").read_text() == before
+
+
+def test_a_further_call_keeps_the_galleries_of_earlier_ones(folder: Path, tmp_path: Path) -> None:
+    session(folder, tmp_path, (0.0,))
+    path = tmp_path / "settings.json"
+    settings = json.loads(path.read_text()) | {"galleries": {"gallery.png": {"echo:Echo": [20.0, 0.9]}}}
+    path.write_text(json.dumps(settings))
+    session(folder, tmp_path, (10.0,))
+    assert json.loads(path.read_text())["galleries"] == settings["galleries"]
 
 
 def test_systems_come_into_a_folder_one_by_one(folder: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from jscc.evaluate.ldpc import MODES, Mode, _Code, carry
+from jscc.evaluate.ldpc import ITERATIONS, MODES, Mode, _Code, carry
 from jscc.evaluate.links import noise_of, send
 from jscc.evaluate.registry import search
 from jscc.evaluate.separate import LdpcSystem, mean_colour
@@ -117,6 +117,19 @@ class TestChain:
         }
         assert arrived[-0.2] <= 1
         assert arrived[0.2] >= 3
+
+    def test_decoding_in_looks_finds_the_bits_of_one_long_call(self) -> None:
+        """On the cliff, where 3 iterations are not enough and a lost state would show."""
+        mode = MODES["awgn"][1]
+        code, rng = _Code.of(mode), np.random.default_rng(7)
+        bits = torch.stack([code.to_bits(rng.bytes(mode.budget_bytes)) for _ in range(4)])
+        received, reliability = send(code.modulate(bits), [MIDPOINTS_DB[mode.name]] * 4, "awgn", rng)
+        llr = code.demap(received.flatten(0, 1), reliability.flatten()).reshape(4 * mode.blocks, -1)
+        with torch.inference_mode():
+            first, *_, last = code.looks(llr)
+            whole, _ = code.decoder(llr, num_iter=ITERATIONS)
+        assert torch.equal(last, whole)
+        assert not torch.equal(first, last)
 
     def test_both_sides_of_the_cliff_on_a_pair(self, pair: Pair) -> None:
         system = LdpcSystem(search("jpeg2000"), MODES["awgn"][1])

@@ -1,11 +1,13 @@
 """What is true of every picture codec on the bench: rates that fit, and payloads that are all a decoder needs."""
 
 import stat
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from jscc.evaluate import extras, hevc, jpeg2000
 from jscc.evaluate.bpg import BpgProgram, bpg_forms
@@ -17,6 +19,7 @@ from tests.evaluate.conftest import made_up_pair
 from wire.problem import Problem
 from wire.quality import psnr
 
+CLIP = Path(__file__).resolve().parents[2] / "deploy" / "local" / "footage" / "left"
 BUDGETS = (451, 876, 1836)
 
 
@@ -65,6 +68,14 @@ class TestHevc:
         """Made-up edges are sharp in colour, so halved chroma cannot do much better than 30 dB."""
         form = HevcIntra(chroma)  # type: ignore[arg-type]
         assert psnr(form.decode(form.encode(pair.views[0], 51)), pair.truth[0]) > least
+
+    @pytest.mark.parametrize("chroma", ["4:2:0", "4:4:4"])
+    def test_sizes_rise_with_quality_as_the_search_takes_for_granted(self, chroma: str) -> None:
+        """A frame of the demo's clip, over the qualities that the budgets of the bench need."""
+        frame = Image.open(CLIP / "000000.jpg").convert("RGB").resize((256, 128))
+        form = HevcIntra(chroma)  # type: ignore[arg-type]
+        sizes = [len(form.encode(np.asarray(frame).transpose(2, 0, 1), quality)) for quality in range(4, 20)]
+        assert all(small < large for small, large in pairwise(sizes)), sizes
 
     def test_a_picture_that_fits_nowhere_is_none(self, pair: Pair) -> None:
         assert RateSearch((HevcIntra("4:2:0"),)).fit(pair.views[0], 5) is None
