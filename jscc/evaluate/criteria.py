@@ -17,7 +17,7 @@ _CLIFF_DB: Final = 4.0
 """A mode that loses more than this between SNRs at most `_NEAR_DB` apart has fallen off a cliff."""
 _NEAR_DB: Final = 2.0
 _ROBUST_DB: Final = 1.0
-"""A robust system loses at most this to fading. Fading takes 12 to 15% of the capacity, which alone is worth 0.4 to 0.8
+"""A robust system loses at most this to fading. Fading takes 12 to 17% of the capacity, which alone is worth 0.4 to 0.8
 dB to ideal codes."""
 
 
