@@ -27,7 +27,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One reconstructed view. `bytes` is None for systems without bits; `seconds` per view, rate search included."""
+    """One reconstructed view. `bytes` is None for systems without bits; `seconds` per view, less what was cached."""
 
     system: str
     channel: str
