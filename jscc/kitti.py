@@ -18,6 +18,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -95,14 +96,14 @@ def pairs_of(split: str) -> list[PairName]:
 
 
 class Source:
-    """An archive of KITTI, as the zip file that was downloaded or as a folder."""
+    """An archive of KITTI, as the zip file that was downloaded (closed by `opened`) or as a folder."""
 
-    def __init__(self, path: Path, views: Sequence[str]) -> None:
+    def __init__(self, path: Path, views: Sequence[str], opened: ExitStack) -> None:
         self.path, self.views = path, views
         self._zip: zipfile.ZipFile | None = None
         if path.suffix == ".zip":
             try:
-                self._zip = zipfile.ZipFile(path)
+                self._zip = opened.enter_context(zipfile.ZipFile(path))
             except (zipfile.BadZipFile, OSError) as error:
                 raise Problem(f"{path} is damaged or incomplete ({error}); download it again") from None
             members = (name for name in self._zip.namelist() if name.endswith(".png"))
@@ -130,14 +131,14 @@ class Source:
         return np.asarray(picture, np.uint8)
 
 
-def sources_in(folder: Path, benchmark: Benchmark) -> list[Source]:
+def sources_in(folder: Path, benchmark: Benchmark, opened: ExitStack) -> list[Source]:
     """The archives of a benchmark that are in a folder, best first; Problem if there is none."""
     if not folder.is_dir():
         raise Problem(f"--archives {folder}: there is no such folder")
     found = []
     for name, *views in benchmark.archives:
         paths = (path for path in (folder / f"{name}.zip", folder / name) if path.exists())
-        found += [Source(path, views) for path in paths]
+        found += [Source(path, views, opened) for path in paths]
     if not found:
         names = " nor ".join(f"{name}.zip" for name, *_ in benchmark.archives)
         raise Problem(
@@ -147,11 +148,11 @@ def sources_in(folder: Path, benchmark: Benchmark) -> list[Source]:
     return found
 
 
-def locate(folder: Path) -> dict[PairName, Source]:
+def locate(folder: Path, opened: ExitStack) -> dict[PairName, Source]:
     """The first source that has both views, for every pair of the split; Problem names what is missing."""
     located: dict[PairName, Source] = {}
     for benchmark in BENCHMARKS:
-        sources = sources_in(folder, benchmark)
+        sources = sources_in(folder, benchmark, opened)
         wanted = [pair for split in SPLITS for pair in pairs_of(split) if pair.benchmark is benchmark]
         for pair in wanted:
             for source in sources:
@@ -215,26 +216,29 @@ def make(archives: Path, out: Path) -> Iterator[tuple[int, bool, int]]:
 
     raises  Problem, one line, for whatever the user can mend
     """
-    located = locate(archives)
-    done = 0
-    for split in SPLITS:
-        for pair in pairs_of(split):
-            lacking = [
-                (path, form, index)
-                for folder, (of, form, rows) in FORMS.items()
-                if of == split
-                for index, side in enumerate(SIDES)
-                if not _is_whole(path := out / folder / side / str(pair), rows)
-            ]
-            if lacking:
-                source = located[pair]
-                pictures = [source.read(pair.member(view)) for view in source.views]
-                if pictures[0].shape != pictures[1].shape:
-                    raise Problem(f"{source.path}: the two views of {pair} differ in size; download the archive again")
-                for path, form, index in lacking:
-                    write(path, form(pictures[index]))
-            done += 1
-            yield done, not lacking, len(located)
+    with ExitStack() as opened:
+        located = locate(archives, opened)
+        done = 0
+        for split in SPLITS:
+            for pair in pairs_of(split):
+                lacking = [
+                    (path, form, index)
+                    for folder, (of, form, rows) in FORMS.items()
+                    if of == split
+                    for index, side in enumerate(SIDES)
+                    if not _is_whole(path := out / folder / side / str(pair), rows)
+                ]
+                if lacking:
+                    source = located[pair]
+                    pictures = [source.read(pair.member(view)) for view in source.views]
+                    if pictures[0].shape != pictures[1].shape:
+                        raise Problem(
+                            f"{source.path}: the two views of {pair} differ in size; download the archive again"
+                        )
+                    for path, form, index in lacking:
+                        write(path, form(pictures[index]))
+                done += 1
+                yield done, not lacking, len(located)
 
 
 def _is_whole(path: Path, rows: int) -> bool:

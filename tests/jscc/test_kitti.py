@@ -112,6 +112,24 @@ def test_zips_become_folders_that_the_trainer_reads(
     ]
 
 
+def test_the_archives_are_closed_whatever_happens(
+    archives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[zipfile.ZipFile] = []
+
+    class Noted(zipfile.ZipFile):
+        def __init__(self, path: Path) -> None:
+            super().__init__(path)
+            opened.append(self)
+
+    monkeypatch.setattr("jscc.kitti.zipfile.ZipFile", Noted)
+    assert run(archives, tmp_path / "kitti") == 0
+    (archives / "data_stereo_flow_multiview.zip").write_bytes(b"")
+    assert run(archives, tmp_path / "again") == 2
+    assert len(opened) == 3
+    assert all(archive.fp is None for archive in opened)
+
+
 def test_the_crop_is_the_centre_and_every_pixel_counts() -> None:
     cropped = kitti.centre_crop(picture(0))
     # rows 2...371 and columns 251...990 of 375 x 1242; a pixel is the mean of about 2.9 x 2.9
