@@ -59,7 +59,8 @@ print(len(os.listdir("/proc/self/task")))
         return int(subprocess.check_output([sys.executable, "-c", look], env=environment).split()[-1])
 
     assert threads() == 1
-    assert threads(OPENBLAS_NUM_THREADS="2") == 2
+    if (os.cpu_count() or 1) >= 2:  # numpy starts no more threads than there are processors
+        assert threads(OPENBLAS_NUM_THREADS="2") == 2
 
 
 def test_no_emulator_is_a_choice() -> None:
