@@ -46,7 +46,18 @@ def _stage(about: Mapping[str, Any]) -> str:
         f" the other link 10 to 20 dB better in {draws['better_other']:.0%} of the pairs, noiseless in"
         f" {draws['noiseless_other']:.0%}, absent in {draws['absent_other']:.0%}; Rayleigh fading in"
         f" {draws['fast_fading']:.0%} (fast) and {draws['block_fading']:.0%} (block); second views made from single"
-        f" pictures in up to {mixture['mono_share']:.0%}."
+        f" pictures in up to {mixture['mono_share']:.0%}.{_pictures(about.get('data'))}"
+    )
+
+
+def _pictures(data: Mapping[str, Any] | None) -> str:
+    """What run.json says of the pictures; older ones say nothing."""
+    if data is None:
+        return ""
+    folders = ", ".join(f"`{name}`" for name in (*data["pairs"], *data["mono"]))
+    return (
+        f" Pictures: {data['colour_pairs']:,} colour pairs, {data['grey_pairs']:,} grey pairs and {data['single']:,}"
+        f" single ones, from {folders}."
     )
 
 

@@ -47,14 +47,23 @@ class CodecConfig:
     def __post_init__(self) -> None:
         if self.upsampling not in ("pixel_shuffle", "transposed"):
             raise ValueError(f"upsampling is {self.upsampling!r}; allowed: 'pixel_shuffle', 'transposed'")
-        if self.latent_channels % 2:
+        if self.latent_channels != geometry.LATENT_CHANNELS:
             raise ValueError(
-                f"latent_channels is {self.latent_channels};"
-                " two real channels make one complex symbol, so it must be even"
+                f"latent_channels is {self.latent_channels}; it must be {geometry.LATENT_CHANNELS},"
+                f" which makes the {geometry.SYMBOLS} symbols that a frame carries"
             )
+        for name, least in (("encoder_widths", 1), ("decoder_widths", 1), ("encoder_blocks", 0), ("decoder_blocks", 0)):
+            if min(getattr(self, name)) < least:
+                raise ValueError(f"{name} is {list(getattr(self, name))}; each must be at least {least}")
+        if min(self.epipolar_heads, self.decoder_kernel, *self.encoder_kernels) < 1:
+            raise ValueError("epipolar_heads and kernel sizes must be at least 1")
         if self.decoder_widths[1] % self.epipolar_heads:
             raise ValueError(
                 f"epipolar_heads {self.epipolar_heads} must divide the decoder's width at 1/4, {self.decoder_widths[1]}"
+            )
+        if self.joint and self.scam_positional and self.decoder_widths[0] % 4:
+            raise ValueError(
+                f"the decoder's width at 1/8 is {self.decoder_widths[0]}; scam_positional needs a multiple of 4"
             )
         if any(kernel % 2 == 0 for kernel in (*self.encoder_kernels, self.decoder_kernel)):
             raise ValueError("kernel sizes must be odd")

@@ -5,6 +5,7 @@ A *window* covers (128 s) x (256 s) pixels of the source, s in `scales`, and is 
 part of it.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jscc.overrides import check_shares
 from jscc.synthetic import Picture, second_view
 from wire import geometry
 
@@ -44,6 +46,16 @@ class Mixture:
     scales: tuple[float, float] = (1.2, 2.0)
     largest_disparity: float = 25.0
     """Of synthetic stereo, in pixels at 128x256."""
+
+    def __post_init__(self) -> None:
+        check_shares("mixture", self, ("mono_share", "grey_share"))
+        low, high = self.scales
+        if not 1 <= low <= high < math.inf:
+            raise ValueError(f"mixture.scales is [{low}, {high}]; it must rise from at least 1: pictures only shrink")
+        if not 0 <= self.largest_disparity < math.inf:
+            raise ValueError(
+                f"mixture.largest_disparity is {self.largest_disparity}; it must be at least 0, and finite"
+            )
 
 
 def read_picture(path: Path) -> Picture:

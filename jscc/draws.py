@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from jscc.channel import Fading
+from jscc.overrides import check_shares
 from wire import units
 
 
@@ -20,6 +21,10 @@ class LinkDraws:
     absent_other: float = 0.05
     fast_fading: float = 0.15
     block_fading: float = 0.03
+
+    def __post_init__(self) -> None:
+        check_shares("draws", self, ("better_other", "noiseless_other", "absent_other"))
+        check_shares("draws", self, ("fast_fading", "block_fading"))
 
     def draw(self, pairs: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """-> (snr_db float32 [pairs, 2], with infinities; fading int64 [pairs, 2] of `Fading`, the same kind for both

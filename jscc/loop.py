@@ -18,7 +18,7 @@ from jscc.schedule import TrainSettings
 from jscc.step import train_step
 from jscc.team import ALONE, Team
 from jscc.trainstate import TrainState
-from jscc.validate import SNRS_DB, as_text, neighbour_table
+from jscc.validate import SNRS_DB, as_text, ms_ssim_table, neighbour_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class Cadence:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
+        if not self.save_minutes >= 0:
+            raise ValueError(f"--save-minutes is {self.save_minutes}; it must not be negative")
 
 
 def run(
@@ -60,7 +62,9 @@ def run(
     saved_at = time.monotonic()
     with _Signals() as signals:
         for pairs in ahead(sources, settings.mixture, settings.seed, plan):
-            progress.add(*train_step(state, settings, pairs, device, team))
+            result = train_step(state, settings, pairs, device, team)
+            if leads:
+                progress.add(*result)
             if leads and state.step % cadence.log_every == 0:
                 progress.tell(state.step)
             if leads and val_BV3HW is not None and _due(state.step, cadence.val_every, settings.steps):
@@ -80,8 +84,10 @@ def validate(state: TrainState, folder: RunFolder, val_BV3HW: Tensor) -> dict[st
     """Measure the averaged model: a row of val.csv, lines on the screen, pictures in val-STEP.png."""
     state.ema.eval()
     table = neighbour_table(state.ema, val_BV3HW)
-    folder.row("val", {"step": state.step, **table})
-    print(f"  validation, PSNR in dB at step {state.step}\n{as_text(table)}", flush=True)
+    similar = {f"ms-ssim@{snr}": value for snr, value in ms_ssim_table(state.ema, val_BV3HW, SNRS_DB).items()}
+    folder.row("val", {"step": state.step, **table, **similar})
+    print(f"  validation, PSNR in dB at step {state.step}\n{as_text(table)}")
+    print("    MS-SSIM   " + "".join(f"{value:9.4f}" for value in similar.values()), flush=True)
     save_preview(state.ema, val_BV3HW, folder.path / f"val-{state.step}.png", SNRS_DB)
     return table
 
@@ -91,11 +97,14 @@ def _due(step: int, every: int, last: int) -> bool:
 
 
 class _Progress:
-    """Means over the steps since the last line, on the screen and in train.csv."""
+    """Means over the steps since the last line, on the screen and in train.csv.
+
+    There `seconds` counts from the call's beginning, which is `session` in Unix time.
+    """
 
     def __init__(self, folder: RunFolder, settings: TrainSettings, first: int) -> None:
         self.folder, self.settings, self.first = folder, settings, first
-        self.began = time.monotonic()
+        self.began, self.session = time.monotonic(), time.time()
         self.recent: list[tuple[float, float]] = []
 
     def add(self, loss: float, quality: float) -> None:
@@ -108,7 +117,8 @@ class _Progress:
         loss, quality = (float(mean) for mean in np.mean(self.recent, 0))
         per_step = seconds / (step - self.first)
         lr = self.settings.lr_at(step)
-        self.folder.row("train", {"step": step, "loss": loss, "psnr": quality, "lr": lr, "seconds": seconds})
+        row = {"step": step, "loss": loss, "psnr": quality, "lr": lr, "seconds": seconds, "session": self.session}
+        self.folder.row("train", row)
         print(
             f"step {step:>{len(str(steps))}}/{steps}  loss {loss:8.4f}  {quality:5.2f} dB"
             f"  {per_step:.2f} s/step  {(steps - step) * per_step / 60:.0f} min left",

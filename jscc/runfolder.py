@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,17 @@ class RunFolder:
         self.state = path / STATE
 
     def describe(self, about: Mapping[str, Any]) -> None:
-        """Write run.json."""
-        (self.path / "run.json").write_text(json.dumps(about, indent=1))
+        """Write run.json, in one move."""
+        partial = self.path / "run.partial"
+        partial.write_text(json.dumps(about, indent=1))
+        os.replace(partial, self.path / "run.json")
+
+    def described(self) -> dict[str, Any]:
+        """What run.json says; ValueError if it cannot be read."""
+        try:
+            return dict(json.loads((self.path / "run.json").read_text()))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{self.path / 'run.json'} cannot be read ({error})") from None
 
     def row(self, name: str, values: Mapping[str, float]) -> None:
         """Append one row to `name`.csv. A file with other columns (of an older version) is put aside first."""

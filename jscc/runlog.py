@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,14 +76,27 @@ def standing(rows: list[Row]) -> list[Row]:
 def wall_seconds(rows: list[Row], until: float = float("inf")) -> float:
     """Time that the steps of train.csv took, up to step `until`.
 
-    `seconds` begins anew at every resume, so its last value before each fall counts; steps done twice count twice.
+    `seconds` begins anew at every resume, so its last value of each session counts; steps done twice count twice.
+    Older files have no `session`: there a fall of `seconds` is all that tells a resume.
     """
-    total = previous = 0.0
+    total, session, previous = 0.0, None, 0.0
     for row in rows:
         if row["step"] <= until:
-            total += previous if row["seconds"] < previous else 0.0
-            previous = row["seconds"]
+            total += previous if row.get("session") != session or row["seconds"] < previous else 0.0
+            session, previous = row.get("session"), row["seconds"]
     return total + previous
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Settings that both have and that differ: {"lr": (0.002, 0.001), "draws.absent_other": (0.05, 0.1)}."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in (key for key in new if key in old):
+        before, now = (list(value) if isinstance(value, tuple) else value for value in (old[key], new[key]))
+        if isinstance(before, Mapping) and isinstance(now, Mapping):
+            found |= {f"{key}.{name}": both for name, both in differences(before, now).items()}
+        elif before != now:
+            found[key] = before, now
+    return found
 
 
 def duration(seconds: float) -> str:

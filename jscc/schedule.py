@@ -43,10 +43,15 @@ class TrainSettings:
         for name in ("steps", "patches", "pictures", "warm_up"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1")
-        if self.seed < 0:
-            raise ValueError(f"--seed is {self.seed}; it must not be negative")
-        if not self.lr > 0:
-            raise ValueError(f"--lr is {self.lr}; it must be above 0")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"--seed is {self.seed}; it must be in 0...{2**32 - 1}")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"--lr is {self.lr}; it must be above 0, and finite")
+        for name in ("alpha", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(
+                    f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 0, and finite"
+                )
         for name in ("whole_share", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be in 0...1")
@@ -57,6 +62,10 @@ class TrainSettings:
         """Pairs and their size (rows, columns) at a step."""
         whole = step >= round(self.steps * (1 - self.whole_share))
         return (self.pictures, PICTURE) if whole else (self.patches, PATCH)
+
+    def fewest_pairs(self) -> int:
+        """Pairs of the smallest step."""
+        return min(self.size_at(step)[0] for step in (0, self.steps - 1))
 
     def lr_at(self, step: int) -> float:
         """Linear warm-up, then a cosine to 1 % at the last step."""

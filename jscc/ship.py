@@ -14,17 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from jscc.card import DATA, card
-from jscc.channel import Fading
 from jscc.checkpoint import FILE, SHIPPED, rounded, save_weights
 from jscc.export import export
-from jscc.metrics import ms_ssim
-from jscc.models import JointCodec, load
-from jscc.runlog import read_run, read_table, wall_seconds
+from jscc.models import load
+from jscc.runlog import differences, read_run, read_table, wall_seconds
 from jscc.trainstate import read_ema
-from jscc.validate import neighbour_table, read_validation
+from jscc.validate import ms_ssim_table, neighbour_table, read_validation
 from wire.problem import Problem
 
 
@@ -41,7 +38,7 @@ def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float], da
     about = timed({**described, "step": step, "settings": settings}, run)
     pairs = read_validation(val) if val is not None else None
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
         fresh = Path(temporary)
         codec_hash = save_weights(fresh / FILE, model.config, rounded(model), about)
         export(fresh / FILE, fresh)
@@ -61,30 +58,14 @@ def timed(about: Mapping[str, Any], run: Path) -> dict[str, Any]:
     made = dict(about)
     try:
         log, settings = read_run(run), made.get("settings", {})
-        if all(log.about["settings"][key] == settings.get(key) for key in ("seed", "loss", "lr")) and log.train:
+        same = settings and set(differences(log.about["settings"], settings)) <= {"steps"}
+        if same and log.train:
             made["seconds"] = round(wall_seconds(read_table(run, "train"), until=made["step"]))
     except Problem:
         pass  # the time of a stage whose folder is gone stays as it was noted, or unknown
     if "before" in made:
         made["before"] = timed(made["before"], run.resolve().parent / made["before"]["from"])
     return made
-
-
-@torch.inference_mode()
-def ms_ssim_table(model: JointCodec, pairs_BV3HW: Tensor, snrs_db: Sequence[float], seed: int = 0) -> dict[str, float]:
-    """Mean MS-SSIM over both views for each SNR of both links: {"-2": 0.91, ...}. Pairs float [B, 2, 3, 128, 256]."""
-    table: dict[str, float] = {}
-    for snr in snrs_db:
-        generator = torch.Generator(pairs_BV3HW.device).manual_seed(seed)
-        found = [
-            ms_ssim(
-                model(pair, pair.new_full((len(pair), 2), snr), Fading.NONE, generator).flatten(0, 1),
-                pair.flatten(0, 1),
-            )
-            for pair in torch.split(pairs_BV3HW, 5)
-        ]
-        table[f"{snr:g}"] = float(torch.cat(found).mean())
-    return table
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -27,7 +27,7 @@ class Team:
     @classmethod
     def gather(cls, device: torch.device) -> "Team":
         """Meet the processes that torchrun started, over nccl for CUDA and gloo otherwise; without torchrun, alone."""
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        if processes() == 1:
             return ALONE
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
         return cls(dist.get_rank(), dist.get_world_size())
@@ -71,5 +71,18 @@ class Team:
         """Whether it is true in at least one process."""
         return self.total([float(value)], device)[0] > 0
 
+    def agrees(self, value: int, device: torch.device) -> bool:
+        """Whether all processes have the same value."""
+        if self.size == 1:
+            return True
+        ends = torch.tensor([value, -value], device=device)
+        dist.all_reduce(ends, dist.ReduceOp.MAX)
+        return ends[0].item() == -ends[1].item()
+
 
 ALONE = Team()
+
+
+def processes() -> int:
+    """How many torchrun started; without it, 1."""
+    return int(os.environ.get("WORLD_SIZE", "1"))

@@ -10,8 +10,9 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,8 +27,9 @@ from jscc.losses import DISTORTIONS
 from jscc.models import JointCodec
 from jscc.overrides import changed
 from jscc.runfolder import RunFolder
+from jscc.runlog import differences
 from jscc.schedule import PATCH, TrainSettings
-from jscc.team import Team
+from jscc.team import Team, processes
 from jscc.trainstate import TrainState, new_model, read_start
 from jscc.validate import read_validation
 
@@ -90,12 +92,20 @@ def begin(
     saved = folder.state.exists()
     if saved and not args.resume:
         raise ValueError(f"{folder.state} is there already: add --resume to go on, or give another --out")
+    leads = int(os.environ.get("RANK", "0")) == 0
+    about = {
+        "preset": args.preset,
+        "config": config.to_dict(),
+        "settings": dataclasses.asdict(settings),
+        "data": tell_data(args.pairs, args.mono, sources),
+    }
     model = new_model(config, settings.seed, device)
     if saved:
         state = TrainState(model, settings.optimiser, settings.lr, settings.weight_decay)
         state.restore(folder.state)
+        if leads:
+            describe_again(folder, about, args.init)
         return state
-    about = {"preset": args.preset, "config": config.to_dict(), "settings": dataclasses.asdict(settings)}
     if args.init is None:
         start_linear_path(model, sources, settings)
     else:
@@ -104,9 +114,40 @@ def begin(
             fill(model, tensors)
         except (OSError, ValueError) as error:
             raise ValueError(f"--init {args.init}: {error}") from error
-    if int(os.environ.get("RANK", "0")) == 0:
+    if leads:
         folder.describe(about)
     return TrainState(model, settings.optimiser, settings.lr, settings.weight_decay)
+
+
+def tell_data(pairs: Sequence[Path], mono: Sequence[Path], sources: Sources) -> dict[str, Any]:
+    """What run.json says of the pictures: the folders' names, and how many were read."""
+    return {
+        "pairs": [folder.resolve().name for folder in pairs],
+        "mono": [folder.resolve().name for folder in mono],
+        "colour_pairs": len(sources.colour),
+        "grey_pairs": len(sources.grey),
+        "single": len(sources.mono),
+    }
+
+
+def describe_again(folder: RunFolder, about: Mapping[str, Any], init: str | None) -> None:
+    """Bring run.json of a run that goes on up to date, and say what is not as it was."""
+    before = folder.described()
+    changes = differences(before["settings"], about["settings"]) | differences(before.get("data", {}), about["data"])
+    if changes:
+        print("changed: " + ", ".join(f"{name} {old} -> {new}" for name, (old, new) in changes.items()), flush=True)
+    if init is not None:
+        print(f"--init {init} does nothing here: the run goes on from its own {folder.state.name}", flush=True)
+    folder.describe({**before, "settings": about["settings"], "data": about["data"]})
+
+
+def check_team(processes: int, settings: TrainSettings) -> None:
+    """ValueError if a process would have nothing to do in some step."""
+    if processes > settings.fewest_pairs():
+        raise ValueError(
+            f"{processes} processes cannot share {settings.fewest_pairs()} pairs:"
+            " give --pictures (and --patches) at least as many as processes"
+        )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -169,6 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
     try:
         device = read_device(args.device)
         settings = settings_of(args)
+        check_team(processes(), settings)
         config = changed(preset(args.preset, joint=not args.baseline), args.set, "codec")
         cadence = Cadence(args.log_every, args.val_every, args.save_minutes, args.stop_after)
         sources = read_training(args.pairs, args.mono)
@@ -179,6 +221,9 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
         sys.exit(f"{parser().prog}: {error}")
 
     team = Team.gather(device)
+    if not team.agrees(state.step, device):
+        team.disband()
+        sys.exit(f"{parser().prog}: process {team.rank} is at step {state.step}, others are not: share --out with all")
     team.start_alike(state.model, state.ema)
     if team.rank == 0:
         parameters = sum(parameter.numel() for parameter in state.model.parameters())

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jscc.checkpoint import load_weights, read_about, resolve
+from jscc.checkpoint import WeightsError, fill, load_weights, read_about, resolve
 from jscc.config import CodecConfig
 from jscc.models import JointCodec
 from jscc.optimiser import make_optimisers
@@ -26,6 +26,7 @@ class TrainState:
         self.model = model
         self.ema = copy.deepcopy(model).requires_grad_(False)
         self.optimisers = make_optimisers(model, optimiser, lr, weight_decay)
+        self.weight_decay = weight_decay
         self.step = 0
 
     def set_lr(self, lr: float) -> None:
@@ -63,12 +64,14 @@ class TrainState:
         saved = read_state(path)
         if saved["config"] != self.model.config.to_dict():
             raise ValueError(f"{path} was made with another codec config: {saved['config']}")
-        self.model.load_state_dict(saved["model"])
-        self.ema.load_state_dict(saved["ema"])
+        _fill(self.model, saved["model"], path)
+        _fill(self.ema, saved["ema"], path)
         if len(saved["optimisers"]) != len(self.optimisers):
             raise ValueError(f"{path} was made with another optimiser: {saved['settings']['optimiser']}")
         for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
             optimiser.load_state_dict(state)
+            for group in optimiser.param_groups:
+                group["weight_decay"] = self.weight_decay  # what is asked for now, as with the learning rate
         self.step = int(saved["step"])
 
 
@@ -107,8 +110,18 @@ def read_start(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_ema(path: Path) -> tuple[JointCodec, int, dict[str, Any]]:
-    """The averaged model of a training checkpoint, its step and the run's settings."""
+    """The averaged model of a training checkpoint, its step and the run's settings; ValueError if it is another
+    network than its config tells.
+    """
     saved = read_state(path)
     model = JointCodec(CodecConfig.from_dict(saved["config"]))
-    model.load_state_dict(saved["ema"])
+    _fill(model, saved["ema"], path)
     return model, int(saved["step"]), dict(saved["settings"])
+
+
+def _fill(model: JointCodec, tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        fill(model, tensors)
+    except WeightsError as error:
+        hint = "variants of jscc.ablation that change the network can only be compared there"
+        raise ValueError(f"{path}: {error} ({hint})") from None

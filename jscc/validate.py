@@ -9,7 +9,7 @@ from torch import Tensor
 
 from jscc.channel import Fading
 from jscc.data import read_pairs
-from jscc.metrics import psnr
+from jscc.metrics import ms_ssim, psnr
 from jscc.models import JointCodec
 from wire import geometry, units
 
@@ -54,6 +54,23 @@ def neighbour_table(
         for kind in NEIGHBOURS:
             values = [_one_side(model, pairs_BV3HW, snr, kind, view=view, seed=seed) for view in (0, 1)]
             table[f"{kind}@{snr:g}"] = float(torch.cat(values).mean())
+    return table
+
+
+@torch.inference_mode()
+def ms_ssim_table(model: JointCodec, pairs_BV3HW: Tensor, snrs_db: Sequence[float], seed: int = 0) -> dict[str, float]:
+    """Mean MS-SSIM over both views for each SNR of both links: {"-2": 0.91, ...}. Pairs float [B, 2, 3, 128, 256]."""
+    table: dict[str, float] = {}
+    for snr in snrs_db:
+        generator = torch.Generator(pairs_BV3HW.device).manual_seed(seed)
+        found = [
+            ms_ssim(
+                model(pair, pair.new_full((len(pair), 2), snr), Fading.NONE, generator).flatten(0, 1),
+                pair.flatten(0, 1),
+            )
+            for pair in torch.split(pairs_BV3HW, 5)
+        ]
+        table[f"{snr:g}"] = float(torch.cat(found).mean())
     return table
 
 

@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -16,8 +17,10 @@ from jscc.channel import Fading
 from jscc.config import preset
 from jscc.data import Sources, read_sources
 from jscc.draws import LinkDraws
+from jscc.loop import Cadence
 from jscc.models import JointCodec
 from jscc.scam import swap_views
+from jscc.trainstate import read_ema
 
 CPU = torch.device("cpu")
 TINY = preset("tiny")
@@ -65,18 +68,25 @@ def test_variants_are_trained_once_and_compared(
         ablated(tmp_path, sources, "alone", steps=3)
 
 
-def test_a_variant_that_was_cut_off_goes_on(tmp_path: Path, sources: Sources) -> None:
+def test_a_variant_that_was_cut_off_goes_on(
+    tmp_path: Path, sources: Sources, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     ablated(tmp_path / "whole", sources, "two-encoders")
-    ablated(tmp_path / "parts", sources, "two-encoders")
+    variants, val = [BY_NAME["two-encoders"]], torch.rand(2, 2, 3, 128, 256)
+    with monkeypatch.context() as cut:
+        cut.setattr("jscc.ablation.runner.Cadence", partial(Cadence, stop_after=1))
+        assert not ablate(variants, TINY, SETTINGS, sources, val, tmp_path / "parts", CPU)
     folder = tmp_path / "parts" / "two-encoders"
-    (folder / RESULT).unlink()
-    saved = torch.load(folder / "state.pt", weights_only=True)
-    assert saved["step"] == 2
+    assert torch.load(folder / "state.pt", weights_only=True)["step"] == 1
+    assert not (folder / RESULT).exists()
     ablated(tmp_path / "parts", sources, "two-encoders")
+    assert "resumed at step 1" in capsys.readouterr().out
     whole, parts = (
         json.loads((tmp_path / name / "two-encoders" / RESULT).read_text())["psnr"] for name in ("whole", "parts")
     )
     assert whole == parts
+    with pytest.raises(ValueError, match=r"state\.pt: weights do not fit the config: missing .* \(variants of jscc"):
+        read_ema(folder / "state.pt")  # for ship and --init
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)

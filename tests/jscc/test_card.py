@@ -12,9 +12,9 @@ from jscc.config import preset
 from jscc.draws import LinkDraws
 from jscc.models import Codec, JointCodec, load
 from jscc.ship import main as ship_main
-from jscc.ship import ms_ssim_table, ship, timed
+from jscc.ship import ship, timed
 from jscc.train import main as train_main
-from jscc.validate import NEIGHBOURS, neighbour_table
+from jscc.validate import NEIGHBOURS, ms_ssim_table, neighbour_table
 
 SETTINGS: dict[str, Any] = {
     "steps": 3400, "seed": 1, "lr": 2e-3, "optimiser": "muon", "loss": "log-mse", "ema": 0.999, "patches": 12,
@@ -120,8 +120,10 @@ def test_times_come_from_the_folders_of_all_stages(tmp_path: Path) -> None:
     found = timed(about, second)
     assert found["seconds"] == 30 + 20
     assert found["before"]["seconds"] == 200  # not the steps that came after the second one began
-    (tmp_path / "first" / "run.json").write_text(json.dumps({"settings": {**SETTINGS, "seed": 7}}))
-    assert "seconds" not in timed(about, second)["before"]  # another run that now has that name
+    other_draws = {**SETTINGS["draws"], "absent_other": 0.3}
+    for changes, known in (({"seed": 7}, False), ({"draws": other_draws}, False), ({"steps": 9, "new": 1}, True)):
+        (tmp_path / "first" / "run.json").write_text(json.dumps({"settings": {**SETTINGS, **changes}}))
+        assert ("seconds" in timed(about, second)["before"]) is known  # or another run that now has that name
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,10 @@ def test_steps_done_twice_count_once_but_their_time_twice(first: Path) -> None:
     rows = read_table(first, "train")
     assert wall_seconds(rows, until=100) == 10
     assert wall_seconds([]) == 0
+    made = [(1, 20, 7.5), (2, 25, 9.5), (3, 50, 9.5)]  # the second session's first row is above the first one's last
+    rows = [{"step": step, "seconds": seconds, "session": session} for step, seconds, session in made]
+    assert wall_seconds(rows) == 20 + 50
+    assert wall_seconds([{"step": 0, "seconds": 10}, *rows]) == 10 + 20 + 50
     assert standing([]) == []
 
 

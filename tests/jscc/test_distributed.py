@@ -23,10 +23,12 @@ torch.save({"step": state.step, "model": state.model.state_dict()}, out / f"rank
 """
 
 
-def start(out: Path, folders: tuple[Path, Path], processes: int, *more: str) -> "subprocess.Popen[str]":
+def start(
+    out: Path, folders: tuple[Path, Path], processes: int, *more: str, script: str = SCRIPT
+) -> "subprocess.Popen[str]":
     """Three pairs of patches a step, so that two processes have unequal shares; a view is often absent."""
     out.mkdir(exist_ok=True)
-    (out / "script.py").write_text(SCRIPT)
+    (out / "script.py").write_text(script)
     pairs, mono = (str(folder) for folder in folders)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command += [str(out / "script.py"), str(out), "--preset", "tiny", "--pairs", pairs, "--mono", mono]
@@ -99,3 +101,16 @@ def test_a_signal_to_one_process_stops_both_at_the_same_step(
     saved = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
     assert left["step"] == right["step"] == saved["step"] > 0
     assert all(torch.equal(left["model"][name], right["model"][name]) for name in left["model"])
+
+
+@pytest.mark.timeout(600)
+def test_processes_that_do_not_share_their_folder_are_stopped(
+    tmp_path: Path, picture_folders: tuple[Path, Path]
+) -> None:
+    train(tmp_path, picture_folders, 1, "--steps", "4", "--stop-after", "1")
+    own = "[*sys.argv[2:], '--out', str(out / ('run', 'elsewhere')[int(os.environ['RANK'])])]"
+    script = SCRIPT.replace("sys.argv[2:]", own)
+    process = start(tmp_path, picture_folders, 2, "--steps", "4", "--resume", script=script)
+    printed, _ = process.communicate(timeout=500)
+    assert process.returncode != 0
+    assert "process 0 is at step 1, others are not: share --out with all" in printed

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from jscc.config import preset
@@ -19,6 +21,33 @@ def test_changes_reach_their_part_and_keep_their_type() -> None:
     assert (mixture.mono_share, mixture.scales) == (0.0, (1.6, 2.0))
     assert [type(value) for value in (mixture.mono_share, *mixture.scales)] == [float] * 3
     assert changed(LinkDraws(), changes, "draws") == LinkDraws()
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "said"),
+    [
+        ("draws", "absent_other=5", "draws.absent_other is 5.0; it must be in 0...1"),
+        ("draws", "fast_fading=-1", "draws.fast_fading is -1.0"),
+        ("draws", "fast_fading=NaN", "draws.fast_fading is nan"),
+        ("draws", "better_other=0.9", "better_other + draws.noiseless_other + draws.absent_other is 1.08;"),
+        ("draws", "block_fading=0.9", "draws.fast_fading + draws.block_fading is 1.05; it must be at most 1"),
+        ("mixture", "mono_share=7", "mixture.mono_share is 7.0"),
+        ("mixture", "grey_share=0.7", "mixture.mono_share + mixture.grey_share is 1.05"),
+        ("mixture", "scales=[3,1]", "mixture.scales is [3.0, 1.0]; it must rise from at least 1"),
+        ("mixture", "scales=[0.5,1]", "mixture.scales is [0.5, 1.0]"),
+        ("mixture", "scales=[1,Infinity]", "mixture.scales"),
+        ("mixture", "largest_disparity=-1", "mixture.largest_disparity is -1.0"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(part: str, change: str, said: str) -> None:
+    settings = LinkDraws() if part == "draws" else Mixture()
+    with pytest.raises(ValueError, match=re.escape(said)):
+        changed(settings, [f"{part}.{change}"], part)
+
+
+def test_shares_may_fill_the_whole() -> None:
+    whole = ["draws.better_other=0.7", "draws.noiseless_other=0.2", "draws.absent_other=0.1"]  # 0.99999... in floats
+    assert changed(LinkDraws(), whole, "draws").better_other == 0.7
 
 
 def test_the_last_of_two_changes_counts() -> None:

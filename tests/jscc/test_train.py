@@ -1,3 +1,4 @@
+import glob
 import json
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from jscc.export import export
 from jscc.linear import LinearDecoder, LinearEncoder, start_from_components
 from jscc.losses import distortion, pair_loss
 from jscc.metrics import ms_ssim, psnr
@@ -14,7 +16,7 @@ from jscc.optimiser import make_optimisers, orthogonal
 from jscc.runfolder import RunFolder
 from jscc.schedule import TrainSettings
 from jscc.ship import ship
-from jscc.train import main
+from jscc.train import check_team, main
 from jscc.trainstate import read_ema
 from jscc.validate import NEIGHBOURS
 
@@ -52,14 +54,26 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     assert all(torch.equal(a, b) for a, b in zip(*(d.values() for d in averaged), strict=True))
 
 
-def test_a_run_can_be_shipped(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
+def test_a_run_can_be_shipped(
+    tmp_path: Path, picture_folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     train(tmp_path / "run", picture_folders, "--stop-after", "2")
-    ship(tmp_path / "run", tmp_path / "weights" / "mine", None, [])
+    weights, seen = tmp_path / "weights", []
+
+    def look(weights_file: Path, folder: Path) -> None:
+        seen.extend(path.name for path in weights.iterdir())
+        assert not glob.glob(str(weights / "*" / "*"))  # what the package would take if it ended here
+        export(weights_file, folder)
+
+    monkeypatch.setattr("jscc.ship.export", look)
+    ship(tmp_path / "run", weights / "mine", None, [])
+    assert seen == ["mine"]
     names = {path.name for path in (tmp_path / "weights" / "mine").iterdir()}
     assert names == {"model.safetensors", "encoder.onnx", "decoder.onnx", "card.md"}
     card = (tmp_path / "weights" / "mine" / "card.md").read_text()
     assert "Trained 2 of 6 steps" in card
     assert "non-commercial" in card
+    assert "Pictures: 3 colour pairs, 1 grey pairs and 2 single ones, from `pairs`, `mono`." in card
 
 
 def test_a_resume_with_another_network_is_refused(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
@@ -68,11 +82,54 @@ def test_a_resume_with_another_network_is_refused(tmp_path: Path, picture_folder
         train(tmp_path, picture_folders, "--baseline", "--resume")
 
 
+def test_a_resume_with_other_settings_says_so_and_is_described(
+    tmp_path: Path, picture_folders: tuple[Path, Path], tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(tmp_path, picture_folders, "--stop-after", "1")
+    train(tmp_path, picture_folders, "--stop-after", "1", "--resume")
+    assert "changed:" not in capsys.readouterr().out
+    more = ["--lr", "1e-3", "--weight-decay", "0", "--mono", "--set", "draws.absent_other=0.1"]
+    train(tmp_path, picture_folders, "--stop-after", "1", "--resume", "--init", str(tiny_folder), *more)
+    printed = capsys.readouterr().out
+    assert (
+        "changed: lr 0.002 -> 0.001, weight_decay 0.01 -> 0.0, draws.absent_other 0.05 -> 0.1, mono ['mono'] -> [],"
+        " single 2 -> 0\n" in printed
+    )
+    assert f"--init {tiny_folder} does nothing here" in printed
+    about = json.loads((tmp_path / "run.json").read_text())
+    assert (about["settings"]["lr"], about["settings"]["draws"]["absent_other"], about["data"]["mono"]) == (
+        1e-3,
+        0.1,
+        [],
+    )
+    assert about["preset"] == "tiny"
+    groups = [g for o in torch.load(tmp_path / "state.pt", weights_only=True)["optimisers"] for g in o["param_groups"]]
+    assert {group["weight_decay"] for group in groups} == {0.0}
+    (tmp_path / "run.json").write_text("{")
+    assert "run.json cannot be read" in refusal(tmp_path, picture_folders, "--resume")
+
+
 def test_a_run_describes_itself(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
     train(tmp_path, picture_folders, "--stop-after", "2")
     described = json.loads((tmp_path / "run.json").read_text())
     assert described["settings"]["seed"] == 1
-    assert (tmp_path / "train.csv").read_text().startswith("step,loss,psnr,lr,seconds")
+    assert described["data"] == {
+        "pairs": ["pairs"], "mono": ["mono"], "colour_pairs": 3, "grey_pairs": 1, "single": 2
+    }  # fmt: skip
+    assert (tmp_path / "train.csv").read_text().startswith("step,loss,psnr,lr,seconds,session")
+
+
+def test_more_processes_than_pairs_are_refused(
+    tmp_path: Path, picture_folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "2 processes cannot share 1 pairs: give --pictures" in refusal(tmp_path, picture_folders)
+    check_team(4, TrainSettings(patches=12, pictures=4))
+    check_team(8, TrainSettings(patches=12, pictures=4, whole_share=0))
+    check_team(8, TrainSettings(patches=4, pictures=8, whole_share=1))
+    for settings in (TrainSettings(patches=12, pictures=4), TrainSettings(patches=4, pictures=8)):
+        with pytest.raises(ValueError, match="8 processes cannot share 4 pairs"):
+            check_team(8, settings)
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +153,9 @@ def test_a_validation_leaves_a_row_and_pictures(
     train(tmp_path, picture_folders, "--val", str(val_folder), "--val-every", "1", "--stop-after", "1")
     header, row = (tmp_path / "val.csv").read_text().splitlines()
     assert header.split(",")[:4] == ["step", "true@-2", "better@-2", "noiseless@-2"]
-    assert len(row.split(",")) == 1 + 3 * len(NEIGHBOURS)
+    assert header.split(",")[-3:] == ["ms-ssim@-2", "ms-ssim@4", "ms-ssim@12"]
+    assert len(row.split(",")) == 1 + 3 * len(NEIGHBOURS) + 3
+    assert all(0 < float(value) < 1 for value in row.split(",")[-3:])
     assert (tmp_path / "val-1.csv").read_text().startswith("step,true@-2,absent@-2")
     grid = cv2.imread(str(tmp_path / "val-1.png"))
     assert grid.shape[0] > 3 * 128
@@ -169,6 +228,11 @@ def refusal(out: Path, folders: tuple[Path, Path], *more: str) -> str:
         (["--stop-after", "0"], "--stop-after is 0"),
         (["--log-every", "0"], "--log-every is 0"),
         (["--lr", "0"], "--lr is 0.0; it must be above 0"),
+        (["--lr", "inf"], "--lr is inf"),
+        (["--alpha", "nan"], "--alpha is nan; it must be at least 0, and finite"),
+        (["--weight-decay", "-0.1"], "--weight-decay is -0.1"),
+        (["--save-minutes", "-1"], "--save-minutes is -1.0; it must not be negative"),
+        (["--seed", "-1"], "--seed is -1; it must be in 0...4294967295"),
         (["--whole-share", "1.5"], "--whole-share is 1.5; it must be in 0...1"),
         (["--pairs", "nowhere"], "--pairs: there is no folder nowhere"),
         (["--mono", "nowhere"], "--mono: there is no folder nowhere"),
