@@ -2,6 +2,8 @@
 PYTHON ?= python3
 DEMO := .venv/demo
 DEV := .venv/dev
+# A variable of its own, because commas would end an argument of $(or).
+EIGHT_PAIRS := --pairs deploy/local/footage --limit 8 --out runs/evaluate --systems proposed-1,proposed-2,proposed-absent,baseline,bpg-capacity,jpeg2000-capacity,bpg-ldpc
 PIP_FLAGS := --disable-pip-version-check --progress-bar on
 
 .DEFAULT_GOAL := help
@@ -36,7 +38,7 @@ train: $(DEV)/.ready ## train a codec: make train ARGS="--pairs FOLDER --out run
 	$(DEV)/bin/python -m jscc.train $(ARGS)
 
 evaluate: $(DEV)/.ready ## every system side by side: make evaluate ARGS="--pairs FOLDER --out DIR"
-	$(DEV)/bin/python -m jscc.evaluate $(or $(ARGS),--pairs deploy/local/footage --limit 8 --out runs/evaluate --systems proposed-1,proposed-2,proposed-absent,baseline,bpg-capacity,jpeg2000-capacity,bpg-ldpc)
+	$(DEV)/bin/python -m jscc.evaluate $(or $(ARGS),$(EIGHT_PAIRS))
 
 bench: $(DEMO)/.ready ## speed, latency and memory of the whole system on this machine
 	$(DEMO)/bin/vergence bench $(ARGS)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # How an image's environment comes about; runs inside `docker build` only.
 #   vergence-install dependencies EXTRA    what pyproject.toml asks for, before the sources are there
-#   vergence-install vergence              the wheel itself
+#   vergence-install vergence [FILE ...]   the wheel itself, with these files of each shipped codec and no others
 set -eu
 into() { pip --python /opt/vergence/bin/python3 install "$@"; }
 
@@ -14,7 +14,12 @@ case $1 in
     find numpy -type d -name tests -prune -exec rm -rf {} +
     rm -rf onnxruntime/transformers onnxruntime/quantization onnxruntime/tools onnxruntime/capi/libonnxruntime.so* ;;
   vergence)
-    into --no-deps --force-reinstall /wheels/vergence-*.whl ;;
+    into --no-deps --force-reinstall /wheels/vergence-*.whl
+    shift
+    cd /opt/vergence/lib/python3*/site-packages/jscc/weights
+    for file in */*; do
+      case " card.md $* " in *" ${file#*/} "*) ;; *) rm "$file" ;; esac
+    done ;;
   *)
-    echo "unknown step '$1'; allowed: dependencies EXTRA, vergence" >&2; exit 2 ;;
+    echo "unknown step '$1'; allowed: dependencies EXTRA, vergence [FILE ...]" >&2; exit 2 ;;
 esac
