@@ -26,6 +26,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from jscc.outcome import exit_code
 from jscc.synthetic import Picture
 from wire import geometry
 from wire.problem import Problem, cause
@@ -261,20 +262,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets the pictures, 0.8 GB")
     args = parser.parse_args(arguments)
+    return exit_code(lambda: _make_all(args.archives, args.out))
+
+
+def _make_all(archives: Path, out: Path) -> None:
+    """`make`, with progress on the screen."""
     live, there = sys.stdout.isatty(), 0
-    try:
-        for done, skipped, count in make(args.archives, args.out):
-            there += skipped
-            if live or done % 100 == 0 or done == count:
-                print(f"{done}/{count} pairs", end="\r" if live and done < count else "\n", flush=True)
-    except Problem as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    print(f"{args.out}: {', '.join(FORMS)} are complete ({there} pairs were there already)")
-    return 0
+    for done, skipped, count in make(archives, out):
+        there += skipped
+        if live or done % 100 == 0 or done == count:
+            print(f"{done}/{count} pairs", end="\r" if live and done < count else "\n", flush=True)
+    print(f"{out}: {', '.join(FORMS)} are complete ({there} pairs were there already)")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from jscc.evaluate.report import write_report
 from jscc.evaluate.rows import Row
 from jscc.evaluate.session import DELTAS, Request, run_session
 from jscc.evaluate.system import CHANNELS, Channel, Pair
+from jscc.outcome import exit_code
 from wire.problem import Problem
 
 SYSTEMS_HELP = f"of {', '.join((*NAMES, *GROUPS))}, NAME@WEIGHTS, module:Class"
@@ -124,15 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             given[i : i + 2] = [f"{word}={given[i + 1]}", ""]  # argparse would take -2:12:2 for an option
     arguments = parser().parse_args([word for word in given if word])
     torch.set_num_threads(1)  # on a busy machine two threads of one decoder wait for each other ten times longer
-    try:
-        evaluate(arguments, f"python -m jscc.evaluate {' '.join(word for word in given if word)}")
-    except Problem as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code(lambda: evaluate(arguments, f"python -m jscc.evaluate {' '.join(word for word in given if word)}"))
 
 
 if __name__ == "__main__":
