@@ -31,6 +31,7 @@ from jscc.runlog import differences
 from jscc.schedule import PATCH, TrainSettings
 from jscc.team import Team, processes
 from jscc.trainstate import TrainState, new_model, read_start
+from jscc.transfer import without_neighbour
 from jscc.validate import read_validation
 
 NUMBERS = (
@@ -111,7 +112,7 @@ def begin(
     else:
         try:
             tensors, about["before"] = read_start(args.init)
-            fill(model, tensors)
+            fill(model, tensors if config.joint else without_neighbour(tensors))
         except (OSError, ValueError) as error:
             raise ValueError(f"--init {args.init}: {error}") from error
     if leads:

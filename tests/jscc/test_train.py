@@ -18,6 +18,7 @@ from jscc.schedule import TrainSettings
 from jscc.ship import ship
 from jscc.train import check_team, main
 from jscc.trainstate import read_ema
+from jscc.transfer import without_neighbour
 from jscc.validate import NEIGHBOURS
 
 
@@ -191,6 +192,15 @@ def test_a_run_begins_with_a_codec(tmp_path: Path, picture_folders: tuple[Path, 
     begun = train(tmp_path / "run", picture_folders, "--init", str(tiny_folder), "--lr", "1e-30")
     assert all(torch.allclose(begun[name], tensor) for name, tensor in wanted.model.state_dict().items())
     assert json.loads((tmp_path / "run" / "run.json").read_text())["before"]["from"] == wanted.codec_hash
+
+
+def test_a_baseline_begins_with_a_joint_codec(
+    tmp_path: Path, picture_folders: tuple[Path, Path], tiny_folder: Path
+) -> None:
+    begun = train(tmp_path / "run", picture_folders, "--baseline", "--init", str(tiny_folder), "--lr", "1e-30")
+    wanted = without_neighbour(load(tiny_folder).model.state_dict())
+    assert begun.keys() == wanted.keys()
+    assert all(torch.allclose(begun[name], tensor) for name, tensor in wanted.items())
 
 
 def test_what_cannot_be_begun_with_is_one_clear_line(

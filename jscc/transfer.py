@@ -1,0 +1,32 @@
+"""A baseline that begins where a joint model stands: the same network without what looks across."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from jscc.conditions import BASELINE_CONDITIONS, link_conditions
+from wire import units
+
+ACROSS = ("decoder.scam.", "decoder.epipolar.")
+STEM = "decoder.stem.conv.weight"
+SQUEEZE = ".attention.squeeze.weight"
+
+
+def without_neighbour(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a joint codec -> those of the baseline with the same widths; a baseline's come back as they are.
+
+    What looks across goes. What the decoder was told of the other link becomes a constant, *the other view is absent*,
+    and joins the biases; the plane that tells left from right, +1 or -1, goes for its mean, 0.
+    """
+    if not any(name.startswith(ACROSS) for name in tensors):
+        return dict(tensors)
+    nothing = torch.tensor([units.ABSENT])
+    absent_S = link_conditions(nothing, nothing)[0, BASELINE_CONDITIONS:]
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(ACROSS)}
+    kept[STEM] = kept[STEM][:, :-1]
+    for name in [name for name in kept if name.startswith("decoder.") and name.endswith(SQUEEZE)]:
+        bias = name.removesuffix("weight") + "bias"
+        other = kept[name][:, -len(absent_S) :]
+        kept[name], kept[bias] = kept[name][:, : -len(absent_S)], kept[bias].float() + other.float() @ absent_S
+    return kept
