@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from jscc.evaluate.extras import require
+from jscc.outcome import exit_code
 from jscc.runlog import Row, RunLog, duration, read_run
 from wire.problem import Problem
 
@@ -101,6 +102,7 @@ def draw(runs: Sequence[RunLog], out: Path) -> None:
             figure.legend(handles=lines, loc="outside upper right", title="validation", alignment="left")
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, dpi=130, metadata={"Date": None} if out.suffix == ".svg" else None)
+    print(f"wrote {out}")
 
 
 def _colour(number: int) -> str:
@@ -163,13 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a folder with run.json, train.csv, val.csv")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a picture: .svg, .png or .pdf")
     args = parser.parse_args(arguments)
-    try:
-        draw([read_run(folder) for folder in args.runs], args.out)
-    except Problem as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
-    print(f"wrote {args.out}")
-    return 0
+    return exit_code(lambda: draw([read_run(folder) for folder in args.runs], args.out))
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def run(
             result = train_step(state, settings, pairs, device, team)
             if leads:
                 progress.add(*result)
-            if leads and state.step % cadence.log_every == 0:
+            if leads and _due(state.step, cadence.log_every, last):
                 progress.tell(state.step)
             if leads and val_BV3HW is not None and _due(state.step, cadence.val_every, settings.steps):
                 validate(state, folder, val_BV3HW.to(device))

@@ -236,6 +236,8 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
             print(f"resumed at step {state.step}", flush=True)
     run(state, settings, cadence, folder, sources, val, device, team)
     team.disband()
+    if team.rank == 0 and state.step >= settings.steps:
+        print(f"finished: python -m jscc.ship --run {args.out} --out my-codec   makes a codec of it")
     return state
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from jscc.evaluate.criteria import CLAIMS, Finding
 from jscc.evaluate.gains import Curves, Missing
 from jscc.evaluate.rows import Row, Table
+from jscc.outcome import exit_code
 from wire import quality
 from wire.problem import Problem
 
@@ -67,16 +68,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, metavar="DIR", help="with results.csv and settings.json of a run")
     parser.add_argument("--page", type=Path, required=True, help="a Markdown page with the marks")
     arguments = parser.parse_args(argv)
-    try:
-        settings = arguments.folder / "settings.json"
-        if not settings.exists() or not arguments.page.exists():
-            raise Problem(f"there is no {arguments.page if settings.exists() else settings}")
-        rows = Table(arguments.folder / "results.csv").read()
-        fill(arguments.page, table(rows, json.loads(settings.read_text())))
-    except Problem as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: refill(arguments.folder, arguments.page))
+
+
+def refill(folder: Path, page_path: Path) -> None:
+    """Put the claims' table of a run's folder into a page; Problem if one of them is not there."""
+    settings = folder / "settings.json"
+    if not settings.exists() or not page_path.exists():
+        raise Problem(f"there is no {page_path if settings.exists() else settings}")
+    fill(page_path, table(Table(folder / "results.csv").read(), json.loads(settings.read_text())))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import pytest
 from jscc.evaluate.ldpc import MODES
 from jscc.evaluate.live import THRESHOLDS_DB, best_mode, transmit_live
 from jscc.evaluate.system import CHANNELS, Pair
+from wire.problem import Problem
 from wire.quality import psnr
 
 
@@ -27,3 +28,11 @@ def test_one_frame_arrives_above_the_cliff_and_turns_flat_below(pair: Pair) -> N
     assert 0 < above.bytes <= mode.budget_bytes
     assert psnr(above.picture, pair.truth[0]) > psnr(below.picture, pair.truth[0]) + 3
     assert np.ptp(below.picture, axis=(1, 2)).max() == 0
+
+
+@pytest.mark.parametrize("shape", [(128, 256, 3), (3, 64, 64)])
+def test_a_picture_of_another_kind_is_told(shape: tuple[int, ...]) -> None:
+    with pytest.raises(Problem, match="give one of 3x128x256 uint8"):
+        transmit_live(np.zeros(shape, np.uint8), 3.0)
+    with pytest.raises(Problem, match="float64"):
+        transmit_live(np.zeros((3, 128, 256)), 3.0)  # type: ignore[arg-type]
