@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from torch import nn
-
 from jscc.metrics import MS_SSIM_SCALES, MS_SSIM_WINDOW
-from jscc.models import Codec
-from jscc.runlog import duration
+from jscc.models import Codec, count
+from jscc.runlog import differences, duration
 from jscc.validate import NEIGHBOURS
 from wire import geometry
 
@@ -17,11 +15,6 @@ DATA: Final = (
     " **non-commercial** use, share alike"
 )
 """What the shipped weights were trained on, and what follows."""
-
-
-def count(module: nn.Module) -> int:
-    """Number of parameters."""
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def stages(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -46,7 +39,17 @@ def _stage(about: Mapping[str, Any]) -> str:
         f" the other link 10 to 20 dB better in {draws['better_other']:.0%} of the pairs, noiseless in"
         f" {draws['noiseless_other']:.0%}, absent in {draws['absent_other']:.0%}; Rayleigh fading in"
         f" {draws['fast_fading']:.0%} (fast) and {draws['block_fading']:.0%} (block); second views made from single"
-        f" pictures in up to {mixture['mono_share']:.0%}.{_pictures(about.get('data'))}"
+        f" pictures in up to {mixture['mono_share']:.0%}.{_earlier(about)}{_pictures(about.get('data'))}"
+    )
+
+
+def _earlier(about: Mapping[str, Any]) -> str:
+    """What the settings were before a resume changed them."""
+    return "".join(
+        f" Until step {part['until']:,}: "
+        + ", ".join(f"{name} {old}" for name, (old, _) in differences(part["settings"], about["settings"]).items())
+        + "."
+        for part in about.get("earlier", [])
     )
 
 
@@ -74,8 +77,14 @@ def _history(about: Mapping[str, Any]) -> list[str]:
         *start,
         f"- Trained {sum(stage['step'] for stage in made):,} steps{time} in {len(made)} stages, each begun with the"
         " averaged weights of the one before:",
-        *(f"  {number}. {_stage(stage)}" for number, stage in enumerate(made, 1)),
+        *(f"  {number}. {_kind(stage, about)}{_stage(stage)}" for number, stage in enumerate(made, 1)),
     ]
+
+
+def _kind(stage: Mapping[str, Any], last: Mapping[str, Any]) -> str:
+    """Says of a stage that was not of the last one's kind what it was."""
+    joint, joint_at_last = (about.get("config", {}).get("joint", True) for about in (stage, last))
+    return "" if joint == joint_at_last else "*With joint decoding:* " if joint else "*Without joint decoding:* "
 
 
 def _table(psnr: Mapping[str, float], ms_ssim: Mapping[str, float], pairs: int) -> list[str]:
@@ -101,13 +110,13 @@ def card(
     codec: Codec,
     about: Mapping[str, Any],
     table: tuple[Mapping[str, float], Mapping[str, float], int] | None = None,
-    data: str = DATA,
+    data: str | None = None,
 ) -> str:
     """Markdown: what it is, how it was trained, how good it is, what it may be used for.
 
     about   of the run, and in "before" of the one that it began with; "seconds" of each where known
     table   PSNR by "neighbour@SNR", MS-SSIM by SNR, and the number of pairs that they are means of
-    data    the pictures of the training with their licences, as a sentence without a full stop
+    data    the pictures of the training with their licences, as a sentence without a full stop; None: not stated
     """
     encoder, decoder = count(codec.model.encoder), count(codec.model.decoder)
     lines = [
@@ -126,7 +135,7 @@ def card(
     ]
     lines += _table(*table) if table else []
     lines += [
-        f"**Pictures and licence.** Trained on {data}.",
+        f"**Pictures and licence.** {f'Trained on {data}' if data else 'Not stated'}.",
         "",
         "**Limits.** Pictures unlike those of the training and views that are not rectified decode worse."
         " Not tested for any safety purpose.",

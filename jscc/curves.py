@@ -1,7 +1,8 @@
 """Draw how trainings went: `python -m jscc.curves runs/a runs/b --out curves.svg`.
 
 Above, validation PSNR of each SNR; below, the training loss. A run that began with another's weights is drawn after it
-when both are given. Time is what the steps took, resumes included, reading pictures and starting up left out.
+when both are given. Time is that of the runs, resumes and validation included, reading pictures and
+starting up left out.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from jscc.evaluate.extras import require
 from jscc.outcome import exit_code
 from jscc.runlog import Row, RunLog, duration, read_run
-from wire.problem import Problem
+from wire.problem import Problem, cause
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,10 @@ _SETTINGS: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A run with its place on the step axis. `val` begins with the last look at the run before, if that is drawn."""
+    """A run with its place on the step axis.
+
+    `val` begins with the last look at the run before, if that is drawn too and decodes alike.
+    """
 
     run: RunLog
     began: float
@@ -53,7 +57,9 @@ def stages(runs: Sequence[RunLog]) -> list[Stage]:
     for run in runs:
         before = run.about.get("before", {})
         parent = named.get(before.get("from"))
-        start = [{**row, "step": 0.0} for row in (parent.val if parent else []) if row["step"] == before["step"]]
+        alike = parent is not None and parent.about["config"]["joint"] == run.about["config"]["joint"]
+        looks = parent.val if parent and alike else []
+        start = [{**row, "step": 0.0} for row in looks if row["step"] == before["step"]]
         steps = run.train[-1]["step"] if run.train else 0
         after = f" after {before['from']}" if before else ""
         label = f"{run.name}: {steps:,.0f} steps{after}, {duration(run.seconds)}"
@@ -100,8 +106,11 @@ def draw(runs: Sequence[RunLog], out: Path) -> None:
         figure.legend(handles=colours, loc="outside upper left", title=f"training time: {total}", alignment="left")
         if lines:
             figure.legend(handles=lines, loc="outside upper right", title="validation", alignment="left")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(out, dpi=130, metadata={"Date": None} if out.suffix == ".svg" else None)
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(out, dpi=130, metadata={"Date": None} if out.suffix == ".svg" else None)
+        except OSError as error:
+            raise Problem(f"--out {out} cannot be written: {cause(error)}") from None
     print(f"wrote {out}")
 
 

@@ -75,14 +75,24 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def read_pairs(folder: Path) -> list[tuple[Picture, Picture]]:
-    """Pairs of a folder with `left/` and `right/`, matched by file name; a picture without its partner raises
-    ValueError.
+    """Pairs of a folder with `left/` and `right/`, matched by the path below those.
+
+    raises  ValueError for a picture without its partner, or of another size than it
     """
-    lefts, rights = ({path.name: path for path in list_pictures(folder / side)} for side in ("left", "right"))
+    sides = [folder / "left", folder / "right"]
+    lefts, rights = ({str(path.relative_to(side)): path for path in list_pictures(side)} for side in sides)
     alone = sorted(set(lefts) ^ set(rights))
     if alone:
         raise ValueError(f"{folder}: {len(alone)} pictures have no partner in the other view, first {alone[0]}")
-    return [(read_picture(lefts[name]), read_picture(rights[name])) for name in sorted(lefts)]
+    return [_read_pair(lefts[name], rights[name]) for name in sorted(lefts)]
+
+
+def _read_pair(left: Path, right: Path) -> tuple[Picture, Picture]:
+    pair = read_picture(left), read_picture(right)
+    if pair[0].shape != pair[1].shape:
+        sizes = " and ".join("{}x{}".format(*picture.shape[:2]) for picture in pair)
+        raise ValueError(f"{left} and {right} are {sizes} pixels: the views of a pair must be of one size, rectified")
+    return pair
 
 
 def read_sources(pair_folders: Sequence[Path], mono_folders: Sequence[Path]) -> Sources:

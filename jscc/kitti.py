@@ -12,6 +12,7 @@ pair stands once, and since the lists leave no scene out, counts say it all. A t
 """
 
 import argparse
+import contextlib
 import errno
 import os
 import sys
@@ -209,7 +210,8 @@ def write(path: Path, picture: Picture) -> None:
         hint = "; the whole set takes 0.8 GB" if error.errno == errno.ENOSPC else ""
         raise Problem(f"cannot write {path}: {cause(error)}{hint}; the same command goes on from here") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def make(archives: Path, out: Path) -> Iterator[tuple[int, bool, int]]:

@@ -14,7 +14,8 @@ from jscc.conditions import scaled
 from jscc.layers import RowLinear
 from wire import geometry
 
-PATCH = geometry.DOWNSCALING
+SIDE = geometry.DOWNSCALING
+"""Of a patch: the linear path sees nothing beyond it."""
 MID_GREY = 0.5
 
 
@@ -41,7 +42,7 @@ class LinearEncoder(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.project = nn.Conv2d(geometry.CHANNELS, channels, PATCH, PATCH, bias=False)
+        self.project = nn.Conv2d(geometry.CHANNELS, channels, SIDE, SIDE, bias=False)
 
     def forward(self, picture_N3HW: Tensor) -> Tensor:
         y_NCHW: Tensor = self.project(picture_N3HW - MID_GREY)
@@ -54,10 +55,10 @@ class LinearDecoder(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.gain = SnrGain(channels)
-        self.project = nn.Conv2d(channels, geometry.CHANNELS * PATCH * PATCH, 1, bias=False)
+        self.project = nn.Conv2d(channels, geometry.CHANNELS * SIDE * SIDE, 1, bias=False)
 
     def forward(self, latent_NCHW: Tensor, snr_db_N: Tensor) -> Tensor:
-        return F.pixel_shuffle(self.project(self.gain(latent_NCHW, snr_db_N)), PATCH) + MID_GREY
+        return F.pixel_shuffle(self.project(self.gain(latent_NCHW, snr_db_N)), SIDE) + MID_GREY
 
 
 @torch.no_grad()

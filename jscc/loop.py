@@ -49,13 +49,20 @@ def run(
     val_BV3HW: Tensor | None,
     device: torch.device,
     team: Team = ALONE,
-) -> None:
+) -> bool:
     """Train until the last step, a signal to any process of the team, or `stop_after` steps of this call. Saves.
 
     Only the team's first process writes, prints and validates.
+
+    returns  False if a signal came
+    raises   Diverged; what was saved before stays
     """
     first, leads = state.step, team.rank == 0
     last = settings.steps if cadence.stop_after is None else min(settings.steps, first + cadence.stop_after)
+    if first >= last:
+        if leads:
+            print(f"{folder.path} is at step {first:,} of {settings.steps:,}: there is nothing to do", flush=True)
+        return True
     plan = [(step, *settings.size_at(step)) for step in range(first, last)]
     described = dataclasses.asdict(settings)
     progress = _Progress(folder, settings, first)
@@ -71,6 +78,7 @@ def run(
                 validate(state, folder, val_BV3HW.to(device))
             if team.any(signals.came, device):
                 if leads:
+                    progress.tell(state.step)
                     print(f"stopped by a signal at step {state.step}, saved", flush=True)
                 break
             if leads and time.monotonic() - saved_at > cadence.save_minutes * 60:
@@ -78,6 +86,7 @@ def run(
                 saved_at = time.monotonic()
         if leads:
             state.save(folder.state, described)
+        return not team.any(signals.came, device)
 
 
 def validate(state: TrainState, folder: RunFolder, val_BV3HW: Tensor) -> dict[str, float]:
@@ -99,7 +108,7 @@ def _due(step: int, every: int, last: int) -> bool:
 class _Progress:
     """Means over the steps since the last line, on the screen and in train.csv.
 
-    There `seconds` counts from the call's beginning, which is `session` in Unix time.
+    There `seconds` counts from the call's beginning, which is `session` in Unix time; validation counts in.
     """
 
     def __init__(self, folder: RunFolder, settings: TrainSettings, first: int) -> None:
@@ -112,11 +121,13 @@ class _Progress:
         self.recent.append((loss, quality))
 
     def tell(self, step: int) -> None:
-        """Report and forget what was added."""
+        """Report and forget what was added, if anything."""
+        if not self.recent:
+            return
         steps, seconds = self.settings.steps, time.monotonic() - self.began
         loss, quality = (float(mean) for mean in np.mean(self.recent, 0))
         per_step = seconds / (step - self.first)
-        lr = self.settings.lr_at(step)
+        lr = self.settings.lr_at(step - 1)  # of the step that led here
         row = {"step": step, "loss": loss, "psnr": quality, "lr": lr, "seconds": seconds, "session": self.session}
         self.folder.row("train", row)
         print(

@@ -18,7 +18,8 @@ def distortion(decoded_N3HW: Tensor, truth_N3HW: Tensor, kind: Distortion) -> Te
     """d of each picture, [N].
 
     "mse"      the paper's PSNR models
-    "log-mse"  log of the MSE: gradient descent on the mean PSNR itself, so that good links count as much as bad ones
+    "log-mse"  log of the MSE: gradient descent on the mean PSNR (up to about 35 dB), so that good links count as
+               much as bad ones
     "ms-ssim"  1 - MS-SSIM, the paper's MS-SSIM models; whole pictures only
     """
     if kind == "ms-ssim":

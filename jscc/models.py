@@ -14,6 +14,11 @@ from jscc.decoder import Decoder, batch_to_views, views_to_batch
 from jscc.encoder import Encoder
 
 
+def count(module: nn.Module) -> int:
+    """Number of parameters."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
 class JointCodec(nn.Module):
     """Encoder, channel and decoder in one differentiable forward pass."""
 

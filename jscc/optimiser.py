@@ -50,7 +50,9 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
 
 def make_optimisers(model: nn.Module, name: str, lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
-    """ "adamw" for everything, or "muon" for weights with both sides of at least 16 and AdamW for the rest."""
+    """ "adamw" for everything, or "muon" for the weights of convolutions with both sides of at
+    least 16 and AdamW for the rest (linear maps of a few conditions, tokens, biases).
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if name == "adamw":
         return [torch.optim.AdamW(parameters, lr, betas=(0.9, 0.99), weight_decay=weight_decay)]

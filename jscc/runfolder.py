@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 STATE = "state.pt"
+WHOLE = ("session", "seconds")
+"""Columns that are written with all their digits."""
 
 
 class RunFolder:
@@ -49,7 +51,7 @@ class RunFolder:
             writer = csv.writer(file)
             if new:
                 writer.writerow(values)
-            writer.writerow(round(value, 5) for value in values.values())
+            writer.writerow(value if name in WHOLE else f"{value:.7g}" for name, value in values.items())
 
     def _put_aside(self, path: Path) -> None:
         """x.csv -> x-1.csv, or the first number that is free."""

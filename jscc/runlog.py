@@ -14,7 +14,10 @@ Row = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class RunLog:
-    """One run. `train` and `val` hold one row a step, in order; `seconds` is time spent in steps."""
+    """One run. `train` and `val` hold one row a step, in order.
+
+    `seconds` is the time of all its calls, validation counted in.
+    """
 
     folder: Path
     about: dict[str, Any]
@@ -74,7 +77,7 @@ def standing(rows: list[Row]) -> list[Row]:
 
 
 def wall_seconds(rows: list[Row], until: float = float("inf")) -> float:
-    """Time that the steps of train.csv took, up to step `until`.
+    """Time that a run took up to step `until`, by its train.csv; validation counts in, starting up does not.
 
     `seconds` begins anew at every resume, so its last value of each session counts; steps done twice count twice.
     Older files have no `session`: there a fall of `seconds` is all that tells a resume.

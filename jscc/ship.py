@@ -25,11 +25,11 @@ from jscc.validate import ms_ssim_table, neighbour_table, read_validation
 from wire.problem import Problem
 
 
-def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float], data: str = DATA) -> str:
+def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float], data: str | None = None) -> str:
     """Averaged weights of `run`/state.pt -> `folder`.
 
     val      pairs for the card's table; without them it has none
-    data     what the card says of the pictures of the training
+    data     the pictures of the training with their licences; without them the card says that it does not know
     returns  the codec hash
     raises   OSError, ValueError or Problem for a run or pictures that cannot be read
     """
@@ -77,15 +77,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     where.add_argument("--name", help="a folder of jscc/weights/, for example small-joint")
     parser.add_argument("--val", type=Path, help="pairs for the card's table")
     parser.add_argument("--snrs", type=float, nargs="+", default=[-2, 4, 12], help="dB, for the card's table")
-    parser.add_argument(
-        "--data", default=DATA, metavar="TEXT", help="pictures of the training and their licence, for the card"
-    )
+    parser.add_argument("--data", metavar="TEXT", help="pictures of the training and their licence, for the card")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(arguments)
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(max(args.threads, 1))
     folder: Path = args.out or SHIPPED / args.name
     try:
-        codec_hash = ship(args.run, folder, args.val, args.snrs, args.data)
+        data = args.data or (DATA if args.name else None)
+        codec_hash = ship(args.run, folder, args.val, args.snrs, data)
     except (OSError, ValueError, Problem) as error:
         sys.exit(f"{parser.prog}: {error}")
     print(f"{folder}: codec hash {codec_hash}")

@@ -14,13 +14,17 @@ from jscc.trainstate import TrainState
 from wire import geometry
 
 
+class Diverged(ArithmeticError):
+    """A step that would have put NaN or infinity into the weights; they are still as they were before it."""
+
+
 def train_step(
     state: TrainState, settings: TrainSettings, pairs_u8: NDArray[np.uint8], device: torch.device, team: Team = ALONE
 ) -> tuple[float, float]:
     """One descent on uint8 pairs [B, 2, 3, H, W]; returns (loss, mean PSNR in dB of the views that came).
 
     Everything is drawn for the whole step; of a team, each process computes its slice of the pairs. The loss is a mean
-    over pairs, so a slice counts by its share of them.
+    over pairs, so a slice counts by its share of them. Raises Diverged.
     """
     step, count = state.step, len(pairs_u8)
     mine = team.part(count)
@@ -40,7 +44,9 @@ def train_step(
         optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     team.add_gradients(state.model)
-    torch.nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip)
+    norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip)
+    if not bool(norm.isfinite()):  # the same in every process, whose gradients have been added up
+        raise Diverged(f"the gradients of step {step} are not finite; a lower --lr or --full-precision may help")
     state.set_lr(settings.lr_at(step))
     for optimiser in state.optimisers:
         optimiser.step()
@@ -49,4 +55,4 @@ def train_step(
     with torch.no_grad():
         quality = psnr(decoded.flatten(0, 1), pairs.flatten(0, 1))[present.flatten()]
     whole_loss, decibels, views = team.total([loss.item(), quality.sum().item(), quality.numel()], device)
-    return whole_loss, decibels / views if views else float("nan")
+    return whole_loss, decibels / views

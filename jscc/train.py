@@ -21,14 +21,15 @@ from jscc.checkpoint import fill
 from jscc.config import PRESETS, CodecConfig, preset
 from jscc.data import Mixture, Sources, batch, read_sources
 from jscc.draws import LinkDraws
-from jscc.linear import start_from_components
+from jscc.linear import SIDE, start_from_components
 from jscc.loop import Cadence, run
 from jscc.losses import DISTORTIONS
-from jscc.models import JointCodec
+from jscc.models import JointCodec, count
 from jscc.overrides import changed
 from jscc.runfolder import RunFolder
 from jscc.runlog import differences
 from jscc.schedule import PATCH, TrainSettings
+from jscc.step import Diverged
 from jscc.team import Team, processes
 from jscc.trainstate import TrainState, new_model, read_start
 from jscc.transfer import without_neighbour
@@ -55,7 +56,7 @@ def start_linear_path(model: JointCodec, sources: Sources, settings: TrainSettin
     steps = range(2**32, 2**32 + 8)  # beyond every training step
     drawn = [batch(sources, settings.mixture, 32, PATCH, seed=settings.seed, step=step) for step in steps]
     pictures = torch.from_numpy(np.concatenate(drawn)).flatten(0, 1).float() / 255
-    patches = pictures.unfold(2, 8, 8).unfold(3, 8, 8).permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, 8, 8)
+    patches = pictures.unfold(2, SIDE, SIDE).unfold(3, SIDE, SIDE).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
     start_from_components(model.encoder.linear, model.decoder.linear, patches)
 
 
@@ -104,8 +105,8 @@ def begin(
     if saved:
         state = TrainState(model, settings.optimiser, settings.lr, settings.weight_decay)
         state.restore(folder.state)
-        if leads:
-            describe_again(folder, about, args.init)
+        if leads and state.step < settings.steps:
+            describe_again(folder, about, args.init, state.step)
         return state
     if args.init is None:
         start_linear_path(model, sources, settings)
@@ -131,15 +132,21 @@ def tell_data(pairs: Sequence[Path], mono: Sequence[Path], sources: Sources) -> 
     }
 
 
-def describe_again(folder: RunFolder, about: Mapping[str, Any], init: str | None) -> None:
-    """Bring run.json of a run that goes on up to date, and say what is not as it was."""
+def describe_again(folder: RunFolder, about: Mapping[str, Any], init: str | None, step: int) -> None:
+    """Bring run.json of a run that goes on at `step` up to date, and say what is not as it was.
+
+    Settings that were others until then stay in its list "earlier".
+    """
     before = folder.described()
+    earlier = list(before.get("earlier", []))
+    if differences(before["settings"], about["settings"]):
+        earlier.append({"until": step, "settings": before["settings"]})
     changes = differences(before["settings"], about["settings"]) | differences(before.get("data", {}), about["data"])
     if changes:
         print("changed: " + ", ".join(f"{name} {old} -> {new}" for name, (old, new) in changes.items()), flush=True)
     if init is not None:
         print(f"--init {init} does nothing here: the run goes on from its own {folder.state.name}", flush=True)
-    folder.describe({**before, "settings": about["settings"], "data": about["data"]})
+    folder.describe({**before, "settings": about["settings"], "data": about["data"], "earlier": earlier})
 
 
 def check_team(processes: int, settings: TrainSettings) -> None:
@@ -227,17 +234,22 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
         sys.exit(f"{parser().prog}: process {team.rank} is at step {state.step}, others are not: share --out with all")
     team.start_alike(state.model, state.ema)
     if team.rank == 0:
-        parameters = sum(parameter.numel() for parameter in state.model.parameters())
         print(
             f"pictures: {len(sources.colour)} colour pairs, {len(sources.grey)} grey pairs, {len(sources.mono)} single"
         )
-        print(f"training {parameters / 1e6:.2f} M parameters on {device.type}, processes: {team.size}", flush=True)
+        print(
+            f"training {count(state.model) / 1e6:.2f} M parameters on {device.type}, processes: {team.size}", flush=True
+        )
         if state.step:
             print(f"resumed at step {state.step}", flush=True)
-    run(state, settings, cadence, folder, sources, val, device, team)
-    team.disband()
+    try:
+        run(state, settings, cadence, folder, sources, val, device, team)
+    except Diverged as error:
+        sys.exit(f"{parser().prog}: {error}; {folder.state} holds what was saved before, if anything")
+    finally:
+        team.disband()
     if team.rank == 0 and state.step >= settings.steps:
-        print(f"finished: python -m jscc.ship --run {args.out} --out my-codec   makes a codec of it")
+        print(f'finished: python -m jscc.ship --run {args.out} --out my-codec --data "PICTURES (LICENCE)"')
     return state
 
 

@@ -18,6 +18,8 @@ from jscc.config import CodecConfig
 from jscc.models import JointCodec
 from jscc.optimiser import make_optimisers
 
+SAVED = {"config", "settings", "step", "model", "ema", "optimisers"}
+
 
 class TrainState:
     """Model, averaged model (`ema`), optimisers and the number of finished steps."""
@@ -85,9 +87,12 @@ def new_model(config: CodecConfig, seed: int, device: torch.device) -> JointCode
 def read_state(path: Path) -> dict[str, Any]:
     """What `TrainState.save` wrote; ValueError if the file is damaged."""
     try:
-        return dict(torch.load(path, weights_only=True, map_location="cpu"))
+        saved = torch.load(path, weights_only=True, map_location="cpu")
+        if not isinstance(saved, dict) or not saved.keys() >= SAVED:
+            raise RuntimeError("other contents")
     except (EOFError, RuntimeError, UnpicklingError) as error:
         raise ValueError(f"{path} is not a saved training, or damaged") from error
+    return saved
 
 
 def read_start(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -101,7 +106,7 @@ def read_start(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if state.is_file():
         model, step, settings = read_ema(state)
         about = json.loads((folder / "run.json").read_text())
-        return model.state_dict(), {"from": folder.name, **about, "step": step, "settings": settings}
+        return model.state_dict(), {"from": folder.resolve().name, **about, "step": step, "settings": settings}
     path = resolve(name)
     if folder.is_dir() and not path.is_file():
         raise FileNotFoundError(f"{name} is neither a run (no state.pt) nor a codec (no {path.name})")

@@ -9,6 +9,7 @@ import torch
 
 from jscc.ablation.runner import ablate
 from jscc.ablation.variants import HALF, VARIANTS, reference_settings
+from jscc.step import Diverged
 from jscc.train import read_device, read_training
 from jscc.validate import read_validation
 
@@ -32,8 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         settings, device = reference_settings(args.steps), read_device(args.device)
         sources, val = read_training(args.pairs, args.mono), read_validation(args.val)
         finished = ablate(chosen, HALF, settings, sources, val, args.out, device)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, Diverged) as error:
         sys.exit(f"{p.prog}: {error}")
+    except KeyboardInterrupt:  # between two trainings
+        finished = False
     print(f"wrote {args.out / 'ablation.md'}" if finished else "stopped: the same command goes on")
 
 

@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from jscc.ablation.variants import HALF, VARIANTS, Variant
 from jscc.config import CodecConfig
 from jscc.data import Sources
 from jscc.loop import Cadence, run, validate
-from jscc.models import JointCodec
+from jscc.models import JointCodec, count
 from jscc.runfolder import RunFolder
 from jscc.runlog import read_run
 from jscc.schedule import TrainSettings
@@ -38,18 +39,21 @@ def ablate(
     config, settings  the reference's
     raises            ValueError if `out` holds a variant that was trained with other settings
     """
+    pictures = count_pictures(sources, val_BV3HW)
     for number, variant in enumerate(variants, 1):
         folder = RunFolder(out / variant.name)
         if not (folder.path / RESULT).exists():
             print(f"{variant.name} ({number} of {len(variants)}): {variant.tells}", flush=True)
-            state = _train(variant, config, settings, sources, folder, device)
-            if state.step < settings.steps:
+            about = describe(variant, config, settings, pictures)
+            state, whole = _train(variant, config, settings, sources, folder, device, about)
+            if not whole or state.step < settings.steps:
                 return False
             _finish(variant, state, folder, val_BV3HW.to(device))
         else:
-            _check(folder.path, describe(variant, config, settings))
+            _check(folder.path, describe(variant, config, settings, pictures))
             print(f"{variant.name} ({number} of {len(variants)}): finished before", flush=True)
-        write_tables(out, read_results(out, config, settings), header(config, settings, sources, len(val_BV3HW)))
+        results = read_results(out, config, settings, pictures)
+        write_tables(out, results, header(config, settings, pictures))
     return True
 
 
@@ -63,10 +67,27 @@ def build(variant: Variant, config: CodecConfig, settings: TrainSettings, source
     return model
 
 
-def describe(variant: Variant, config: CodecConfig, settings: TrainSettings) -> dict[str, Any]:
+def count_pictures(sources: Sources, val_BV3HW: Tensor) -> dict[str, int]:
+    """How many pictures of each kind the variants share."""
+    return {
+        "colour_pairs": len(sources.colour),
+        "grey_pairs": len(sources.grey),
+        "single": len(sources.mono),
+        "validation_pairs": len(val_BV3HW),
+    }
+
+
+def describe(
+    variant: Variant, config: CodecConfig, settings: TrainSettings, pictures: Mapping[str, int]
+) -> dict[str, Any]:
     """What run.json says, and what must be the same to go on."""
-    own = dataclasses.asdict(variant.train_settings(settings))
-    about = {"preset": "ablation", "variant": variant.name, "config": variant.config(config).to_dict(), "settings": own}
+    about = {
+        "preset": "ablation",
+        "variant": variant.name,
+        "config": variant.config(config).to_dict(),
+        "settings": dataclasses.asdict(variant.train_settings(settings)),
+        "pictures": pictures,
+    }
     return dict(json.loads(json.dumps(about)))
 
 
@@ -77,9 +98,10 @@ def _train(
     sources: Sources,
     folder: RunFolder,
     device: torch.device,
-) -> TrainState:
-    """From the saved step or the first to the last, or to a signal."""
-    own, about = variant.train_settings(settings), describe(variant, config, settings)
+    about: dict[str, Any],
+) -> tuple[TrainState, bool]:
+    """From the saved step or the first to the last, or to a signal: then False stands beside the state."""
+    own = variant.train_settings(settings)
     model: JointCodec = build(variant, config, settings, sources).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainState(model, own.optimiser, own.lr, own.weight_decay)
     if folder.state.exists():
@@ -88,14 +110,13 @@ def _train(
         print(f"resumed at step {state.step}", flush=True)
     else:
         folder.describe(about)
-    run(state, own, Cadence(log_every=min(50, own.steps), save_minutes=2.0), folder, sources, None, device)
-    return state
+    return state, run(state, own, Cadence(save_minutes=2.0), folder, sources, None, device)
 
 
 def _check(folder: Path, about: dict[str, Any]) -> None:
     """ValueError if the folder's run is another one."""
     if json.loads((folder / "run.json").read_text()) != about:
-        raise ValueError(f"{folder} was trained with other settings: give another --out, or remove it")
+        raise ValueError(f"{folder} was trained with other settings or pictures: give another --out, or remove it")
 
 
 def _finish(variant: Variant, state: TrainState, folder: RunFolder, val_BV3HW: Tensor) -> None:
@@ -103,34 +124,37 @@ def _finish(variant: Variant, state: TrainState, folder: RunFolder, val_BV3HW: T
     result = Result(
         variant.name,
         variant.tells,
-        sum(parameter.numel() for parameter in state.model.parameters()),
+        count(state.model),
         read_run(folder.path).seconds / state.step,
         validate(state, folder, val_BV3HW),
     )
-    (folder.path / RESULT).write_text(json.dumps(dataclasses.asdict(result), indent=1))
+    partial = folder.path / f"{RESULT}.partial"
+    partial.write_text(json.dumps(dataclasses.asdict(result), indent=1))
+    os.replace(partial, folder.path / RESULT)
 
 
-def read_results(out: Path, config: CodecConfig, settings: TrainSettings) -> list[Result]:
+def read_results(out: Path, config: CodecConfig, settings: TrainSettings, pictures: Mapping[str, int]) -> list[Result]:
     """Of all variants that are finished, also in earlier calls, in the order of `VARIANTS`."""
     results = []
     for variant in VARIANTS:
         file = out / variant.name / RESULT
         if file.exists():
-            _check(file.parent, describe(variant, config, settings))
+            _check(file.parent, describe(variant, config, settings, pictures))
             results.append(Result(**json.loads(file.read_text())))
     return results
 
 
-def header(config: CodecConfig, settings: TrainSettings, sources: Sources, val_pairs: int) -> str:
+def header(config: CodecConfig, settings: TrainSettings, pictures: Mapping[str, int]) -> str:
     """How the numbers were made."""
     size = " (preset `small` with all widths halved)" if config == HALF else ""
     return (
         f"Small models at equal steps, not the shipped codec. Every variant: {settings.steps:,} steps, seed"
-        f" {settings.seed}, the same pictures ({len(sources.colour)} colour pairs, {len(sources.grey)} grey pairs,"
-        f" {len(sources.mono)} single) and link draws, unless its line says otherwise; {settings.patches} pairs of"
-        f" 64x128 patches a step, {settings.pictures} whole pairs in the last {settings.whole_share:.0%}. Widths:"
+        f" {settings.seed}, the same pictures ({pictures['colour_pairs']} colour pairs, {pictures['grey_pairs']} grey"
+        f" pairs, {pictures['single']} single) and link draws, unless its line says otherwise; {settings.patches} pairs"
+        f" of 64x128 patches a step, {settings.pictures} whole pairs in the last {settings.whole_share:.0%}. Widths:"
         f" encoder {config.encoder_widths}, decoder {config.decoder_widths}, {config.epipolar_heads} heads{size}."
-        f" PSNR: mean over both views of {val_pairs} validation pairs, AWGN, averaged weights. Neighbours: *true* has"
+        f" PSNR: mean over both views of {pictures['validation_pairs']} validation pairs, AWGN,"
+        " averaged weights. Neighbours: *true* has"
         " the same SNR, *better* 10 dB more, *noiseless* no noise, *unrelated* shows another scene, *absent* never"
         " came. One training each: the row `seed-2` shows how much chance alone moves. s/step depends on what else"
         " the machine did."

@@ -27,6 +27,7 @@ class EqualLinks(LinkDraws):
     """Both views always have the left one's SNR; a view may still be absent."""
 
     def draw(self, pairs: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """As `LinkDraws.draw`."""
         snr_db_BV, fading_BV = LinkDraws.draw(self, pairs, rng)
         came_B = torch.isfinite(snr_db_BV).all(1)
         snr_db_BV[came_B, 1] = snr_db_BV[came_B, 0]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jscc.ablation.__main__ import main
 from jscc.ablation.runner import RESULT, ablate, build
-from jscc.ablation.variants import HALF, VARIANTS, EqualLinks, reference_settings
+from jscc.ablation.variants import HALF, VARIANTS, EqualLinks, Variant, reference_settings
 from jscc.channel import Fading
 from jscc.config import preset
 from jscc.data import Sources, read_sources
@@ -66,6 +66,8 @@ def test_variants_are_trained_once_and_compared(
     assert "2 pairs of 64x128 patches a step" in text
     with pytest.raises(ValueError, match="trained with other settings"):
         ablated(tmp_path, sources, "alone", steps=3)
+    with pytest.raises(ValueError, match="or pictures"):
+        ablated(tmp_path, Sources(sources.colour[:1], sources.grey, sources.mono), "alone")
 
 
 def test_a_variant_that_was_cut_off_goes_on(
@@ -89,12 +91,8 @@ def test_a_variant_that_was_cut_off_goes_on(
         read_ema(folder / "state.pt")  # for ship and --init
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
-def test_every_variant_differs_from_the_reference_and_decodes(
-    sources: Sources, variant: "object", tmp_path: Path
-) -> None:
-    assert variant in VARIANTS
-    chosen = BY_NAME[variant.name]  # type: ignore[attr-defined]
+@pytest.mark.parametrize("chosen", VARIANTS, ids=lambda variant: variant.name)
+def test_every_variant_differs_from_the_reference_and_decodes(sources: Sources, chosen: Variant) -> None:
     model = build(chosen, TINY, SETTINGS, sources)
     decoded = model(torch.rand(2, 2, 3, 64, 128), torch.tensor([[4.0, 14.0], [0.0, -torch.inf]]), Fading.NONE)
     assert decoded.shape == (2, 2, 3, 64, 128)

@@ -48,7 +48,7 @@ def test_one_training_is_one_line(tiny: Codec) -> None:
     assert "12 pairs of 64x128 patches a step, the last 25% on 4 whole pairs;" in text
     assert "noiseless in 13%, absent in 5%; Rayleigh fading in 15% (fast) and 0% (block)" in text
     assert tiny.codec_hash in text
-    assert "non-commercial" in text
+    assert "**Pictures and licence.** Not stated." in text
     assert "PSNR" not in text
 
 
@@ -72,6 +72,14 @@ def test_an_ms_ssim_training_is_on_whole_pictures_alone(tiny: Codec) -> None:
     assert "patches" not in stage
     patches = card("mine", tiny, {**FIRST, "settings": {**SETTINGS, "whole_share": 0.0}})
     assert "; 12 pairs of 64x128 patches a step; the other" in patches
+
+
+def test_a_stage_of_the_other_kind_and_settings_of_before_a_resume_are_told(tiny: Codec) -> None:
+    joint = {**FIRST, "config": {"joint": True}, "earlier": [{"until": 669, "settings": {**SETTINGS, "lr": 1e-3}}]}
+    text = card("mine", tiny, {**later(), "config": {"joint": False}, "before": {**joint, "from": "first"}})
+    assert "  1. *With joint decoding:* 3,400 of 3,400 steps" in text
+    assert "in up to 35%. Until step 669: lr 0.001." in text
+    assert "  2. 900 of 3,400 steps" in text
 
 
 def test_weights_of_unknown_history_are_named(tiny: Codec) -> None:

@@ -85,4 +85,10 @@ def test_links_are_drawn_independently_with_the_stated_shares() -> None:
     plain = torch.isfinite(gap) & (snr_db <= 14).all(1)
     assert abs(float(gap[plain].mean())) < 0.2
     assert abs(float((fading == Fading.FAST).float().mean()) - 0.15) < 0.01
+    assert abs(float((fading == Fading.BLOCK).float().mean()) - 0.03) < 0.005
+    # Independent uniform SNRs, 62 % of the pairs, lie at least 10 dB apart with probability (7/17)^2; "better" always.
+    assert (
+        abs(float((gap.abs() >= 10 - 1e-4)[torch.isfinite(gap)].sum()) / 20_000 - (0.62 * (7 / 17) ** 2 + 0.2)) < 0.015
+    )
+    assert float(gap[torch.isfinite(gap)].abs().max()) < 20.001
     assert bool((fading[:, 0] == fading[:, 1]).all())

@@ -83,6 +83,14 @@ def test_a_run_is_drawn_after_the_one_it_began_with(first: Path, second: Path, t
     assert alone.label.startswith("second: 100 steps after first")
 
 
+def test_a_baseline_does_not_begin_at_the_psnr_of_a_joint_run(first: Path, tmp_path: Path) -> None:
+    before = {"from": "first", "step": 200}
+    alone = make_run(tmp_path / "alone", "50,1,20,1,9\n", f"{OLD}\n50,20.5,20.5\n", before, joint=False)
+    (stage,) = [stage for stage in stages([read_run(first), read_run(alone)]) if stage.run.name == "alone"]
+    assert stage.began == 200
+    assert [row["step"] for row in stage.val] == [50]
+
+
 def test_two_runs_that_name_each_other_end(tmp_path: Path) -> None:
     a = make_run(tmp_path / "a", "50,1,20,1,9\n", before={"from": "b", "step": 100})
     b = make_run(tmp_path / "b", "50,1,20,1,9\n", before={"from": "a", "step": 30})

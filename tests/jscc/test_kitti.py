@@ -239,3 +239,5 @@ def test_a_full_disk_leaves_no_half_picture(
     said = refused(archives, out, capsys)
     assert "no space left on device; the whole set takes 0.8 GB; the same command goes on from here" in said
     assert all(kitti.whole_png(path.read_bytes()) for path in out.rglob("*.*"))
+    (tmp_path / "file").write_text("in the way")
+    assert "cannot write" in refused(archives, tmp_path / "file", capsys)

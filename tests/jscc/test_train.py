@@ -14,6 +14,7 @@ from jscc.metrics import ms_ssim, psnr
 from jscc.models import load
 from jscc.optimiser import make_optimisers, orthogonal
 from jscc.runfolder import RunFolder
+from jscc.runlog import read_table
 from jscc.schedule import TrainSettings
 from jscc.ship import ship
 from jscc.train import check_team, main
@@ -73,7 +74,7 @@ def test_a_run_can_be_shipped(
     assert names == {"model.safetensors", "encoder.onnx", "decoder.onnx", "card.md"}
     card = (tmp_path / "weights" / "mine" / "card.md").read_text()
     assert "Trained 2 of 6 steps" in card
-    assert "non-commercial" in card
+    assert "**Pictures and licence.** Not stated." in card
     assert "Pictures: 3 colour pairs, 1 grey pairs and 2 single ones, from `pairs`, `mono`." in card
 
 
@@ -104,6 +105,8 @@ def test_a_resume_with_other_settings_says_so_and_is_described(
         [],
     )
     assert about["preset"] == "tiny"
+    (earlier,) = about["earlier"]
+    assert (earlier["until"], earlier["settings"]["lr"]) == (2, 2e-3)
     groups = [g for o in torch.load(tmp_path / "state.pt", weights_only=True)["optimisers"] for g in o["param_groups"]]
     assert {group["weight_decay"] for group in groups} == {0.0}
     (tmp_path / "run.json").write_text("{")
@@ -118,6 +121,40 @@ def test_a_run_describes_itself(tmp_path: Path, picture_folders: tuple[Path, Pat
         "pairs": ["pairs"], "mono": ["mono"], "colour_pairs": 3, "grey_pairs": 1, "single": 2
     }  # fmt: skip
     assert (tmp_path / "train.csv").read_text().startswith("step,loss,psnr,lr,seconds,session")
+
+
+def test_a_finished_run_stays_as_it_is(
+    tmp_path: Path, picture_folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(tmp_path, picture_folders)
+    assert "finished: python -m jscc.ship --run" in capsys.readouterr().out
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    train(tmp_path, picture_folders, "--resume", "--lr", "1e-5")
+    assert "is at step 6 of 6: there is nothing to do" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+def test_a_step_that_is_not_finite_ends_the_run_and_spoils_nothing(
+    tmp_path: Path, picture_folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tmp_path, picture_folders, "--stop-after", "2")
+    saved = (tmp_path / "state.pt").read_bytes()
+
+    def spoilt(*arguments: object) -> torch.Tensor:
+        loss: torch.Tensor = pair_loss(*arguments) * float("nan")  # type: ignore[arg-type]
+        return loss
+
+    monkeypatch.setattr("jscc.step.pair_loss", spoilt)
+    message = refusal(tmp_path, picture_folders, "--resume")
+    assert "the gradients of step 2 are not finite; a lower --lr" in message
+    assert (tmp_path / "state.pt").read_bytes() == saved
+
+
+def test_a_short_run_has_a_row_of_its_last_step(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
+    train(tmp_path, picture_folders, "--log-every", "50")
+    (row,) = read_table(tmp_path, "train")
+    assert row["step"] == 6
+    assert row["lr"] == pytest.approx(TrainSettings(steps=6).lr_at(5), rel=1e-5)
 
 
 def test_more_processes_than_pairs_are_refused(

@@ -8,7 +8,7 @@ from jscc.transfer import without_neighbour
 from wire import units
 
 
-def test_a_baseline_begins_as_the_joint_model_with_the_other_view_absent() -> None:
+def test_the_layers_that_stay_know_the_other_view_as_absent() -> None:
     torch.manual_seed(1)
     config = preset("tiny")
     joint = JointCodec(config).eval()
@@ -18,6 +18,7 @@ def test_a_baseline_begins_as_the_joint_model_with_the_other_view_absent() -> No
             parameter.add_(torch.randn_like(parameter) * 0.02)  # beyond the zeros that training begins with
     baseline.load_state_dict(without_neighbour(joint.state_dict()))
 
+    # What looks across, and the side, are taken from the joint model too: the layers that stay must compute the same.
     joint.decoder.scam = joint.decoder.epipolar = None
     joint.decoder.stem.conv.weight.data[:, -1] = 0  # the mean of left and right
     symbols = torch.randn(1, 2, joint.config.latent_channels // 2 * 16 * 32, 2)
