@@ -151,6 +151,17 @@ def cut(
     )
 
 
+def centre(picture: Picture) -> Picture:
+    """The largest window of 2:1 in the middle of a picture, area-resized to 128x256; of that size it stays as it is."""
+    rows, columns = picture.shape[:2]
+    scale = min(rows / geometry.HEIGHT, columns / geometry.WIDTH)
+    height, width = int(geometry.HEIGHT * scale), int(geometry.WIDTH * scale)
+    top, left = (rows - height) // 2, (columns - width) // 2
+    size = geometry.WIDTH, geometry.HEIGHT
+    cut_out = picture[top : top + height, left : left + width]
+    return np.asarray(cv2.resize(cut_out, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def augment(pair: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Flip (which swaps the views), brightness and contrast, alike in both views. [2, rows, columns, 3]."""
     if rng.random() < 0.5:

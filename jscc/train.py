@@ -178,7 +178,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--pairs", type=Path, nargs="*", default=[], help="folders with left/ and right/")
     p.add_argument("--mono", type=Path, nargs="*", default=[], help="folders of single pictures, for synthetic stereo")
-    p.add_argument("--val", type=Path, help="folder with left/ and right/ of 128x256 pictures, to choose models on")
+    p.add_argument("--val", type=Path, help="folder with left/ and right/, to choose models on")
     p.add_argument(
         "--out", type=Path, required=True, help="the run's folder: state.pt, train.csv, val.csv, val-STEP.png, run.json"
     )

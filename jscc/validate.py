@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from jscc.channel import Fading
-from jscc.data import read_pairs
+from jscc.data import centre, read_pairs
 from jscc.metrics import ms_ssim, psnr
 from jscc.models import JointCodec
 from wire import geometry, units
@@ -21,18 +21,23 @@ BETTER_DB = 10.0
 def read_validation(folder: Path) -> Tensor:
     """The pairs of a folder with left/ and right/, float [B, 2, 3, 128, 256] in [0, 1].
 
-    raises  ValueError if a picture has another size, or if there are fewer than two pairs
+    Of larger pictures the centre, as the bench and the edges cut it.
+
+    raises  ValueError if a picture is smaller, or if there are fewer than two pairs
     """
     pairs = read_pairs(folder)
-    for picture in (picture for pair in pairs for picture in pair):
-        if picture.shape[:2] != (geometry.HEIGHT, geometry.WIDTH):
-            rows, columns = picture.shape[:2]
-            raise ValueError(
-                f"{folder}: a picture has {rows}x{columns} pixels; validation wants {geometry.HEIGHT}x{geometry.WIDTH}"
-            )
+    for rows, columns, _ in (pair[0].shape for pair in pairs):
+        if rows < geometry.HEIGHT or columns < geometry.WIDTH:
+            smallest = f"{geometry.HEIGHT}x{geometry.WIDTH}"
+            raise ValueError(f"{folder}: a picture has {rows}x{columns} pixels; validation wants at least {smallest}")
     if len(pairs) < 2:
         raise ValueError(f"{folder}: {len(pairs)} pair; validation needs at least 2, to show an unrelated neighbour")
-    return torch.from_numpy(np.stack([np.stack(pair) for pair in pairs])).permute(0, 1, 4, 2, 3).float() / 255
+    return (
+        torch.from_numpy(np.stack([[centre(picture) for picture in pair] for pair in pairs]))
+        .permute(0, 1, 4, 2, 3)
+        .float()
+        / 255
+    )
 
 
 @torch.inference_mode()

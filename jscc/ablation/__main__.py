@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     p = argparse.ArgumentParser(prog="python -m jscc.ablation", description="Train variants of the codec, and compare.")
     p.add_argument("--pairs", type=Path, nargs="*", default=[], help="folders with left/ and right/")
     p.add_argument("--mono", type=Path, nargs="*", default=[], help="folders of single pictures, for synthetic stereo")
-    p.add_argument("--val", type=Path, required=True, help="folder with left/ and right/ of 128x256 pictures")
+    p.add_argument("--val", type=Path, required=True, help="folder with left/ and right/")
     p.add_argument("--out", type=Path, required=True, help="a folder for each variant, ablation.csv and ablation.md")
     names = [variant.name for variant in VARIANTS]
     p.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"some of: {', '.join(names)}")

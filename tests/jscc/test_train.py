@@ -20,7 +20,7 @@ from jscc.ship import ship
 from jscc.train import check_team, main
 from jscc.trainstate import read_ema
 from jscc.transfer import without_neighbour
-from jscc.validate import NEIGHBOURS
+from jscc.validate import NEIGHBOURS, read_validation
 
 
 def train(out: Path, folders: tuple[Path, Path], *more: str) -> dict[str, torch.Tensor]:
@@ -308,12 +308,27 @@ def test_a_training_needs_pictures_and_a_folder_of_its_own(tmp_path: Path, pictu
     )
 
 
-def test_validation_wants_two_pairs_of_its_size(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
-    assert "validation wants 128x256" in refusal(tmp_path, picture_folders, "--val", str(picture_folders[0]))
+def test_validation_wants_two_pairs_that_are_large_enough(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
     for side in ("left", "right"):
         (tmp_path / side).mkdir()
         cv2.imwrite(str(tmp_path / side / "0.png"), np.zeros((128, 256, 3), np.uint8))
     assert "needs at least 2" in refusal(tmp_path / "run", picture_folders, "--val", str(tmp_path))
+    for side in ("left", "right"):
+        cv2.imwrite(str(tmp_path / side / "1.png"), np.zeros((127, 256, 3), np.uint8))
+    message = refusal(tmp_path / "run", picture_folders, "--val", str(tmp_path))
+    assert "a picture has 127x256 pixels; validation wants at least 128x256" in message
+
+
+def test_of_larger_pictures_validation_takes_the_centre(tmp_path: Path) -> None:
+    for side, value in (("left", 100), ("right", 200)):
+        (tmp_path / side).mkdir()
+        picture = np.zeros((300, 530, 3), np.uint8)
+        picture[17:282] = value  # 265 x 530 is the largest window of 2:1
+        cv2.imwrite(str(tmp_path / side / "0.png"), picture)
+        cv2.imwrite(str(tmp_path / side / "1.png"), picture[20:148, 30:286])
+    pairs = read_validation(tmp_path)
+    assert pairs.shape == (2, 2, 3, 128, 256)
+    assert [pairs[:, view].unique().tolist() for view in (0, 1)] == [[pytest.approx(v / 255)] for v in (100, 200)]
 
 
 def test_patches_first_then_whole_pictures_and_a_cosine() -> None:
