@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SUFFIXES: Final = (".svg", ".png", ".pdf")
 KINDS: Final[dict[str, Literal["-", ":"]]] = {"true": "-", "absent": ":"}
 """Of the neighbours in val.csv, and how their lines look: what is lost without the other view shows between the two."""
-COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666")
+COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666", "#7a4b1e")
 POINTS: Final = 250
 """Of a loss curve; longer ones are averaged down."""
 _SETTINGS: Final[dict[str, Any]] = {
