@@ -72,6 +72,8 @@ def run(
             result = train_step(state, settings, pairs, device, team)
             if leads:
                 progress.add(*result)
+            if leads and state.step == first + 1 < min(last, first + cadence.log_every):
+                print(f"the first step took {time.monotonic() - saved_at:.1f} s", flush=True)
             if leads and _due(state.step, cadence.log_every, last):
                 progress.tell(state.step)
             if leads and val_BV3HW is not None and _due(state.step, cadence.val_every, settings.steps):

@@ -249,7 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
     finally:
         team.disband()
     if team.rank == 0 and state.step >= settings.steps:
-        print(f'finished: python -m jscc.ship --run {args.out} --out my-codec --data "PICTURES (LICENCE)"')
+        shown = f" --val {args.val}" if args.val else ""
+        print(f'finished: python -m jscc.ship --run {args.out} --out my-codec{shown} --data "PICTURES (LICENCE)"')
     return state
 
 

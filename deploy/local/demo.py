@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Start everything, print the page's address, keep it alive, stop everything."""
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)  # a script's `make demo &` would have it ignored
     extra = {"VERGENCE_EDGE__CAMERA": "{kind: synthetic, fps: 10}"} if arguments.synthetic else {}
     logs = Path(tempfile.mkdtemp(prefix="vergence-demo-"))
     ports = Ports.free() if arguments.free_ports else Ports(page=arguments.page_port)
