@@ -33,6 +33,10 @@ class Sources:
     grey: list[tuple[Picture, Picture]]
     mono: list[Picture]
 
+    def counts(self) -> dict[str, int]:
+        """How many there are of each kind, as run.json tells it."""
+        return {"colour_pairs": len(self.colour), "grey_pairs": len(self.grey), "single": len(self.mono)}
+
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
@@ -155,11 +159,14 @@ def centre(picture: Picture) -> Picture:
     """The largest window of 2:1 in the middle of a picture, area-resized to 128x256; of that size it stays as it is."""
     rows, columns = picture.shape[:2]
     scale = min(rows / geometry.HEIGHT, columns / geometry.WIDTH)
-    height, width = int(geometry.HEIGHT * scale), int(geometry.WIDTH * scale)
-    top, left = (rows - height) // 2, (columns - width) // 2
-    size = geometry.WIDTH, geometry.HEIGHT
-    cut_out = picture[top : top + height, left : left + width]
-    return np.asarray(cv2.resize(cut_out, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return middle(picture, int(geometry.HEIGHT * scale), int(geometry.WIDTH * scale))
+
+
+def middle(picture: Picture, rows: int, columns: int) -> Picture:
+    """The middle `rows` x `columns` of a picture, area-resized to 128x256."""
+    top, left = (picture.shape[0] - rows) // 2, (picture.shape[1] - columns) // 2
+    cut_out = picture[top : top + rows, left : left + columns]
+    return np.asarray(cv2.resize(cut_out, (geometry.WIDTH, geometry.HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def augment(pair: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -27,6 +27,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from jscc.data import middle
 from jscc.outcome import exit_code
 from jscc.synthetic import Picture
 from wire import geometry
@@ -173,9 +174,7 @@ def locate(folder: Path, opened: ExitStack) -> dict[PairName, Source]:
 
 def centre_crop(picture: Picture) -> Picture:
     """The paper's preprocessing: the centre 370x740 of [rows, columns, 3], area-resized to 128x256."""
-    top, left = (picture.shape[0] - CROP[0]) // 2, (picture.shape[1] - CROP[1]) // 2
-    centre = picture[top : top + CROP[0], left : left + CROP[1]]
-    return np.asarray(cv2.resize(centre, (geometry.WIDTH, geometry.HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+    return middle(picture, *CROP)
 
 
 def full_width(picture: Picture) -> Picture:

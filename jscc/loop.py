@@ -54,7 +54,7 @@ def run(
 
     Only the team's first process writes, prints and validates.
 
-    returns  False if a signal came
+    returns  whether the last step is done, and no signal came
     raises   Diverged; what was saved before stays
     """
     first, leads = state.step, team.rank == 0
@@ -73,7 +73,7 @@ def run(
             if leads:
                 progress.add(*result)
             if leads and state.step == first + 1 < min(last, first + cadence.log_every):
-                print(f"the first step took {time.monotonic() - saved_at:.1f} s", flush=True)
+                print(f"the first step took {time.monotonic() - progress.began:.1f} s", flush=True)
             if leads and _due(state.step, cadence.log_every, last):
                 progress.tell(state.step)
             if leads and val_BV3HW is not None and _due(state.step, cadence.val_every, settings.steps):
@@ -88,7 +88,7 @@ def run(
                 saved_at = time.monotonic()
         if leads:
             state.save(folder.state, described)
-        return not team.any(signals.came, device)
+        return state.step >= settings.steps and not team.any(signals.came, device)
 
 
 def validate(state: TrainState, folder: RunFolder, val_BV3HW: Tensor) -> dict[str, float]:

@@ -25,10 +25,14 @@ class RunFolder:
         self.state = path / STATE
 
     def describe(self, about: Mapping[str, Any]) -> None:
-        """Write run.json, in one move."""
-        partial = self.path / "run.partial"
-        partial.write_text(json.dumps(about, indent=1))
-        os.replace(partial, self.path / "run.json")
+        """Write run.json."""
+        self.write("run.json", about)
+
+    def write(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a JSON file, in one move."""
+        partial = self.path / f"{name}.partial"
+        partial.write_text(json.dumps(content, indent=1))
+        os.replace(partial, self.path / name)
 
     def described(self) -> dict[str, Any]:
         """What run.json says; ValueError if it cannot be read."""

@@ -126,9 +126,7 @@ def tell_data(pairs: Sequence[Path], mono: Sequence[Path], sources: Sources) -> 
     return {
         "pairs": [folder.resolve().name for folder in pairs],
         "mono": [folder.resolve().name for folder in mono],
-        "colour_pairs": len(sources.colour),
-        "grey_pairs": len(sources.grey),
-        "single": len(sources.mono),
+        **sources.counts(),
     }
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,7 @@ def ablate(
             print(f"{variant.name} ({number} of {len(variants)}): {variant.tells}", flush=True)
             about = describe(variant, config, settings, pictures)
             state, whole = _train(variant, config, settings, sources, folder, device, about)
-            if not whole or state.step < settings.steps:
+            if not whole:
                 return False
             _finish(variant, state, folder, val_BV3HW.to(device))
         else:
@@ -69,12 +68,7 @@ def build(variant: Variant, config: CodecConfig, settings: TrainSettings, source
 
 def count_pictures(sources: Sources, val_BV3HW: Tensor) -> dict[str, int]:
     """How many pictures of each kind the variants share."""
-    return {
-        "colour_pairs": len(sources.colour),
-        "grey_pairs": len(sources.grey),
-        "single": len(sources.mono),
-        "validation_pairs": len(val_BV3HW),
-    }
+    return {**sources.counts(), "validation_pairs": len(val_BV3HW)}
 
 
 def describe(
@@ -128,9 +122,7 @@ def _finish(variant: Variant, state: TrainState, folder: RunFolder, val_BV3HW: T
         read_run(folder.path).seconds / state.step,
         validate(state, folder, val_BV3HW),
     )
-    partial = folder.path / f"{RESULT}.partial"
-    partial.write_text(json.dumps(dataclasses.asdict(result), indent=1))
-    os.replace(partial, folder.path / RESULT)
+    folder.write(RESULT, dataclasses.asdict(result))
 
 
 def read_results(out: Path, config: CodecConfig, settings: TrainSettings, pictures: Mapping[str, int]) -> list[Result]:
