@@ -39,8 +39,16 @@ def _stage(about: Mapping[str, Any]) -> str:
         f" the other link 10 to 20 dB better in {draws['better_other']:.0%} of the pairs, noiseless in"
         f" {draws['noiseless_other']:.0%}, absent in {draws['absent_other']:.0%}; Rayleigh fading in"
         f" {draws['fast_fading']:.0%} (fast) and {draws['block_fading']:.0%} (block); second views made from single"
-        f" pictures in up to {mixture['mono_share']:.0%}.{_earlier(about)}{_pictures(about.get('data'))}"
+        f" pictures in up to {mixture['mono_share']:.0%}.{_network(about)}{_earlier(about)}"
+        f"{_pictures(about.get('data'))}"
     )
+
+
+def _network(about: Mapping[str, Any]) -> str:
+    """What this stage changed in the network that the one before had trained."""
+    changes = differences(about.get("before", {}).get("config", {}), about.get("config", {}))
+    changes.pop("joint", None)  # which stands before the stage
+    return "".join(f" Network: {name} {old} -> {new}." for name, (old, new) in changes.items())
 
 
 def _earlier(about: Mapping[str, Any]) -> str:

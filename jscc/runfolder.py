@@ -5,9 +5,12 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-STATE = "state.pt"
+from wire.problem import Problem
+
+STATE: Final = "state.pt"
+ABOUT: Final = "run.json"
 WHOLE = ("session", "seconds")
 """Columns that are written with all their digits."""
 
@@ -26,20 +29,13 @@ class RunFolder:
 
     def describe(self, about: Mapping[str, Any]) -> None:
         """Write run.json."""
-        self.write("run.json", about)
+        self.write(ABOUT, about)
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file, in one move."""
         partial = self.path / f"{name}.partial"
         partial.write_text(json.dumps(content, indent=1))
         os.replace(partial, self.path / name)
-
-    def described(self) -> dict[str, Any]:
-        """What run.json says; ValueError if it cannot be read."""
-        try:
-            return dict(json.loads((self.path / "run.json").read_text()))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{self.path / 'run.json'} cannot be read ({error})") from None
 
     def row(self, name: str, values: Mapping[str, float]) -> None:
         """Append one row to `name`.csv. A file with other columns (of an older version) is put aside first."""
@@ -64,3 +60,17 @@ class RunFolder:
             number += 1
         path.rename(aside)
         print(f"{path.name} had other columns: it is now {aside.name}", flush=True)
+
+
+def described(folder: Path) -> dict[str, Any]:
+    """What run.json says of the run in `folder`; Problem if there is none, or if it is damaged."""
+    file = folder / ABOUT
+    try:
+        about = json.loads(file.read_text())
+        if not isinstance(about, dict):
+            raise ValueError("not an object")
+    except FileNotFoundError:
+        raise Problem(f"{folder} is not a training run: it has no {ABOUT}") from None
+    except (OSError, ValueError) as error:
+        raise Problem(f"{file} cannot be read ({error})") from None
+    return about

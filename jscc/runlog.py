@@ -1,12 +1,12 @@
 """What a training run left behind, read back: run.json, train.csv and val.csv of its folder."""
 
 import csv
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jscc.runfolder import described
 from wire.problem import Problem
 
 Row = dict[str, float]
@@ -33,12 +33,7 @@ class RunLog:
 
 def read_run(folder: Path) -> RunLog:
     """Read a run's folder; Problem if it is none or if a file is damaged. A run without val.csv has no `val` rows."""
-    try:
-        about = json.loads((folder / "run.json").read_text())
-    except FileNotFoundError:
-        raise Problem(f"{folder} is not a training run: it has no run.json") from None
-    except (OSError, json.JSONDecodeError) as error:
-        raise Problem(f"{folder / 'run.json'} cannot be read ({error})") from None
+    about = described(folder)
     train = read_table(folder, "train")
     return RunLog(folder, about, standing(train), standing(read_table(folder, "val")), wall_seconds(train))
 

@@ -5,7 +5,6 @@ Each file replaces its predecessor in one move, so that a program that starts th
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from jscc.card import DATA, card
 from jscc.checkpoint import FILE, SHIPPED, rounded, save_weights
 from jscc.export import export
 from jscc.models import load
+from jscc.runfolder import STATE, described
 from jscc.runlog import differences, read_run, read_table, wall_seconds
 from jscc.trainstate import read_ema
 from jscc.validate import ms_ssim_table, neighbour_table, read_validation
@@ -33,9 +33,8 @@ def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float], da
     returns  the codec hash
     raises   OSError, ValueError or Problem for a run or pictures that cannot be read
     """
-    model, step, settings = read_ema(run / "state.pt")
-    described = json.loads((run / "run.json").read_text())
-    about = timed({**described, "step": step, "settings": settings}, run)
+    model, step, settings = read_ema(run / STATE)
+    about = timed({**described(run), "step": step, "settings": settings}, run)
     pairs = read_validation(val) if val is not None else None
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:

@@ -26,14 +26,15 @@ from jscc.loop import Cadence, run
 from jscc.losses import DISTORTIONS
 from jscc.models import JointCodec, count
 from jscc.overrides import changed
-from jscc.runfolder import RunFolder
+from jscc.runfolder import RunFolder, described
 from jscc.runlog import differences
 from jscc.schedule import PATCH, TrainSettings
 from jscc.step import Diverged
 from jscc.team import Team, processes
 from jscc.trainstate import TrainState, new_model, read_start
-from jscc.transfer import without_neighbour
+from jscc.transfer import with_new_blocks, without_neighbour
 from jscc.validate import read_validation
+from wire.problem import Problem
 
 NUMBERS = (
     "steps",
@@ -113,8 +114,9 @@ def begin(
     else:
         try:
             tensors, about["before"] = read_start(args.init)
-            fill(model, tensors if config.joint else without_neighbour(tensors))
-        except (OSError, ValueError) as error:
+            tensors = tensors if config.joint else without_neighbour(tensors)
+            fill(model, with_new_blocks(tensors, model.state_dict()))
+        except (OSError, ValueError, Problem) as error:
             raise ValueError(f"--init {args.init}: {error}") from error
     if leads:
         folder.describe(about)
@@ -135,7 +137,7 @@ def describe_again(folder: RunFolder, about: Mapping[str, Any], init: str | None
 
     Settings that were others until then stay in its list "earlier".
     """
-    before = folder.described()
+    before = described(folder.path)
     earlier = list(before.get("earlier", []))
     if differences(before["settings"], about["settings"]):
         earlier.append({"until": step, "settings": before["settings"]})
@@ -223,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
         val = read_validation(args.val) if args.val else None
         folder = RunFolder(args.out)
         state = begin(args, config, settings, folder, sources, device)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, Problem) as error:
         sys.exit(f"{parser().prog}: {error}")
 
     team = Team.gather(device)

@@ -4,7 +4,6 @@ All randomness of a step is a function of (seed, step), so there is no generator
 """
 
 import copy
-import json
 import os
 from pathlib import Path
 from pickle import UnpicklingError
@@ -17,6 +16,7 @@ from jscc.checkpoint import WeightsError, fill, load_weights, read_about, resolv
 from jscc.config import CodecConfig
 from jscc.models import JointCodec
 from jscc.optimiser import make_optimisers
+from jscc.runfolder import STATE, described
 
 SAVED = {"config", "settings", "step", "model", "ema", "optimisers"}
 
@@ -99,14 +99,18 @@ def read_start(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The weights that another training begins with, and what is known of how they were made.
 
     name    a run's folder (its average is taken), or a codec: a shipped name, a folder or a file
-    raises  FileNotFoundError, or ValueError if what is there is damaged
+    raises  FileNotFoundError, or ValueError or Problem if what is there is damaged
     """
     folder = Path(name)
-    state = folder / "state.pt"
+    state = folder / STATE
     if state.is_file():
         model, step, settings = read_ema(state)
-        about = json.loads((folder / "run.json").read_text())
-        return model.state_dict(), {"from": folder.resolve().name, **about, "step": step, "settings": settings}
+        return model.state_dict(), {
+            "from": folder.resolve().name,
+            **described(folder),
+            "step": step,
+            "settings": settings,
+        }
     path = resolve(name)
     if folder.is_dir() and not path.is_file():
         raise FileNotFoundError(f"{name} is neither a run (no state.pt) nor a codec (no {path.name})")

@@ -1,5 +1,6 @@
-"""A baseline that begins with the layers of a joint model: the same network without what looks across."""
+"""Weights of one network as a start for another: a baseline from a joint model, a deeper net from a shallow one."""
 
+import re
 from collections.abc import Mapping
 
 import torch
@@ -11,6 +12,8 @@ from wire import units
 ACROSS = ("decoder.scam.", "decoder.epipolar.")
 STEM = "decoder.stem.conv.weight"
 SQUEEZE = ".attention.squeeze.weight"
+BLOCK = re.compile(r"(?:encoder\.blocks\.\d+|decoder\.at\w+)\.\d+\.")
+"""How the name of a residual block's tensor begins."""
 
 
 def without_neighbour(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -32,3 +35,17 @@ def without_neighbour(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         other = kept[name][:, -len(absent_S) :]
         kept[name], kept[bias] = kept[name][:, : -len(absent_S)], kept[bias].float() + other.float() @ absent_S
     return kept
+
+
+def with_new_blocks(tensors: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a codec -> those of one with further residual blocks, which computes the same.
+
+    fresh    the deeper codec at random weights; a new block takes them from there, but its second convolution is zero,
+             so that at first the block adds nothing
+    returns  `tensors` and the new blocks; every other difference stays for strict loading to refuse
+    """
+    found = {match.group() for name in fresh if (match := BLOCK.match(name))}
+    new = tuple(sorted(block for block in found if not any(name.startswith(block) for name in tensors)))
+    added = {name: tensor for name, tensor in fresh.items() if name.startswith(new)}
+    silent = {name: torch.zeros_like(tensor) for name, tensor in added.items() if ".conv2." in name}
+    return {**tensors, **added, **silent}

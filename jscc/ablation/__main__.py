@@ -12,6 +12,7 @@ from jscc.ablation.variants import HALF, VARIANTS, reference_settings
 from jscc.step import Diverged
 from jscc.train import read_device, read_training
 from jscc.validate import read_validation
+from wire.problem import Problem
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         settings, device = reference_settings(args.steps), read_device(args.device)
         sources, val = read_training(args.pairs, args.mono), read_validation(args.val)
         finished = ablate(chosen, HALF, settings, sources, val, args.out, device)
-    except (OSError, ValueError, Diverged) as error:
+    except (OSError, ValueError, Diverged, Problem) as error:
         sys.exit(f"{p.prog}: {error}")
     except KeyboardInterrupt:  # between two trainings
         finished = False

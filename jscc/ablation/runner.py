@@ -15,7 +15,7 @@ from jscc.config import CodecConfig
 from jscc.data import Sources
 from jscc.loop import Cadence, run, validate
 from jscc.models import JointCodec, count
-from jscc.runfolder import RunFolder
+from jscc.runfolder import RunFolder, described
 from jscc.runlog import read_run
 from jscc.schedule import TrainSettings
 from jscc.train import start_linear_path
@@ -108,8 +108,8 @@ def _train(
 
 
 def _check(folder: Path, about: dict[str, Any]) -> None:
-    """ValueError if the folder's run is another one."""
-    if json.loads((folder / "run.json").read_text()) != about:
+    """ValueError if the folder's run is another one, Problem if it is none."""
+    if described(folder) != about:
         raise ValueError(f"{folder} was trained with other settings or pictures: give another --out, or remove it")
 
 

@@ -82,6 +82,18 @@ def test_a_stage_of_the_other_kind_and_settings_of_before_a_resume_are_told(tiny
     assert "  2. 900 of 3,400 steps" in text
 
 
+def test_a_stage_that_grew_the_network_says_so(tiny: Codec) -> None:
+    grown = {**later(), "config": {"joint": True, "decoder_blocks": [2, 3, 1, 3, 0]}}
+    shallow = {**FIRST, "from": "first", "config": {"joint": True, "decoder_blocks": [2, 2, 1, 2, 0]}}
+    first, second = (
+        line
+        for line in card("mine", tiny, {**grown, "before": shallow}).splitlines()
+        if line.startswith(("  1.", "  2."))
+    )
+    assert "Network: decoder_blocks [2, 2, 1, 2, 0] -> [2, 3, 1, 3, 0]." in second
+    assert "Network" not in first
+
+
 def test_weights_of_unknown_history_are_named(tiny: Codec) -> None:
     text = card("mine", tiny, {**FIRST, "before": {"from": "66b1", "preset": "tiny"}})
     assert "- Begun with the weights of `66b1`." in text

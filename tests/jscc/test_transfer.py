@@ -1,10 +1,14 @@
 import dataclasses
+import math
 
+import pytest
 import torch
 
+from jscc.channel import Fading
+from jscc.checkpoint import WeightsError, fill
 from jscc.config import preset
 from jscc.models import JointCodec
-from jscc.transfer import without_neighbour
+from jscc.transfer import with_new_blocks, without_neighbour
 from wire import units
 
 
@@ -36,3 +40,41 @@ def test_a_baselines_weights_stay_as_they_are() -> None:
     same = without_neighbour(tensors)
     assert list(same) == list(tensors)
     assert all(same[name] is tensor for name, tensor in tensors.items())
+
+
+def test_a_deeper_codec_begins_as_the_shallower_one_and_learns() -> None:
+    torch.manual_seed(2)
+    shallow = JointCodec(preset("tiny"))
+    config = dataclasses.replace(shallow.config, encoder_blocks=(0, 1, 2), decoder_blocks=(1, 2, 1, 1, 1))
+    deep = JointCodec(config)
+    fill(deep, with_new_blocks(shallow.state_dict(), deep.state_dict()))
+    pictures, snr_db = torch.rand(1, 2, 3, 64, 128), torch.tensor([[1.0, 7.0]])
+
+    def sent(codec: JointCodec) -> torch.Tensor:
+        decoded: torch.Tensor = codec(pictures, snr_db, Fading.NONE, torch.Generator().manual_seed(3))
+        return decoded
+
+    assert torch.equal(sent(deep), sent(shallow))
+    sent(deep).square().mean().backward()  # type: ignore[no-untyped-call]
+    new = (
+        "encoder.blocks.1.0.",
+        "encoder.blocks.2.1.",
+        "decoder.at8_after.1.",
+        "decoder.at4_before.0.",
+        "decoder.at2.0.",
+    )
+    for block in new:
+        gradient = deep.get_parameter(f"{block}conv2.weight").grad
+        assert gradient is not None
+        assert math.isfinite(float(gradient.norm()))
+        assert float(gradient.norm()) > 0
+
+
+def test_other_differences_are_still_refused() -> None:
+    shallow = JointCodec(preset("tiny"))
+    fewer = JointCodec(dataclasses.replace(preset("tiny"), decoder_blocks=(0, 1, 0, 1, 0)))
+    with pytest.raises(WeightsError, match=r"unexpected decoder\.at8_before\.0"):
+        fill(fewer, with_new_blocks(shallow.state_dict(), fewer.state_dict()))
+    wider = JointCodec(dataclasses.replace(preset("tiny"), decoder_widths=(16, 24, 8)))
+    with pytest.raises(WeightsError, match="has shape"):
+        fill(wider, with_new_blocks(shallow.state_dict(), wider.state_dict()))
