@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from grpc import aio
 from numpy.typing import NDArray
+from prometheus_client import generate_latest
 
 from center.config import CenterConfig
 from center.engines import Batch
@@ -19,6 +20,7 @@ from wire.geometry import SYMBOLS
 from wire.grpc_kit import connect
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import symbol_link_service_pb2_grpc as link_grpc
+from wire.v1 import types_pb2
 from wire.views import View
 
 CODEC_HASH = "0123456789abcdef"
@@ -134,3 +136,16 @@ async def channel(center: Center) -> AsyncIterator[aio.Channel]:
 def camera(channel: aio.Channel) -> Callable[..., Camera]:
     """Makes cameras of the running center: `camera(side, rig=..., boot_id=..., and what else a Hello has)`."""
     return lambda side, /, **hello: Camera(channel, side, **hello)
+
+
+def awgn(snr_db: float) -> types_pb2.ChannelState:
+    return types_pb2.ChannelState(snr_db=snr_db, noise_variance=10 ** (-snr_db / 10))
+
+
+def frames(center: Any, outcome: str) -> float:
+    labels = {"rig": "lab", "view": "left", "outcome": outcome}
+    return center.metrics.registry.get_sample_value("vergence_center_frames_total", labels) or 0.0
+
+
+def exposition(center: Any) -> bytes:
+    return generate_latest(center.metrics.registry)

@@ -3,10 +3,12 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from grpc import aio
 
 from channel_emulator.config import EmulatorConfig
 from channel_emulator.emulator import Emulator
-from channel_emulator.loopback import Center
+from channel_emulator.loopback import Center, Edge
+from wire.v1 import symbol_link_service_pb2 as link_pb2
 
 
 @pytest.fixture
@@ -31,3 +33,21 @@ async def start(center: Any) -> AsyncIterator[Callable[..., Awaitable[tuple[Emul
             return emulator, address
 
         yield begin
+
+
+def sample(emulator: Emulator, name: str, **labels: str) -> float:
+    named = {"rig": "demo", "view": "left"} | labels
+    return emulator.metrics.registry.get_sample_value(f"vergence_emulator_{name}", named) or 0.0
+
+
+async def refusal(edge: Edge, *messages: link_pb2.TransmitRequest) -> aio.AioRpcError:
+    """How a stream ends that is refused. gRPC may notice it at a write or at a read."""
+    try:
+        if not messages:
+            await edge.hello()
+        for message in messages:
+            await edge.send(message)
+        while True:
+            await edge.hear()
+    except aio.AioRpcError as error:
+        return error

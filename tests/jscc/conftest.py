@@ -11,6 +11,7 @@ from jscc.checkpoint import FILE, rounded, save_weights  # noqa: E402
 from jscc.config import preset  # noqa: E402
 from jscc.export import export  # noqa: E402
 from jscc.models import Codec, JointCodec, load  # noqa: E402
+from jscc.train import main  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -63,3 +64,33 @@ def picture_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pat
         else:
             cv2.imwrite(str(mono / f"{index}.png"), scene)
     return pairs, mono
+
+
+def train(out: Path, folders: tuple[Path, Path], *more: str) -> dict[str, torch.Tensor]:
+    pairs, mono = folders
+    arguments = ["--preset", "tiny", "--pairs", str(pairs), "--mono", str(mono), "--out", str(out)]
+    arguments += [
+        "--steps",
+        "6",
+        "--patches",
+        "2",
+        "--pictures",
+        "1",
+        "--log-every",
+        "2",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    ]
+    return main([*arguments, *more]).model.state_dict()
+
+
+def refusal(out: Path, folders: tuple[Path, Path], *more: str) -> str:
+    """The one line that a training ends with before it begins."""
+    with pytest.raises(SystemExit) as caught:
+        train(out, folders, *more)
+    message = str(caught.value)
+    assert message.startswith("python -m jscc.train: ")
+    assert "\n" not in message
+    return message

@@ -1,0 +1,192 @@
+"""What the center answers to streams and frames that break the contract, over real gRPC."""
+
+import asyncio
+import re
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from center import rigs
+from tests.center.conftest import Camera, awgn, exposition
+from tests.waiting import eventually
+from wire.arrays import pack_complex
+from wire.geometry import SYMBOLS
+from wire.grpc_kit import connect
+from wire.v1 import symbol_link_service_pb2 as link_pb2
+from wire.v1 import types_pb2
+from wire.views import View
+
+ACCEPTED, DROPPED, REJECTED = link_pb2.OUTCOME_ACCEPTED, link_pb2.OUTCOME_DROPPED, link_pb2.OUTCOME_REJECTED
+
+NAN = np.full(SYMBOLS, np.nan, np.complex64)
+LOUD = np.full(SYMBOLS, 100.0, np.complex64)
+
+
+@pytest.mark.parametrize(
+    ("hello", "code", "line"),
+    [
+        ({"codec_hash": "feedfeedfeedfeed"}, "FAILED_PRECONDITION", "feedfeedfeedfeed, this center decodes 0123456789"),
+        ({"view": 0}, "INVALID_ARGUMENT", "set VIEW_LEFT or VIEW_RIGHT"),
+        ({"rig": "no spaces"}, "INVALID_ARGUMENT", "rig 'no spaces' is not a name"),
+        ({"rig": ""}, "INVALID_ARGUMENT", "is not a name"),
+        ({"frame_rate": 1e-3}, "INVALID_ARGUMENT", "frame_rate is 0.001; send 0.1 to 240, or 0 for unknown"),
+        ({"frame_rate": 1e9}, "INVALID_ARGUMENT", "frame_rate is 1e+09; send"),
+        ({"frame_rate": -1.0}, "INVALID_ARGUMENT", "frame_rate is -1; send"),
+        ({"frame_rate": float("nan")}, "INVALID_ARGUMENT", "frame_rate is nan; send"),
+    ],
+)
+async def test_a_wrong_hello_ends_the_stream_with_its_mend(camera: Any, hello: Any, code: str, line: str) -> None:
+    left = camera(View.LEFT, **hello)
+    await left.call.write(link_pb2.TransmitRequest(hello=left.hello))
+    status, details = await left.status()
+    assert status == code
+    assert line in details
+
+
+async def test_a_stream_that_does_not_begin_with_a_hello_is_ended(camera: Any) -> None:
+    left = camera(View.LEFT)
+    await left.send(1)
+    assert await left.status() == ("INVALID_ARGUMENT", "the first message must be a Hello")
+
+
+async def test_a_second_hello_ends_the_stream(camera: Any) -> None:
+    left = camera(View.LEFT)
+    await left.connect()
+    await left.call.write(link_pb2.TransmitRequest(hello=left.hello))
+    assert (await left.status())[0] == "INVALID_ARGUMENT"
+
+
+async def test_a_second_left_camera_is_refused_and_the_first_goes_on(camera: Any) -> None:
+    first, second = camera(View.LEFT, boot_id=1), camera(View.LEFT, boot_id=2)
+    await first.connect()
+    await second.call.write(link_pb2.TransmitRequest(hello=second.hello))
+    status, details = await second.status()
+    assert status == "FAILED_PRECONDITION"
+    assert "rig 'lab' has a left camera already" in details
+    await first.send(1)
+    assert (await first.answer()).outcome == ACCEPTED
+
+
+async def test_the_same_camera_may_come_again_and_its_old_stream_ends(center: Any, camera: Any) -> None:
+    first, again = camera(View.LEFT), camera(View.LEFT)
+    await first.connect()
+    await first.send(7)
+    await first.answer()
+    await again.connect()
+    assert (await first.status())[0] == "ABORTED"
+    await again.send(7)
+    assert (await again.answer()).reason == "sequence"
+    await again.send(8)
+    assert (await again.answer()).outcome == ACCEPTED
+    assert center.status()["live_rigs"][0]["connected"] == ["left"]
+
+
+async def test_a_camera_that_lost_power_does_not_keep_its_view(start_center: Any) -> None:
+    center = await start_center(pairing={"silence_ms": 250})
+    async with connect(f"127.0.0.1:{center.port}") as channel:
+        dead, again = Camera(channel, View.LEFT, boot_id=1), Camera(channel, View.LEFT, boot_id=2)
+        await dead.connect()
+        await dead.send(900)
+        await dead.answer()
+        heard_at = center.rigs.get("lab").cameras[View.LEFT].heard_at
+        await eventually(lambda: time.time() - heard_at > 0.25)
+        await again.connect()
+        status, details = await dead.status()
+        assert status == "ABORTED"
+        assert re.fullmatch(r"silent for \d\.\d s, so another camera took lab/left; connect again", details)
+        await again.send(1)
+        assert (await again.answer()).outcome == ACCEPTED
+
+
+def test_a_camera_of_few_frames_is_not_taken_for_silent() -> None:
+    slow = rigs.Camera(frame_rate=0.5, heard_at=10.0)
+    assert not slow.has_fallen_silent(13.9, silence=1.0)
+    assert slow.has_fallen_silent(14.0, silence=1.0)
+    assert not rigs.Camera(heard_at=10.0).has_fallen_silent(10.1, silence=0.0), "two that live do not fight"
+
+
+async def test_after_a_restart_sequences_count_anew(camera: Any) -> None:
+    first = camera(View.LEFT, boot_id=1)
+    await first.connect()
+    await first.send(900)
+    assert (await first.answer()).outcome == ACCEPTED
+    await first.leave()
+    restarted = camera(View.LEFT, boot_id=2)
+    await restarted.connect()
+    await restarted.send(1)
+    assert (await restarted.answer()).outcome == ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"symbols": pack_complex(NAN)}, "not_finite"),
+        ({"symbols": pack_complex(LOUD)}, "power"),
+        ({"symbols": pack_complex(0 * LOUD)}, "power"),
+        ({"symbols": pack_complex(LOUD[:10])}, "shape"),
+        ({"symbols": types_pb2.ComplexArray(count=SYMBOLS, data=b"1", sample_type=1)}, "shape"),
+        ({"symbols": types_pb2.ComplexArray(count=SYMBOLS, data=b"1")}, "type"),
+        ({"sequence": 0}, "sequence"),
+        ({"captured_at_ns": 0}, "type"),
+        ({"channel_state": types_pb2.ChannelState(snr_db=float("nan"))}, "not_finite"),
+        ({"channel_state": types_pb2.ChannelState(snr_db=float("-inf"))}, "not_finite"),
+        ({"channel_state": types_pb2.ChannelState(snr_db=-1e30)}, "not_finite"),
+        ({"channel_state": types_pb2.ChannelState(noise_variance=-1.0)}, "not_finite"),
+        ({"channel_state": types_pb2.ChannelState(gain=pack_complex(NAN), coherence=1)}, "not_finite"),
+        ({"channel_state": types_pb2.ChannelState(gain=pack_complex(LOUD[:7]), coherence=1)}, "shape"),
+    ],
+)
+async def test_a_wrong_frame_is_answered_and_the_stream_lives(camera: Any, fields: Any, reason: str) -> None:
+    left = camera(View.LEFT)
+    await left.connect()
+    await left.send(**{"sequence": 1} | fields)
+    answer = await left.answer()
+    assert (answer.outcome, answer.reason) == (REJECTED, reason)
+    assert answer.detail
+    await left.send(2)
+    assert (await left.answer()).outcome == ACCEPTED
+
+
+async def test_noise_and_fades_are_no_reason_to_refuse(camera: Any) -> None:
+    left = camera(View.LEFT)
+    await left.connect()
+    rng = np.random.default_rng(0)
+    noise = (rng.standard_normal(SYMBOLS) + 1j * rng.standard_normal(SYMBOLS)).astype(np.complex64)
+    await left.send(1, symbols=pack_complex(noise * 3), channel_state=awgn(-10.0))
+    assert (await left.answer()).outcome == ACCEPTED
+    deep = types_pb2.ChannelState(snr_db=20.0, gain=pack_complex(np.full(1, 0.02, np.complex64)), coherence=SYMBOLS)
+    await left.send(2, symbols=pack_complex(noise * 0.1), channel_state=deep)
+    assert (await left.answer()).outcome == ACCEPTED
+
+
+class TestImpatience:
+    """A center that waits for nothing long."""
+
+    @pytest.fixture
+    async def center(self, start_center: Any) -> Any:
+        return await start_center(links={"idle_s": 0.1, "evict_s": 0.1, "max_rigs": 1})
+
+    async def test_a_stream_without_frames_is_closed(self, camera: Any) -> None:
+        left = camera(View.LEFT)
+        await left.connect()
+        status, details = await left.status()
+        assert status == "UNAVAILABLE"
+        assert "connect again" in details
+
+    async def test_too_many_rigs_are_refused_until_one_is_forgotten(self, center: Any, camera: Any) -> None:
+        first, second = camera(View.LEFT, rig="one"), camera(View.LEFT, rig="two")
+        await first.connect()
+        await second.call.write(link_pb2.TransmitRequest(hello=second.hello))
+        status, details = await second.status()
+        assert status == "RESOURCE_EXHAUSTED"
+        assert "raise links.max_rigs" in details
+        await first.send(1)
+        await first.leave()
+        assert b'rig="one"' in await asyncio.to_thread(exposition, center)
+        await asyncio.sleep(0.15)
+        center.sweep()
+        assert b'rig="one"' not in await asyncio.to_thread(exposition, center)
+        assert center.hub.rigs() == []
+        await camera(View.LEFT, rig="two").connect()

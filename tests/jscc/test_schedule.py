@@ -1,0 +1,14 @@
+"""What changes from step to step."""
+
+import pytest
+
+from jscc.schedule import TrainSettings
+
+
+def test_patches_first_then_whole_pictures_and_a_cosine() -> None:
+    settings = TrainSettings(steps=1000, warm_up=100, lr=1.0, whole_share=0.25)
+    assert settings.size_at(749) == (12, (64, 128))
+    assert settings.size_at(750) == (4, (128, 256))
+    assert settings.lr_at(0) == pytest.approx(0.01)
+    assert settings.lr_at(99) > 0.95
+    assert settings.lr_at(999) == pytest.approx(0.01)

@@ -1,0 +1,104 @@
+"""What the trainer says to mistakes: one line each."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from jscc.schedule import TrainSettings
+from jscc.train import check_team
+from tests.jscc.conftest import refusal, train
+
+
+def test_a_resume_with_another_network_is_refused(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
+    train(tmp_path, picture_folders, "--stop-after", "1")
+    with pytest.raises(SystemExit, match="made with another codec config"):
+        train(tmp_path, picture_folders, "--baseline", "--resume")
+
+
+def test_more_processes_than_pairs_are_refused(
+    tmp_path: Path, picture_folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "2 processes cannot share 1 pairs: give --pictures" in refusal(tmp_path, picture_folders)
+    check_team(4, TrainSettings(patches=12, pictures=4))
+    check_team(8, TrainSettings(patches=12, pictures=4, whole_share=0))
+    check_team(8, TrainSettings(patches=4, pictures=8, whole_share=1))
+    for settings in (TrainSettings(patches=12, pictures=4), TrainSettings(patches=4, pictures=8)):
+        with pytest.raises(ValueError, match="8 processes cannot share 4 pairs"):
+            check_team(8, settings)
+
+
+def test_what_cannot_be_begun_with_is_one_clear_line(
+    tmp_path: Path, picture_folders: tuple[Path, Path], tiny_folder: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for init, more, said in (
+        (tmp_path / "empty", [], "neither a run (no state.pt) nor a codec (no model.safetensors)"),
+        (tmp_path / "nowhere", [], "no weights called"),
+        (tiny_folder, ["--set", "codec.decoder_widths=[16,16,16]"], "weights do not fit the config"),
+    ):
+        message = refusal(tmp_path / "run", picture_folders, "--init", str(init), *more)
+        assert f"--init {init}: " in message
+        assert said in message
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "state.pt").write_bytes(b"nonsense")
+    assert "damaged" in refusal(tmp_path / "run", picture_folders, "--init", str(tmp_path / "broken"))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--steps", "0"], "--steps is 0; it must be at least 1"),
+        (["--patches", "0"], "--patches is 0"),
+        (["--stop-after", "0"], "--stop-after is 0"),
+        (["--log-every", "0"], "--log-every is 0"),
+        (["--lr", "0"], "--lr is 0.0; it must be above 0"),
+        (["--lr", "inf"], "--lr is inf"),
+        (["--alpha", "nan"], "--alpha is nan; it must be at least 0, and finite"),
+        (["--weight-decay", "-0.1"], "--weight-decay is -0.1"),
+        (["--save-minutes", "-1"], "--save-minutes is -1.0; it must not be negative"),
+        (["--seed", "-1"], "--seed is -1; it must be in 0...4294967295"),
+        (["--whole-share", "1.5"], "--whole-share is 1.5; it must be in 0...1"),
+        (["--pairs", "nowhere"], "--pairs: there is no folder nowhere"),
+        (["--mono", "nowhere"], "--mono: there is no folder nowhere"),
+        (["--val", "nowhere"], "no pictures (.png, .jpg) below nowhere"),
+        (["--set", "codec.epipolar=2"], "the value must be like true"),
+        (["--set", "epipolar=false"], "write PART.KEY=VALUE"),
+        (["--set", "codec.decoder_kernel=4"], "kernel sizes must be odd"),
+        (["--device", "toaster"], "--device toaster"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_line(
+    tmp_path: Path, picture_folders: tuple[Path, Path], more: list[str], said: str
+) -> None:
+    assert said in refusal(tmp_path, picture_folders, *more)
+
+
+def test_a_training_needs_pictures_and_a_folder_of_its_own(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
+    assert "give --pairs or --mono" in refusal(tmp_path, picture_folders, "--pairs", "--mono")
+    (tmp_path / "file").touch()
+    message = refusal(tmp_path / "file" / "run", picture_folders)
+    assert f"--out {tmp_path / 'file' / 'run'} cannot be written" in message
+    train(tmp_path / "run", picture_folders, "--stop-after", "1")
+    assert "add --resume" in refusal(tmp_path / "run", picture_folders)
+    assert "made with another optimiser: muon" in refusal(
+        tmp_path / "run", picture_folders, "--resume", "--optimiser", "adamw"
+    )
+
+
+def test_validation_wants_two_pairs_that_are_large_enough(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
+    for side in ("left", "right"):
+        (tmp_path / side).mkdir()
+        cv2.imwrite(str(tmp_path / side / "0.png"), np.zeros((128, 256, 3), np.uint8))
+    assert "needs at least 2" in refusal(tmp_path / "run", picture_folders, "--val", str(tmp_path))
+    for side in ("left", "right"):
+        cv2.imwrite(str(tmp_path / side / "1.png"), np.zeros((127, 256, 3), np.uint8))
+    message = refusal(tmp_path / "run", picture_folders, "--val", str(tmp_path))
+    assert "a picture has 127x256 pixels; validation wants at least 128x256" in message
+
+
+def test_ms_ssim_training_needs_whole_pictures(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
+    with pytest.raises(SystemExit, match="--whole-share 1"):
+        train(tmp_path, picture_folders, "--loss", "ms-ssim")

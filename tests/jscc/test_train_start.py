@@ -1,0 +1,40 @@
+"""Trainings that begin with the weights of others."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from jscc.models import load
+from jscc.trainstate import read_ema
+from jscc.transfer import without_neighbour
+from tests.jscc.conftest import train
+
+
+def test_a_run_begins_with_the_average_of_another(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
+    train(tmp_path / "first", picture_folders, "--stop-after", "2")
+    average = read_ema(tmp_path / "first" / "state.pt")[0].state_dict()
+    begun = train(
+        tmp_path / "second", picture_folders, "--init", str(tmp_path / "first"), "--seed", "7", "--lr", "1e-30"
+    )
+    assert all(torch.allclose(begun[name], average[name]) for name in average)
+    about = json.loads((tmp_path / "second" / "run.json").read_text())
+    assert about["settings"]["seed"] == 7
+    before = about["before"]
+    assert (before["from"], before["step"], before["settings"]["seed"]) == ("first", 2, 1)
+
+
+def test_a_run_begins_with_a_codec(tmp_path: Path, picture_folders: tuple[Path, Path], tiny_folder: Path) -> None:
+    wanted = load(tiny_folder)
+    begun = train(tmp_path / "run", picture_folders, "--init", str(tiny_folder), "--lr", "1e-30")
+    assert all(torch.allclose(begun[name], tensor) for name, tensor in wanted.model.state_dict().items())
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["before"]["from"] == wanted.codec_hash
+
+
+def test_a_baseline_begins_with_a_joint_codec(
+    tmp_path: Path, picture_folders: tuple[Path, Path], tiny_folder: Path
+) -> None:
+    begun = train(tmp_path / "run", picture_folders, "--baseline", "--init", str(tiny_folder), "--lr", "1e-30")
+    wanted = without_neighbour(load(tiny_folder).model.state_dict())
+    assert begun.keys() == wanted.keys()
+    assert all(torch.allclose(begun[name], tensor) for name, tensor in wanted.items())
