@@ -1,20 +1,14 @@
 """The model card that is written beside shipped weights."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
+from jscc.config import PRESETS, CodecConfig, preset
 from jscc.metrics import MS_SSIM_SCALES, MS_SSIM_WINDOW
 from jscc.models import Codec, count
 from jscc.runlog import differences, duration
 from jscc.validate import NEIGHBOURS
 from wire import geometry
-
-DATA: Final = (
-    "KITTI (Geiger, Lenz, Urtasun, CVPR 2012; Menze, Geiger, CVPR 2015; CC BY-NC-SA 3.0), Middlebury stereo, and single"
-    " pictures of KITTI, Udacity (MIT), drive.ai (CC BY 4.0), Urban100 and BSDS500 (research only): the weights are for"
-    " **non-commercial** use, share alike"
-)
-"""What the shipped weights were trained on, and what follows."""
 
 
 def stages(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -42,6 +36,14 @@ def _stage(about: Mapping[str, Any]) -> str:
         f" pictures in up to {mixture['mono_share']:.0%}.{_network(about)}{_earlier(about)}"
         f"{_pictures(about.get('data'))}"
     )
+
+
+def _beside(name: str, config: CodecConfig) -> str:
+    """What a codec has otherwise than the preset of that name."""
+    if name not in PRESETS:
+        return ""
+    changes = differences(preset(name, joint=config.joint).to_dict(), config.to_dict())
+    return " with " + ", ".join(f"{key} {new}" for key, (_, new) in changes.items()) if changes else ""
 
 
 def _network(about: Mapping[str, Any]) -> str:
@@ -133,7 +135,8 @@ def card(
         f"A joint source-channel codec for pairs of {geometry.HEIGHT} x {geometry.WIDTH} RGB pictures,"
         f" {geometry.SYMBOLS} complex symbols a picture. Codec hash `{codec.codec_hash}`.",
         "",
-        f"- Preset `{about['preset']}`, joint decoding {'on' if codec.config.joint else 'off'};"
+        f"- Preset `{about['preset']}`{_beside(about['preset'], codec.config)},"
+        f" joint decoding {'on' if codec.config.joint else 'off'};"
         f" encoder {encoder / 1e6:.2f} M parameters, decoder {decoder / 1e6:.2f} M.",
         *_history(about),
         "- Links in training: SNR uniform in -3...14 dB, each view on its own, and as told above.",

@@ -6,7 +6,7 @@ part of it.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,14 +100,31 @@ def _read_pair(left: Path, right: Path) -> tuple[Picture, Picture]:
 
 
 def read_sources(pair_folders: Sequence[Path], mono_folders: Sequence[Path]) -> Sources:
-    """Read everything into memory. A pair counts as grey if its left picture's three channels are equal."""
-    pairs = [pair for folder in pair_folders for pair in read_pairs(folder)]
+    """Read everything into memory. A pair counts as grey if its left picture's three channels are equal.
+
+    raises  what `read_pairs` and `list_pictures` do; ValueError for a picture below 128x256, which would be enlarged
+    """
+    pairs, mono = [], []
+    for folder in pair_folders:
+        pairs += read_pairs(folder)
+        check_sizes(folder, (left for left, _ in pairs), "training")
+    for folder in mono_folders:
+        mono += [read_picture(path) for path in list_pictures(folder)]
+        check_sizes(folder, mono, "training")
     is_grey = [bool((left == left[..., :1]).all()) for left, _ in pairs]
     return Sources(
         colour=[pair for pair, grey in zip(pairs, is_grey, strict=True) if not grey],
         grey=[pair for pair, grey in zip(pairs, is_grey, strict=True) if grey],
-        mono=[read_picture(path) for folder in mono_folders for path in list_pictures(folder)],
+        mono=mono,
     )
+
+
+def check_sizes(folder: Path, pictures: Iterable[Picture], purpose: str) -> None:
+    """ValueError if one of the pictures of a folder has less than 128x256 pixels."""
+    for rows, columns, _ in (picture.shape for picture in pictures):
+        if rows < geometry.HEIGHT or columns < geometry.WIDTH:
+            smallest = f"{geometry.HEIGHT}x{geometry.WIDTH}"
+            raise ValueError(f"{folder}: a picture has {rows}x{columns} pixels; {purpose} wants at least {smallest}")
 
 
 def batch(

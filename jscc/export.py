@@ -14,6 +14,7 @@ import contextlib
 import io
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -155,7 +156,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--weights", required=True, help="a shipped name, a folder, or a model.safetensors file")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(arguments)
-    for path in export(resolve(args.weights), args.out):
+    try:
+        written = export(resolve(args.weights), args.out)
+    except (OSError, ValueError) as error:
+        sys.exit(f"{parser.prog}: {error}")
+    for path in written:
         size = path.stat().st_size / 1e6
         properties = {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
         print(

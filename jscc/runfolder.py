@@ -67,8 +67,8 @@ def described(folder: Path) -> dict[str, Any]:
     file = folder / ABOUT
     try:
         about = json.loads(file.read_text())
-        if not isinstance(about, dict):
-            raise ValueError("not an object")
+        if not isinstance(about, dict) or "settings" not in about:
+            raise ValueError("it does not say what was trained")
     except FileNotFoundError:
         raise Problem(f"{folder} is not a training run: it has no {ABOUT}") from None
     except (OSError, ValueError) as error:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from jscc.card import DATA, card
+from jscc.card import card
 from jscc.checkpoint import FILE, SHIPPED, rounded, save_weights
 from jscc.export import export
 from jscc.models import load
@@ -79,11 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", metavar="TEXT", help="pictures of the training and their licence, for the card")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(arguments)
+    if args.name and not args.data:
+        parser.error("--name ships a codec to everybody: say with --data what it was trained on, and the licence")
     torch.set_num_threads(max(args.threads, 1))
     folder: Path = args.out or SHIPPED / args.name
     try:
-        data = args.data or (DATA if args.name else None)
-        codec_hash = ship(args.run, folder, args.val, args.snrs, data)
+        codec_hash = ship(args.run, folder, args.val, args.snrs, args.data)
     except (OSError, ValueError, Problem) as error:
         sys.exit(f"{parser.prog}: {error}")
     print(f"{folder}: codec hash {codec_hash}")

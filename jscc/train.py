@@ -7,32 +7,26 @@ Several processes: `torchrun --nproc-per-node 2 -m jscc.train ...`, with `--out`
 """
 
 import argparse
-import dataclasses
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
-from jscc.checkpoint import fill
-from jscc.config import PRESETS, CodecConfig, preset
-from jscc.data import Mixture, Sources, batch, read_sources
+from jscc.begin import begin
+from jscc.config import PRESETS, preset
+from jscc.data import Mixture, Sources, read_sources
 from jscc.draws import LinkDraws
-from jscc.linear import SIDE, start_from_components
 from jscc.loop import Cadence, run
 from jscc.losses import DISTORTIONS
-from jscc.models import JointCodec, count
+from jscc.models import count
 from jscc.overrides import changed
-from jscc.runfolder import RunFolder, described
-from jscc.runlog import differences
-from jscc.schedule import PATCH, TrainSettings
+from jscc.runfolder import RunFolder
+from jscc.schedule import TrainSettings
 from jscc.step import Diverged
 from jscc.team import Team, processes
-from jscc.trainstate import TrainState, new_model, read_start
-from jscc.transfer import with_new_blocks, without_neighbour
+from jscc.trainstate import TrainState
 from jscc.validate import read_validation
 from wire.problem import Problem
 
@@ -48,17 +42,6 @@ NUMBERS = (
     "pictures",
     "whole_share",
 )
-
-
-def start_linear_path(model: JointCodec, sources: Sources, settings: TrainSettings) -> None:
-    """Begin with the principal components of training patches, if the codec has a linear path."""
-    if model.encoder.linear is None or model.decoder.linear is None:
-        return
-    steps = range(2**32, 2**32 + 8)  # beyond every training step
-    drawn = [batch(sources, settings.mixture, 32, PATCH, seed=settings.seed, step=step) for step in steps]
-    pictures = torch.from_numpy(np.concatenate(drawn)).flatten(0, 1).float() / 255
-    patches = pictures.unfold(2, SIDE, SIDE).unfold(3, SIDE, SIDE).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
-    start_from_components(model.encoder.linear, model.decoder.linear, patches)
 
 
 def read_training(pairs: Sequence[Path], mono: Sequence[Path]) -> Sources:
@@ -81,72 +64,6 @@ def read_device(name: str | None) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"--device {name} cannot be used: {str(error).splitlines()[0]}") from error
-
-
-def begin(
-    args: argparse.Namespace,
-    config: CodecConfig,
-    settings: TrainSettings,
-    folder: RunFolder,
-    sources: Sources,
-    device: torch.device,
-) -> TrainState:
-    """The state to train from: saved, or fresh, or with another run's weights."""
-    saved = folder.state.exists()
-    if saved and not args.resume:
-        raise ValueError(f"{folder.state} is there already: add --resume to go on, or give another --out")
-    leads = int(os.environ.get("RANK", "0")) == 0
-    about = {
-        "preset": args.preset,
-        "config": config.to_dict(),
-        "settings": dataclasses.asdict(settings),
-        "data": tell_data(args.pairs, args.mono, sources),
-    }
-    model = new_model(config, settings.seed, device)
-    if saved:
-        state = TrainState(model, settings.optimiser, settings.lr, settings.weight_decay)
-        state.restore(folder.state)
-        if leads and state.step < settings.steps:
-            describe_again(folder, about, args.init, state.step)
-        return state
-    if args.init is None:
-        start_linear_path(model, sources, settings)
-    else:
-        try:
-            tensors, about["before"] = read_start(args.init)
-            tensors = tensors if config.joint else without_neighbour(tensors)
-            fill(model, with_new_blocks(tensors, model.state_dict()))
-        except (OSError, ValueError, Problem) as error:
-            raise ValueError(f"--init {args.init}: {error}") from error
-    if leads:
-        folder.describe(about)
-    return TrainState(model, settings.optimiser, settings.lr, settings.weight_decay)
-
-
-def tell_data(pairs: Sequence[Path], mono: Sequence[Path], sources: Sources) -> dict[str, Any]:
-    """What run.json says of the pictures: the folders' names, and how many were read."""
-    return {
-        "pairs": [folder.resolve().name for folder in pairs],
-        "mono": [folder.resolve().name for folder in mono],
-        **sources.counts(),
-    }
-
-
-def describe_again(folder: RunFolder, about: Mapping[str, Any], init: str | None, step: int) -> None:
-    """Bring run.json of a run that goes on at `step` up to date, and say what is not as it was.
-
-    Settings that were others until then stay in its list "earlier".
-    """
-    before = described(folder.path)
-    earlier = list(before.get("earlier", []))
-    if differences(before["settings"], about["settings"]):
-        earlier.append({"until": step, "settings": before["settings"]})
-    changes = differences(before["settings"], about["settings"]) | differences(before.get("data", {}), about["data"])
-    if changes:
-        print("changed: " + ", ".join(f"{name} {old} -> {new}" for name, (old, new) in changes.items()), flush=True)
-    if init is not None:
-        print(f"--init {init} does nothing here: the run goes on from its own {folder.state.name}", flush=True)
-    folder.describe({**before, "settings": about["settings"], "data": about["data"], "earlier": earlier})
 
 
 def check_team(processes: int, settings: TrainSettings) -> None:
@@ -227,6 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
         state = begin(args, config, settings, folder, sources, device)
     except (OSError, ValueError, Problem) as error:
         sys.exit(f"{parser().prog}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{parser().prog}: stopped before the first step")
 
     team = Team.gather(device)
     if not team.agrees(state.step, device):

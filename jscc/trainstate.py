@@ -4,7 +4,9 @@ All randomness of a step is a function of (seed, step), so there is no generator
 """
 
 import copy
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -17,6 +19,7 @@ from jscc.config import CodecConfig
 from jscc.models import JointCodec
 from jscc.optimiser import make_optimisers
 from jscc.runfolder import STATE, described
+from jscc.runlog import differences
 
 SAVED = {"config", "settings", "step", "model", "ema", "optimisers"}
 
@@ -61,11 +64,12 @@ class TrainState:
         )
         os.replace(partial, path)
 
-    def restore(self, path: Path) -> None:
-        """Continue from a saved state; a state of another config raises ValueError."""
+    def restore(self, path: Path) -> dict[str, Any]:
+        """Continue from a saved state; a state of another config raises ValueError. Returns the settings until now."""
         saved = read_state(path)
         if saved["config"] != self.model.config.to_dict():
-            raise ValueError(f"{path} was made with another codec config: {saved['config']}")
+            others = unlike(saved["config"], self.model.config)
+            raise ValueError(f"{path} was made with another codec config: {others}")
         _fill(self.model, saved["model"], path)
         _fill(self.ema, saved["ema"], path)
         if len(saved["optimisers"]) != len(self.optimisers):
@@ -75,6 +79,19 @@ class TrainState:
             for group in optimiser.param_groups:
                 group["weight_decay"] = self.weight_decay  # what is asked for now, as with the learning rate
         self.step = int(saved["step"])
+        return dict(saved["settings"])
+
+
+def unlike(found: Mapping[str, Any], config: CodecConfig) -> str:
+    """How a codec config that was found differs from the one that is asked for, in words."""
+    return (
+        "; ".join(
+            f"its {name} is {json.dumps(old)}, asked for is {json.dumps(new)} (--set codec.{name}=...)"
+            for name, (old, new) in differences(found, config.to_dict()).items()
+            if name != "joint"
+        )
+        or "one has joint decoding, the other (--baseline) has not"
+    )
 
 
 def new_model(config: CodecConfig, seed: int, device: torch.device) -> JointCodec:

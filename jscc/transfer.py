@@ -37,6 +37,12 @@ def without_neighbour(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return kept
 
 
+def new_blocks(tensors: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> list[str]:
+    """The residual blocks of `fresh` that `tensors` has not, by how the names of their tensors begin."""
+    found = {match.group() for name in fresh if (match := BLOCK.match(name))}
+    return sorted(block for block in found if not any(name.startswith(block) for name in tensors))
+
+
 def with_new_blocks(tensors: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights of a codec -> those of one with further residual blocks, which computes the same.
 
@@ -44,8 +50,6 @@ def with_new_blocks(tensors: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) 
              so that at first the block adds nothing
     returns  `tensors` and the new blocks; every other difference stays for strict loading to refuse
     """
-    found = {match.group() for name in fresh if (match := BLOCK.match(name))}
-    new = tuple(sorted(block for block in found if not any(name.startswith(block) for name in tensors)))
-    added = {name: tensor for name, tensor in fresh.items() if name.startswith(new)}
+    added = {name: tensor for name, tensor in fresh.items() if name.startswith(tuple(new_blocks(tensors, fresh)))}
     silent = {name: torch.zeros_like(tensor) for name, tensor in added.items() if ".conv2." in name}
     return {**tensors, **added, **silent}

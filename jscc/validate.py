@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from jscc.channel import Fading
-from jscc.data import centre, read_pairs
+from jscc.data import centre, check_sizes, read_pairs
 from jscc.metrics import ms_ssim, psnr
 from jscc.models import JointCodec
-from wire import geometry, units
+from wire import units
 
 NEIGHBOURS = ("true", "better", "noiseless", "unrelated", "absent")
 SNRS_DB = (-2.0, 4.0, 12.0)
@@ -26,10 +26,7 @@ def read_validation(folder: Path) -> Tensor:
     raises  ValueError if a picture is smaller, or if there are fewer than two pairs
     """
     pairs = read_pairs(folder)
-    for rows, columns, _ in (pair[0].shape for pair in pairs):
-        if rows < geometry.HEIGHT or columns < geometry.WIDTH:
-            smallest = f"{geometry.HEIGHT}x{geometry.WIDTH}"
-            raise ValueError(f"{folder}: a picture has {rows}x{columns} pixels; validation wants at least {smallest}")
+    check_sizes(folder, (left for left, _ in pairs), "validation")
     if len(pairs) < 2:
         raise ValueError(f"{folder}: {len(pairs)} pair; validation needs at least 2, to show an unrelated neighbour")
     return (

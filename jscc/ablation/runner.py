@@ -11,6 +11,7 @@ from torch import Tensor
 
 from jscc.ablation.table import Result, write_tables
 from jscc.ablation.variants import HALF, VARIANTS, Variant
+from jscc.begin import start_linear_path
 from jscc.config import CodecConfig
 from jscc.data import Sources
 from jscc.loop import Cadence, run, validate
@@ -18,7 +19,6 @@ from jscc.models import JointCodec, count
 from jscc.runfolder import RunFolder, described
 from jscc.runlog import read_run
 from jscc.schedule import TrainSettings
-from jscc.train import start_linear_path
 from jscc.trainstate import TrainState, new_model
 
 RESULT = "result.json"

@@ -15,7 +15,11 @@ from torch import Tensor
 
 from jscc.channel import Fading, transmit
 from jscc.evaluate.system import Channel
+from wire import units
+from wire.problem import Problem
 
+MOST_POWER: Final = units.POWER * 1.05
+"""Of a view: a picture's QAM symbols, chosen by its bits, differ from the mean power of the constellation by chance."""
 FADING: Final[dict[Channel, Fading]] = {"awgn": Fading.NONE, "rayleigh": Fading.FAST}
 
 
@@ -33,6 +37,10 @@ def send(
     symbols  float [V, K, 2] = (view, symbol, I and Q), mean I^2 + Q^2 = 1
     snr_db   mean Es/N0 of each link, dB, V of them
     returns  (MMSE estimates [V, K, 2], reliability |h|^2 / (|h|^2 + N0) [V, K])
+    raises   Problem for a view with more power than that, which would meet a better SNR than the row says
     """
+    power = float(symbols_VK2.square().sum(2).mean(1).max())
+    if not power <= MOST_POWER:
+        raise Problem(f"the symbols of a view have a mean power of {power:.3g}; scale each view to {units.POWER:g}")
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     return transmit(symbols_VK2, torch.tensor(snr_db, dtype=torch.float32), FADING[channel], generator)

@@ -1,6 +1,8 @@
+import pytest
 import torch
 
 from jscc.evaluate.links import noise_of, send
+from wire.problem import Problem
 
 
 def received(snr_left: float, snr_right: float, key: tuple[int, str, float], channel: str = "awgn") -> torch.Tensor:
@@ -30,3 +32,12 @@ def test_measured_snr_is_the_nominal_one() -> None:
     noise = estimate / reliability[..., None] - symbols
     snr_db = -10 * noise.square().sum(-1).mean(-1).log10()
     assert torch.allclose(snr_db, torch.tensor([0.0, 10.0]), atol=0.25)
+
+
+def test_a_view_of_too_much_power_is_refused() -> None:
+    symbols = torch.randn(2, 512, 2, generator=torch.Generator().manual_seed(1))
+    symbols /= symbols.square().sum(2).mean(1).sqrt()[:, None, None]
+    send(symbols, (0.0, 0.0), "awgn", noise_of(0, "a", 0.0))
+    louder = symbols * torch.tensor([1.0, 10**0.5])[:, None, None]
+    with pytest.raises(Problem, match="the symbols of a view have a mean power of 10; scale each view to 1"):
+        send(louder, (0.0, 0.0), "awgn", noise_of(0, "a", 0.0))

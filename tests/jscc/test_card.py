@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -94,6 +95,13 @@ def test_a_stage_that_grew_the_network_says_so(tiny: Codec) -> None:
     assert "Network" not in first
 
 
+def test_what_the_preset_has_not_is_told(tiny: Codec) -> None:
+    assert "- Preset `tiny`, joint decoding on;" in card("mine", tiny, {**FIRST, "preset": "tiny"})
+    other = dataclasses.replace(preset("tiny"), epipolar=False, encoder_blocks=(0, 1, 2))
+    text = card("mine", Codec(JointCodec(other), "0"), {**FIRST, "preset": "tiny"})
+    assert "- Preset `tiny` with encoder_blocks [0, 1, 2], epipolar False, joint decoding on;" in text
+
+
 def test_weights_of_unknown_history_are_named(tiny: Codec) -> None:
     text = card("mine", tiny, {**FIRST, "before": {"from": "66b1", "preset": "tiny"}})
     assert "- Begun with the weights of `66b1`." in text
@@ -184,3 +192,11 @@ def test_what_cannot_be_shipped_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"^python -m jscc\.ship: .*state\.pt"):
         ship_main(["--run", str(tmp_path), "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
+
+
+def test_who_ships_a_codec_by_name_says_what_it_was_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        ship_main(["--run", str(tmp_path), "--name", "mine"])
+    assert "say with --data what it was trained on" in capsys.readouterr().err

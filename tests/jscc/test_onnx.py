@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from jscc.checkpoint import SHIPPED
+from jscc.export import main
 from jscc.models import Codec, load
 
 AGREEMENT = 1e-4
@@ -80,3 +81,8 @@ def test_weights_are_stored_in_half_precision_and_no_path_leaks(tiny_folder: Pat
         weights = [i for i in onnx.load_from_string(content).graph.initializer if i.name.endswith("weight_f16")]
         assert weights
         assert all(i.data_type == onnx.TensorProto.FLOAT16 for i in weights)
+
+
+def test_weights_that_are_not_there_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"^python -m jscc\.export: no weights called 'nope'; shipped: "):
+        main(["--weights", "nope", "--out", str(tmp_path)])

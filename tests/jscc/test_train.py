@@ -78,8 +78,26 @@ def test_a_resume_with_other_settings_says_so_and_is_described(
     assert (earlier["until"], earlier["settings"]["lr"]) == (2, 2e-3)
     groups = [g for o in torch.load(tmp_path / "state.pt", weights_only=True)["optimisers"] for g in o["param_groups"]]
     assert {group["weight_decay"] for group in groups} == {0.0}
-    (tmp_path / "run.json").write_text("{")
-    assert "run.json cannot be read" in refusal(tmp_path, picture_folders, "--resume")
+    for broken in ("{", "{}", "[]"):
+        (tmp_path / "run.json").write_text(broken)
+        assert "run.json cannot be read" in refusal(tmp_path, picture_folders, "--resume")
+
+
+def test_settings_that_no_saved_step_was_made_with_are_forgotten(
+    tmp_path: Path, picture_folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tmp_path, picture_folders, "--stop-after", "2")
+
+    def fails(*arguments: object) -> torch.Tensor:
+        raise MemoryError
+
+    monkeypatch.setattr("jscc.step.pair_loss", fails)
+    with pytest.raises(MemoryError):
+        train(tmp_path, picture_folders, "--resume", "--lr", "1e-3")
+    monkeypatch.undo()
+    train(tmp_path, picture_folders, "--resume", "--stop-after", "1", "--alpha", "0.5")
+    (earlier,) = json.loads((tmp_path / "run.json").read_text())["earlier"]
+    assert (earlier["until"], earlier["settings"]["lr"], earlier["settings"]["alpha"]) == (2, 2e-3, 1.0)
 
 
 def test_a_run_describes_itself(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:

@@ -88,6 +88,25 @@ def test_a_training_needs_pictures_and_a_folder_of_its_own(tmp_path: Path, pictu
     )
 
 
+def test_pictures_that_would_have_to_grow_are_refused(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
+    for place in ("left", "right", "mono"):
+        (tmp_path / place).mkdir()
+        cv2.imwrite(str(tmp_path / place / "0.png"), np.zeros((128, 255, 3), np.uint8))
+    for option, folder in (("--pairs", tmp_path), ("--mono", tmp_path / "mono")):
+        said = f"{folder}: a picture has 128x255 pixels; training wants at least 128x256"
+        assert said in refusal(tmp_path / "run", picture_folders, option, str(folder))
+
+
+def test_ctrl_c_before_the_first_step_is_one_line(
+    tmp_path: Path, picture_folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jscc.train.begin", interrupted)
+    assert "stopped before the first step" in refusal(tmp_path, picture_folders)
+
+
 def test_validation_wants_two_pairs_that_are_large_enough(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
     for side in ("left", "right"):
         (tmp_path / side).mkdir()

@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
 import torch
 
 from jscc.models import load
 from jscc.trainstate import read_ema
 from jscc.transfer import without_neighbour
-from tests.jscc.conftest import train
+from tests.jscc.conftest import refusal, train
 
 
 def test_a_run_begins_with_the_average_of_another(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
@@ -29,6 +30,25 @@ def test_a_run_begins_with_a_codec(tmp_path: Path, picture_folders: tuple[Path, 
     begun = train(tmp_path / "run", picture_folders, "--init", str(tiny_folder), "--lr", "1e-30")
     assert all(torch.allclose(begun[name], tensor) for name, tensor in wanted.model.state_dict().items())
     assert json.loads((tmp_path / "run" / "run.json").read_text())["before"]["from"] == wanted.codec_hash
+
+
+def test_a_deeper_run_begins_with_a_shallower_codec(
+    tmp_path: Path, picture_folders: tuple[Path, Path], tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deeper = ("--set", "codec.decoder_blocks=[1,2,0,1,1]")
+    run = tmp_path / "run"
+    begun = train(run, picture_folders, "--init", str(tiny_folder), "--lr", "1e-30", "--stop-after", "1", *deeper)
+    for name, tensor in load(tiny_folder).model.state_dict().items():
+        assert torch.allclose(begun[name], tensor)
+    new = sorted({".".join(name.split(".")[:3]) for name in begun.keys() - load(tiny_folder).model.state_dict().keys()})
+    assert new == ["decoder.at2.0", "decoder.at8_after.1"]
+    assert all(float(begun[f"{block}.conv2.weight"].abs().max()) < 1e-20 for block in new)
+    assert f"new residual blocks, which add nothing at first: {', '.join(new)}\n" in capsys.readouterr().out
+
+    said = "its decoder_blocks is [1, 2, 0, 1, 1], asked for is [1, 1, 0, 1, 0] (--set codec.decoder_blocks=...)"
+    resumed = refusal(run, picture_folders, "--resume")
+    assert f"made with another codec config: {said}" in resumed
+    assert f"--init {run}: {said}" in refusal(tmp_path / "second", picture_folders, "--init", str(run))
 
 
 def test_a_baseline_begins_with_a_joint_codec(

@@ -1,0 +1,119 @@
+"""The state that a training begins with: random weights, those of another codec, or where the run itself stopped."""
+
+import argparse
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from jscc.checkpoint import WeightsError, fill
+from jscc.config import CodecConfig
+from jscc.data import Sources, batch
+from jscc.linear import SIDE, start_from_components
+from jscc.models import JointCodec
+from jscc.runfolder import RunFolder, described
+from jscc.runlog import differences
+from jscc.schedule import PATCH, TrainSettings
+from jscc.trainstate import TrainState, new_model, read_start, unlike
+from jscc.transfer import new_blocks, with_new_blocks, without_neighbour
+from wire.problem import Problem
+
+
+def start_linear_path(model: JointCodec, sources: Sources, settings: TrainSettings) -> None:
+    """Begin with the principal components of training patches, if the codec has a linear path."""
+    if model.encoder.linear is None or model.decoder.linear is None:
+        return
+    steps = range(2**32, 2**32 + 8)  # beyond every training step
+    drawn = [batch(sources, settings.mixture, 32, PATCH, seed=settings.seed, step=step) for step in steps]
+    pictures = torch.from_numpy(np.concatenate(drawn)).flatten(0, 1).float() / 255
+    patches = pictures.unfold(2, SIDE, SIDE).unfold(3, SIDE, SIDE).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+    start_from_components(model.encoder.linear, model.decoder.linear, patches)
+
+
+def begin(
+    args: argparse.Namespace,
+    config: CodecConfig,
+    settings: TrainSettings,
+    folder: RunFolder,
+    sources: Sources,
+    device: torch.device,
+) -> TrainState:
+    """The state to train from: saved, or fresh, or with another run's weights."""
+    saved = folder.state.exists()
+    if saved and not args.resume:
+        raise ValueError(f"{folder.state} is there already: add --resume to go on, or give another --out")
+    leads = int(os.environ.get("RANK", "0")) == 0
+    about = {
+        "preset": args.preset,
+        "config": config.to_dict(),
+        "settings": dataclasses.asdict(settings),
+        "data": tell_data(args.pairs, args.mono, sources),
+    }
+    model = new_model(config, settings.seed, device)
+    if saved:
+        state = TrainState(model, settings.optimiser, settings.lr, settings.weight_decay)
+        until_now = state.restore(folder.state)
+        if leads and state.step < settings.steps:
+            describe_again(folder, about, until_now, args.init, state.step)
+        return state
+    if args.init is None:
+        start_linear_path(model, sources, settings)
+    else:
+        try:
+            about["before"], new = start_from(args.init, model)
+        except (OSError, ValueError, Problem) as error:
+            raise ValueError(f"--init {args.init}: {error}") from error
+        if leads and new:
+            print(f"new residual blocks, which add nothing at first: {', '.join(new)}")
+    if leads:
+        folder.describe(about)
+    return TrainState(model, settings.optimiser, settings.lr, settings.weight_decay)
+
+
+def start_from(name: str, model: JointCodec) -> tuple[dict[str, Any], list[str]]:
+    """Fill the model with the weights called `name`; returns what is known of them, and which blocks are new.
+
+    raises  what `read_start` does; ValueError if the weights are of another network
+    """
+    tensors, before = read_start(name)
+    tensors = tensors if model.config.joint else without_neighbour(tensors)
+    fresh = model.state_dict()
+    try:
+        fill(model, with_new_blocks(tensors, fresh))
+    except WeightsError as error:
+        raise ValueError(f"{unlike(before['config'], model.config)}" if "config" in before else f"{error}") from error
+    return before, [block.rstrip(".") for block in new_blocks(tensors, fresh)]
+
+
+def tell_data(pairs: Sequence[Path], mono: Sequence[Path], sources: Sources) -> dict[str, Any]:
+    """What run.json says of the pictures: the folders' names, and how many were read."""
+    return {
+        "pairs": [folder.resolve().name for folder in pairs],
+        "mono": [folder.resolve().name for folder in mono],
+        **sources.counts(),
+    }
+
+
+def describe_again(
+    folder: RunFolder, about: Mapping[str, Any], until_now: Mapping[str, Any], init: str | None, step: int
+) -> None:
+    """Bring run.json of a run that goes on at `step` up to date, and say what is not as it was.
+
+    Settings that were others until then stay in its list "earlier". What a call asked for that ended before its first
+    save trained nothing that is left, and is forgotten.
+    """
+    before = described(folder.path)
+    earlier = [part for part in before.get("earlier", []) if part["until"] < step]
+    changes = differences(until_now, about["settings"])
+    if changes:
+        earlier.append({"until": step, "settings": until_now})
+    changes |= differences(before.get("data", {}), about["data"])
+    if changes:
+        print("changed: " + ", ".join(f"{name} {old} -> {new}" for name, (old, new) in changes.items()), flush=True)
+    if init is not None:
+        print(f"--init {init} does nothing here: the run goes on from its own {folder.state.name}", flush=True)
+    folder.describe({**before, "settings": about["settings"], "data": about["data"], "earlier": earlier})
