@@ -1,19 +1,13 @@
 """From whatever a camera gives to the one picture size that the codec knows."""
 
-from typing import Any, Final
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wire.geometry import CHANNELS, HEIGHT, WIDTH
+from wire.geometry import CHANNELS, HEIGHT, WIDTH, crop_size
 from wire.problem import FrameProblem
-
-_ASPECT: Final = WIDTH // HEIGHT
-_KITTI_ROWS: Final = range(370, 377)
-_KITTI_COLUMNS: Final = range(1224, 1243)
-_KITTI_CROP: Final = (370, 740)
-"""KITTI's pictures differ by a few rows from drive to drive; the literature crops all to what all of them have."""
 
 
 def fit(picture: NDArray[Any]) -> NDArray[np.uint8]:
@@ -41,11 +35,3 @@ def fit(picture: NDArray[Any]) -> NDArray[np.uint8]:
     top, left = (rows - height) // 2, (columns - width) // 2
     cropped = picture[top : top + height, left : left + width]
     return np.asarray(cv2.resize(cropped, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def crop_size(rows: int, columns: int) -> tuple[int, int]:
-    """Rows and columns of the largest 2:1 crop; 370x740 for KITTI's full pictures."""
-    if rows in _KITTI_ROWS and columns in _KITTI_COLUMNS:
-        return _KITTI_CROP
-    height = min(rows, columns // _ASPECT)
-    return height, height * _ASPECT

@@ -173,10 +173,8 @@ def cut(
 
 
 def centre(picture: Picture) -> Picture:
-    """The largest window of 2:1 in the middle of a picture, area-resized to 128x256; of that size it stays as it is."""
-    rows, columns = picture.shape[:2]
-    scale = min(rows / geometry.HEIGHT, columns / geometry.WIDTH)
-    return middle(picture, int(geometry.HEIGHT * scale), int(geometry.WIDTH * scale))
+    """What the edge sends of a picture: its crop of 2:1, area-resized to 128x256; of that size it stays as it is."""
+    return middle(picture, *geometry.crop_size(*picture.shape[:2]))
 
 
 def middle(picture: Picture, rows: int, columns: int) -> Picture:

@@ -21,7 +21,7 @@ BETTER_DB = 10.0
 def read_validation(folder: Path) -> Tensor:
     """The pairs of a folder with left/ and right/, float [B, 2, 3, 128, 256] in [0, 1].
 
-    Of larger pictures the centre, as the bench and the edges cut it.
+    Of larger pictures the centre, cut and shrunk as by the bench and the edges.
 
     raises  ValueError if a picture is smaller, or if there are fewer than two pairs
     """

@@ -89,8 +89,7 @@ def evaluate(arguments: argparse.Namespace, command: str) -> list[Row]:
         jobs=arguments.jobs,
         redo=arguments.redo.split(",") if arguments.redo else (),
     )
-    for channel in request.channels:
-        expand([*names, *request.redo], channel)  # a wrong name is said before the pictures are read
+    expand([*names, *request.redo])  # a wrong name is said before the pictures are read
     pairs = read_pairs(arguments.pairs, arguments.limit)
     shown = _shown(pairs, arguments.show)
     rows = run_session(pairs, request, arguments.out)

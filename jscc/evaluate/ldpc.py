@@ -71,17 +71,20 @@ class Mode:
         return self.block_bits * self.blocks // 8
 
 
-_RAYLEIGH_MODES: Final = (
+MODES: Final = (
+    Mode(2, Fraction(1, 5)),
+    Mode(2, Fraction(1, 4)),
     Mode(2, Fraction(1, 3)),
     Mode(2, Fraction(1, 2)),
     Mode(2, Fraction(2, 3)),
+    Mode(4, Fraction(5, 12)),
     Mode(4, Fraction(1, 2)),
+    Mode(4, Fraction(2, 3)),
+    Mode(6, Fraction(1, 2)),
 )
-MODES: Final[dict[Channel, tuple[Mode, ...]]] = {
-    "awgn": (*_RAYLEIGH_MODES, Mode(4, Fraction(2, 3)), Mode(6, Fraction(1, 2))),
-    "rayleigh": _RAYLEIGH_MODES,
-}
-"""The modes of the literature, by rising efficiency."""
+"""By rising efficiency. The literature's, and three that close gaps between them: without QPSK 1/4 (under fading 1/5)
+nothing arrives at -2 dB, and without 16-QAM 5/12 nothing is gained from 4 to 6 dB.
+"""
 
 
 def carry(

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from jscc.data import centre
 from jscc.evaluate.system import Bytes, Pair
 from wire import geometry
 from wire.problem import Problem
@@ -76,12 +77,5 @@ def _open(path: Path) -> Image.Image:
 
 
 def fit(picture: Image.Image) -> Bytes:
-    """Centre-crop to 2:1 and area-resize to uint8 RGB [3, 128, 256]; a picture of that size stays as it is."""
-    width, height = picture.size
-    crop_width = min(width, height * geometry.WIDTH // geometry.HEIGHT)
-    crop_height = min(height, width * geometry.HEIGHT // geometry.WIDTH)
-    x, y = (width - crop_width) // 2, (height - crop_height) // 2
-    cropped = picture.crop((x, y, x + crop_width, y + crop_height))
-    if cropped.size != (geometry.WIDTH, geometry.HEIGHT):
-        cropped = cropped.resize((geometry.WIDTH, geometry.HEIGHT), Image.Resampling.BOX)
-    return np.ascontiguousarray(np.asarray(cropped, np.uint8).transpose(2, 0, 1))
+    """An RGB picture as the edge would send it, uint8 [3, 128, 256]."""
+    return np.ascontiguousarray(centre(np.asarray(picture, np.uint8)).transpose(2, 0, 1))

@@ -12,7 +12,7 @@ from jscc.evaluate.jpeg2000 import PILLOW_DEFAULTS, Jpeg2000
 from jscc.evaluate.ldpc import MODES, Mode
 from jscc.evaluate.ratesearch import RateSearch
 from jscc.evaluate.separate import CapacitySystem, LdpcSystem
-from jscc.evaluate.system import Channel, System
+from jscc.evaluate.system import System
 from wire.problem import Problem
 
 NEURAL: Final = ("proposed-1", "proposed-2", "proposed-absent", "baseline")
@@ -34,8 +34,8 @@ class Entry:
     build: Callable[[], System]
 
 
-def expand(names: Sequence[str], channel: Channel) -> list[Entry]:
-    """Names as a user gives them -> the systems to run on a channel; `bpg-ldpc` becomes one system per mode.
+def expand(names: Sequence[str]) -> list[Entry]:
+    """Names as a user gives them -> the systems to run; `bpg-ldpc` becomes one system per mode.
 
     raises  Problem for a name that is not known
     """
@@ -43,7 +43,7 @@ def expand(names: Sequence[str], channel: Channel) -> list[Entry]:
     for name in dict.fromkeys(one for given in names for one in GROUPS.get(given, (given,))):
         if name in LDPC:
             codec = name.removesuffix("-ldpc")
-            entries += [Entry(f"{name}-{mode.name}", partial(_ldpc, codec, mode)) for mode in MODES[channel]]
+            entries += [Entry(f"{name}-{mode.name}", partial(_ldpc, codec, mode)) for mode in MODES]
         else:
             entries.append(_entry(name))
     return entries

@@ -50,7 +50,7 @@ def _galleries(out: Path, request: Request, shown: Pair, snr_db: float) -> dict[
     Returns (PSNR in dB, MS-SSIM) by file and system.
     """
     channel = request.channels[0]
-    systems = {entry.name: entry.build() for entry in _panels(expand(request.systems, channel), snr_db, request)}
+    systems = {entry.name: entry.build() for entry in _panels(expand(request.systems), snr_db, request)}
     aimed = {name: system for name, system in systems.items() if getattr(system, "trained_for", "") == MS_SSIM}
     plain = {name: system for name, system in systems.items() if name not in aimed}
     found: dict[str, dict[str, tuple[float, float]]] = {}

@@ -26,7 +26,7 @@ from wire.views import View
 
 def plan(
     pairs: Sequence[Pair],
-    entries: Mapping[Channel, Sequence[Entry]],
+    channels: Sequence[Channel],
     systems: Mapping[str, System],
     snrs: Sequence[float],
     deltas: Sequence[float],
@@ -36,12 +36,12 @@ def plan(
     deltas  of a system's SNR differences, if it has several finite ones, those to run
     """
     return [
-        Cell(entry.name, channel, snr, delta, pair.name)
+        Cell(name, channel, snr, delta, pair.name)
         for pair in pairs
-        for channel, some in entries.items()
-        for entry in some
-        for delta in systems[entry.name].deltas
-        if delta in deltas or math.isinf(delta) or len(systems[entry.name].deltas) == 1
+        for channel in channels
+        for name, system in systems.items()
+        for delta in system.deltas
+        if delta in deltas or math.isinf(delta) or len(system.deltas) == 1
         for snr in snrs
     ]
 

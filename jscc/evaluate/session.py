@@ -5,13 +5,13 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
 from jscc.evaluate.registry import expand
-from jscc.evaluate.rows import Row, Table
+from jscc.evaluate.rows import Cell, Row, Table
 from jscc.evaluate.runner import plan, run
 from jscc.evaluate.summary import with_envelopes, without_envelopes
 from jscc.evaluate.system import Channel, Pair, System
@@ -41,20 +41,21 @@ def run_session(pairs: Sequence[Pair], request: Request, out: Path, progress: Te
     """Measure what `out/results.csv` does not have yet; return all of its rows, envelopes of LDPC modes included.
 
     raises  Problem if `out` holds results of other pictures, or of other weights or encoders for one of the systems
-            asked for, or of another seed; if nothing can be written there; or if `redo` has a system that is not run
+            asked for, or of another seed; if means over unlike pictures would stand side by side; if nothing can be
+            written there; or if `redo` has a system that is not run
     """
-    entries = {channel: expand(request.systems, channel) for channel in request.channels}
-    builds = {entry.name: entry for some in entries.values() for entry in some}
-    redone = {entry.name for channel in request.channels for entry in expand(request.redo, channel)}
+    builds = {entry.name: entry for entry in expand(request.systems)}
+    redone = {entry.name for entry in expand(request.redo)}
     if not redone <= builds.keys():
         raise Problem(f"--redo {min(redone - builds.keys())} is not among the systems of this run; add it to --systems")
     systems = {name: entry.build() for name, entry in builds.items()}
-    cells = plan(pairs, entries, systems, request.snrs, request.deltas)
+    cells = plan(pairs, request.channels, systems, request.snrs, request.deltas)
     thrown = {cell for cell in cells if cell.system in redone}
     table = Table(out / "results.csv")
     try:
         out.mkdir(parents=True, exist_ok=True)
         rows = [row for row in _whole_cells(without_envelopes(table.read())) if row.cell not in thrown]
+        _check_alike(out, [*cells, *(row.cell for row in rows)])
         gone = redone - {row.system for row in rows}
         seconds_before = _agree(out / "settings.json", pairs, systems, request.seed, redone, gone)
         table.write(rows)
@@ -75,6 +76,21 @@ def run_session(pairs: Sequence[Pair], request: Request, out: Path, progress: Te
     table.write(rows)
     table.write_parquet(rows)
     return rows
+
+
+def _check_alike(out: Path, cells: Iterable[Cell]) -> None:
+    """Problem if some means of a channel would be of other pictures than the others: they could not be compared."""
+    points: dict[tuple[str, str, float, float], set[str]] = {}
+    for cell in cells:
+        points.setdefault(cell[:4], set()).add(cell.picture)
+    for channel in {point[1] for point in points}:
+        most = max((point for point in points if point[1] == channel), key=lambda point: len(points[point]))
+        for point in (point for point in points if point[1] == channel and points[point] != points[most]):
+            raise Problem(
+                f"{out} would compare {point[0]} at {point[2]:g} dB on {len(points[point])} pairs with {most[0]} at"
+                f" {most[2]:g} dB on {len(points[most])} ({channel}): ask for the same pairs of all, also of what was"
+                " measured before, or use another --out"
+            )
 
 
 def _whole_cells(rows: Sequence[Row]) -> list[Row]:

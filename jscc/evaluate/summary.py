@@ -44,7 +44,7 @@ def rank(curve: Curve) -> tuple[int, str, int, str, float]:
     system, channel, delta = curve
     base = envelope_of(system) or system.partition("@")[0]
     place = NAMES.index(base) if base in NAMES else len(NAMES)
-    modes = [f"{base}-{mode.name}" for mode in MODES["awgn"]]
+    modes = [f"{base}-{mode.name}" for mode in MODES]
     return place, channel, modes.index(system) if system in modes else -1, system, delta
 
 

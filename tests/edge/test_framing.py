@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from edge.framing import crop_size, fit
+from edge.framing import fit
+from wire.geometry import crop_size
 from wire.problem import FrameProblem
 
 

@@ -6,6 +6,7 @@ import math
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -173,11 +174,11 @@ def test_the_envelope_is_the_best_mode_by_mean_psnr_at_each_snr() -> None:
     assert "| bpg-ldpc | 24.00 | 27.00 |" in markdown(with_envelopes(rows), "Title", [])
 
 
-def test_ldpc_becomes_one_system_per_mode_of_the_channel() -> None:
-    assert [entry.name for entry in expand(["bpg-ldpc"], "rayleigh")] == [
-        "bpg-ldpc-qpsk-1/3", "bpg-ldpc-qpsk-1/2", "bpg-ldpc-qpsk-2/3", "bpg-ldpc-16qam-1/2"
+def test_ldpc_becomes_one_system_per_mode() -> None:
+    assert [entry.name for entry in expand(["bpg-ldpc"])] == [
+        "bpg-ldpc-qpsk-1/5", "bpg-ldpc-qpsk-1/4", "bpg-ldpc-qpsk-1/3", "bpg-ldpc-qpsk-1/2", "bpg-ldpc-qpsk-2/3",
+        "bpg-ldpc-16qam-5/12", "bpg-ldpc-16qam-1/2", "bpg-ldpc-16qam-2/3", "bpg-ldpc-64qam-1/2",
     ]  # fmt: skip
-    assert len(expand(["bpg-ldpc"], "awgn")) == 6
 
 
 @pytest.mark.parametrize(
@@ -222,6 +223,20 @@ def test_what_a_user_can_mend_is_one_line(
     error = capsys.readouterr().err
     assert error.startswith(f"error: {message}")
     assert error.count("\n") == 1
+
+
+def test_means_over_other_pictures_do_not_come_into_one_table(folder: Path, tmp_path: Path) -> None:
+    pairs = read_pairs(folder)
+    request = Request(("jpeg2000-capacity",), ("awgn",), (2.0,))
+    run_session(pairs[:1], request, tmp_path, io.StringIO())
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    echo = Request(("echo:Echo",), ("awgn",), (2.0, 4.0))
+    with pytest.raises(Problem, match=r"jpeg2000-capacity at 2 dB on 1 pairs with echo:Echo at 2 dB on 2"):
+        run_session(pairs, echo, tmp_path, io.StringIO())
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    both = replace(echo, systems=("echo:Echo", "jpeg2000-capacity"))
+    rows = run_session(pairs, both, tmp_path, io.StringIO())
+    assert {row.picture for row in rows if row.system == "jpeg2000-capacity"} == {"a", "b"}
 
 
 def test_one_command_leaves_table_page_figures_and_gallery(folder: Path, tmp_path: Path) -> None:

@@ -29,5 +29,5 @@ def test_the_system_of_the_page_runs(folder: Path, tmp_path: Path, monkeypatch: 
 
 def test_thresholds_of_the_page_are_those_of_the_code() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    told = re.findall(r"^\| (?:QPSK|\d+-QAM) \d/\d \| \d+ \| \S+(?: dB)? \| (\S+) \|", page, re.MULTILINE)
+    told = re.findall(r"^\| (?:QPSK|\d+-QAM) \d/\d+ \| \d+ \| \S+(?: dB)? \| (\S+) \|", page, re.MULTILINE)
     assert [float(number) for number in told] == list(THRESHOLDS_DB["awgn"].values())

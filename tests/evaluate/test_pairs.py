@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edge import framing
+from jscc.data import centre
 from jscc.evaluate.pairs import fit, read_pairs
 from tests.evaluate.conftest import made_up_pair, write_pairs
 from wire.problem import Problem
@@ -80,3 +82,11 @@ def test_odd_sizes_are_cropped_and_resized() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (375, 1243, 3), np.uint8)
     assert fit(Image.fromarray(pixels)).shape == (3, 128, 256)
     assert fit(Image.fromarray(pixels[:129, :257])).shape == (3, 128, 256)
+
+
+@pytest.mark.parametrize("size", [(375, 1242), (300, 700), (480, 640), (129, 257), (128, 256)])
+def test_bench_validation_and_edge_see_the_same_picture(size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
+    sent = framing.fit(pixels)
+    assert np.array_equal(fit(Image.fromarray(pixels)).transpose(1, 2, 0), sent)
+    assert np.array_equal(centre(pixels), sent)
