@@ -25,13 +25,15 @@ def _stage(about: Mapping[str, Any]) -> str:
     if whole > 0:
         last = f"the last {whole:.0%} on " if sizes else ""
         sizes.append(f"{last}{settings['pictures']} whole pairs{'' if sizes else ' a step'}")
+    skew = draws.get("absent_skew", 1.0)
+    skewed = f" (the SNR there a uniform number to the power {skew:g})" if skew != 1 else ""
     time = f" in {duration(about['seconds'])}" if "seconds" in about else ""
     return (
         f"{about['step']:,} of {settings['steps']:,} steps{time};"
         f" optimiser {settings['optimiser']}, learning rate {settings['lr']:g} (cosine), loss `{settings['loss']}`,"
         f" seed {settings['seed']}, moving average {settings['ema']:g}; {', '.join(sizes)};"
         f" the other link 10 to 20 dB better in {draws['better_other']:.0%} of the pairs, noiseless in"
-        f" {draws['noiseless_other']:.0%}, absent in {draws['absent_other']:.0%}; Rayleigh fading in"
+        f" {draws['noiseless_other']:.0%}, absent in {draws['absent_other']:.0%}{skewed}; Rayleigh fading in"
         f" {draws['fast_fading']:.0%} (fast) and {draws['block_fading']:.0%} (block); second views made from single"
         f" pictures in up to {mixture['mono_share']:.0%}.{_network(about)}{_earlier(about)}"
         f"{_pictures(about.get('data'))}"

@@ -130,7 +130,9 @@ def test_the_pictures_can_be_others(tiny: Codec) -> None:
 
 def test_the_default_draws_can_be_told(tiny: Codec) -> None:
     draws = {name: getattr(LinkDraws(), name) for name in LinkDraws.__dataclass_fields__}
-    assert "absent in 5%" in card("mine", tiny, {**FIRST, "settings": {**SETTINGS, "draws": draws}})
+    assert "absent in 5%;" in card("mine", tiny, {**FIRST, "settings": {**SETTINGS, "draws": draws}})
+    skewed = card("mine", tiny, {**FIRST, "settings": {**SETTINGS, "draws": {**draws, "absent_skew": 2.0}}})
+    assert "absent in 5% (the SNR there a uniform number to the power 2);" in skewed
 
 
 def write_run(folder: Path, rows: str, **changes: object) -> Path:

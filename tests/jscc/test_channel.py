@@ -92,3 +92,14 @@ def test_links_are_drawn_independently_with_the_stated_shares() -> None:
     )
     assert float(gap[torch.isfinite(gap)].abs().max()) < 20.001
     assert bool((fading[:, 0] == fading[:, 1]).all())
+
+
+def test_views_whose_neighbour_is_absent_can_meet_low_snrs_more_often() -> None:
+    usual = LinkDraws(absent_other=0.5).draw(4000, np.random.default_rng(1))[0]
+    skewed = LinkDraws(absent_other=0.5, absent_skew=2.0).draw(4000, np.random.default_rng(1))[0]
+    alone = torch.isneginf(usual).any(1)
+    assert torch.equal(skewed[~alone], usual[~alone])
+    before, after = usual[alone].max(1).values, skewed[alone].max(1).values
+    torch.testing.assert_close(after, -3 + 17 * ((before + 3) / 17) ** 2)
+    with pytest.raises(ValueError, match="absent_skew is 0"):
+        LinkDraws(absent_skew=0.0)
