@@ -17,7 +17,7 @@ from jscc.linear import SIDE, start_from_components
 from jscc.models import JointCodec
 from jscc.runfolder import RunFolder, described
 from jscc.runlog import differences
-from jscc.schedule import PATCH, TrainSettings
+from jscc.schedule import PATCH, TrainSettings, completed
 from jscc.trainstate import TrainState, new_model, read_start, unlike
 from jscc.transfer import new_blocks, with_new_blocks, without_neighbour
 from wire.problem import Problem
@@ -85,8 +85,18 @@ def start_from(name: str, model: JointCodec) -> tuple[dict[str, Any], list[str]]
     try:
         fill(model, with_new_blocks(tensors, fresh))
     except WeightsError as error:
-        raise ValueError(f"{unlike(before['config'], model.config)}" if "config" in before else f"{error}") from error
+        raise ValueError(unlike(_hindrances(before.get("config", {}), model.config)) or str(error)) from error
     return before, [block.rstrip(".") for block in new_blocks(tensors, fresh)]
+
+
+def _hindrances(found: Mapping[str, Any], config: CodecConfig) -> dict[str, tuple[Any, Any]]:
+    """How the config of weights differs from the one asked for, without what `start_from` can bridge."""
+    return {
+        name: (old, new)
+        for name, (old, new) in differences(found, config.to_dict()).items()
+        if not (name == "joint" and not config.joint)
+        and not (name.endswith("_blocks") and all(before <= now for before, now in zip(old, new, strict=True)))
+    }
 
 
 def tell_data(pairs: Sequence[Path], mono: Sequence[Path], sources: Sources) -> dict[str, Any]:
@@ -108,6 +118,7 @@ def describe_again(
     """
     before = described(folder.path)
     earlier = [part for part in before.get("earlier", []) if part["until"] < step]
+    until_now = completed(until_now)
     changes = differences(until_now, about["settings"])
     if changes:
         earlier.append({"until": step, "settings": until_now})

@@ -7,6 +7,7 @@ from jscc.config import PRESETS, CodecConfig, preset
 from jscc.metrics import MS_SSIM_SCALES, MS_SSIM_WINDOW
 from jscc.models import Codec, count
 from jscc.runlog import differences, duration
+from jscc.schedule import completed
 from jscc.validate import NEIGHBOURS
 from wire import geometry
 
@@ -57,9 +58,10 @@ def _network(about: Mapping[str, Any]) -> str:
 
 def _earlier(about: Mapping[str, Any]) -> str:
     """What the settings were before a resume changed them."""
+    now = completed(about["settings"])
     return "".join(
         f" Until step {part['until']:,}: "
-        + ", ".join(f"{name} {old}" for name, (old, _) in differences(part["settings"], about["settings"]).items())
+        + ", ".join(f"{name} {old}" for name, (old, _) in differences(completed(part["settings"]), now).items())
         + "."
         for part in about.get("earlier", [])
     )

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 SUFFIXES: Final = (".svg", ".png", ".pdf")
 KINDS: Final[dict[str, Literal["-", ":"]]] = {"true": "-", "absent": ":"}
 """Of the neighbours in val.csv, and how their lines look: what is lost without the other view shows between the two."""
-COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666", "#7a4b1e")
+COLOURS: Final = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666", "#7a4b1e",
+    "#332288", "#882255", "#117733", "#aaa000",
+)  # fmt: skip
 POINTS: Final = 250
 """Of a loss curve; longer ones are averaged down."""
 _SETTINGS: Final[dict[str, Any]] = {
@@ -56,12 +59,12 @@ def stages(runs: Sequence[RunLog]) -> list[Stage]:
     made = []
     for run in runs:
         before = run.about.get("before", {})
-        parent = named.get(before.get("from"))
+        parent = _parent(run, named)
         alike = parent is not None and parent.about["config"]["joint"] == run.about["config"]["joint"]
         looks = parent.val if parent and alike else []
         start = [{**row, "step": 0.0} for row in looks if row["step"] == before["step"]]
         steps = run.train[-1]["step"] if run.train else 0
-        after = f" after {before['from']}" if before else ""
+        after = f" after {parent.name if parent else before['from']}" if before else ""
         label = f"{run.name}: {steps:,.0f} steps{after}, {duration(run.seconds)}"
         made.append(Stage(run, _began(run, named), start + run.val, label))
     return made
@@ -70,11 +73,25 @@ def stages(runs: Sequence[RunLog]) -> list[Stage]:
 def _began(run: RunLog, named: Mapping[str, RunLog]) -> float:
     """Steps that led to the run's first, by the runs that are drawn."""
     steps, seen = 0.0, {run.name}
-    while (before := run.about.get("before")) and before["from"] in named and before["from"] not in seen:
-        steps += before["step"]
-        run = named[before["from"]]
+    while (parent := _parent(run, named)) is not None and parent.name not in seen:
+        steps += run.about["before"]["step"]
+        run = parent
         seen.add(run.name)
     return steps
+
+
+def _parent(run: RunLog, named: Mapping[str, RunLog]) -> RunLog | None:
+    """The run that this one began with: by its name, or the run that the codec was made of that it began with."""
+    before = run.about.get("before")
+    if before is None or before["from"] in named:
+        return None if before is None else named[before["from"]]
+    made_of = [other for other in named.values() if _origin(other.about) == _origin(before)]
+    return made_of[0] if made_of and "settings" in before else None
+
+
+def _origin(about: Mapping[str, Any]) -> tuple[Any, Any]:
+    """What tells one training from all others."""
+    return about.get("settings"), about.get("before", {}).get("from")
 
 
 def draw(runs: Sequence[RunLog], out: Path) -> None:

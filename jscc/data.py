@@ -6,7 +6,7 @@ part of it.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,11 +62,18 @@ class Mixture:
             )
 
 
-def read_picture(path: Path) -> Picture:
-    """One file -> uint8 RGB [rows, columns, 3]; OSError names a file that cannot be read."""
+def read_picture(path: Path, purpose: str | None = None) -> Picture:
+    """One file -> uint8 RGB [rows, columns, 3]; OSError names a file that cannot be read.
+
+    purpose  what wants at least 128x256 pixels, if anything does: ValueError names a file that has fewer
+    """
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
         raise OSError(f"cannot read the picture {path}")
+    rows, columns = picture.shape[:2]
+    if purpose is not None and (rows < geometry.HEIGHT or columns < geometry.WIDTH):
+        smallest = f"{geometry.HEIGHT}x{geometry.WIDTH}"
+        raise ValueError(f"{path} has {rows}x{columns} pixels; {purpose} wants at least {smallest}")
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
@@ -78,21 +85,22 @@ def list_pictures(folder: Path) -> list[Path]:
     return paths
 
 
-def read_pairs(folder: Path) -> list[tuple[Picture, Picture]]:
+def read_pairs(folder: Path, purpose: str | None = None) -> list[tuple[Picture, Picture]]:
     """Pairs of a folder with `left/` and `right/`, matched by the path below those.
 
-    raises  ValueError for a picture without its partner, or of another size than it
+    purpose  what wants at least 128x256 pixels, if anything does
+    raises   ValueError for a picture without its partner, of another size than it, or too small
     """
     sides = [folder / "left", folder / "right"]
     lefts, rights = ({str(path.relative_to(side)): path for path in list_pictures(side)} for side in sides)
     alone = sorted(set(lefts) ^ set(rights))
     if alone:
         raise ValueError(f"{folder}: {len(alone)} pictures have no partner in the other view, first {alone[0]}")
-    return [_read_pair(lefts[name], rights[name]) for name in sorted(lefts)]
+    return [_read_pair(lefts[name], rights[name], purpose) for name in sorted(lefts)]
 
 
-def _read_pair(left: Path, right: Path) -> tuple[Picture, Picture]:
-    pair = read_picture(left), read_picture(right)
+def _read_pair(left: Path, right: Path, purpose: str | None) -> tuple[Picture, Picture]:
+    pair = read_picture(left, purpose), read_picture(right)
     if pair[0].shape != pair[1].shape:
         sizes = " and ".join("{}x{}".format(*picture.shape[:2]) for picture in pair)
         raise ValueError(f"{left} and {right} are {sizes} pixels: the views of a pair must be of one size, rectified")
@@ -104,27 +112,13 @@ def read_sources(pair_folders: Sequence[Path], mono_folders: Sequence[Path]) -> 
 
     raises  what `read_pairs` and `list_pictures` do; ValueError for a picture below 128x256, which would be enlarged
     """
-    pairs, mono = [], []
-    for folder in pair_folders:
-        pairs += read_pairs(folder)
-        check_sizes(folder, (left for left, _ in pairs), "training")
-    for folder in mono_folders:
-        mono += [read_picture(path) for path in list_pictures(folder)]
-        check_sizes(folder, mono, "training")
+    pairs = [pair for folder in pair_folders for pair in read_pairs(folder, "training")]
     is_grey = [bool((left == left[..., :1]).all()) for left, _ in pairs]
     return Sources(
         colour=[pair for pair, grey in zip(pairs, is_grey, strict=True) if not grey],
         grey=[pair for pair, grey in zip(pairs, is_grey, strict=True) if grey],
-        mono=mono,
+        mono=[read_picture(path, "training") for folder in mono_folders for path in list_pictures(folder)],
     )
-
-
-def check_sizes(folder: Path, pictures: Iterable[Picture], purpose: str) -> None:
-    """ValueError if one of the pictures of a folder has less than 128x256 pixels."""
-    for rows, columns, _ in (picture.shape for picture in pictures):
-        if rows < geometry.HEIGHT or columns < geometry.WIDTH:
-            smallest = f"{geometry.HEIGHT}x{geometry.WIDTH}"
-            raise ValueError(f"{folder}: a picture has {rows}x{columns} pixels; {purpose} wants at least {smallest}")
 
 
 def batch(

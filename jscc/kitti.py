@@ -33,8 +33,6 @@ from jscc.synthetic import Picture
 from wire import geometry
 from wire.problem import Problem, cause
 
-CROP: Final = (370, 740)
-"""Rows, columns: the largest 2:1 window that every KITTI picture has."""
 TRAIN_ROWS: Final = 256
 SIDES: Final = ("left", "right")
 
@@ -128,9 +126,11 @@ class Source:
             raise Problem(f"{where} is not a whole PNG picture; unpack or download the archive again")
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             raise Problem(f"{where} is not an 8-bit colour picture, so this is not the archive that KITTI offers")
-        if picture.shape[0] < CROP[0] or picture.shape[1] < CROP[1]:
-            rows, columns = picture.shape[:2]
-            raise Problem(f"{where} is {rows}x{columns} (rows x columns); the paper's crop needs {CROP[0]}x{CROP[1]}")
+        (rows, columns), (least_rows, least_columns) = picture.shape[:2], geometry.KITTI_CROP
+        if rows < least_rows or columns < least_columns:
+            raise Problem(
+                f"{where} is {rows}x{columns} (rows x columns); the paper's crop needs {least_rows}x{least_columns}"
+            )
         return np.asarray(picture, np.uint8)
 
 
@@ -174,7 +174,7 @@ def locate(folder: Path, opened: ExitStack) -> dict[PairName, Source]:
 
 def centre_crop(picture: Picture) -> Picture:
     """The paper's preprocessing: the centre 370x740 of [rows, columns, 3], area-resized to 128x256."""
-    return middle(picture, *CROP)
+    return middle(picture, *geometry.KITTI_CROP)
 
 
 def full_width(picture: Picture) -> Picture:

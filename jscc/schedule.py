@@ -1,8 +1,11 @@
 """What a run's result depends on, beside the codec config and the pictures, and how it changes from step to step."""
 
 import dataclasses
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from jscc.data import Mixture
 from jscc.draws import LinkDraws
@@ -72,3 +75,10 @@ class TrainSettings:
         warm = min(1.0, (step + 1) / self.warm_up)
         progress = min(1.0, step / max(self.steps - 1, 1))
         return self.lr * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON types; what an older version did not know yet has today's default, which changes nothing."""
+    default = dataclasses.asdict(TrainSettings())
+    parts = {name: {**default[name], **settings.get(name, {})} for name in ("mixture", "draws")}
+    return dict(json.loads(json.dumps({**default, **settings, **parts})))

@@ -145,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
     except (OSError, ValueError, Problem) as error:
         sys.exit(f"{parser().prog}: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"{parser().prog}: stopped before the first step")
+        sys.exit(f"{parser().prog}: stopped before this call's first step; what was saved stays")
 
     team = Team.gather(device)
     if not team.agrees(state.step, device):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from jscc.channel import Fading
-from jscc.data import centre, check_sizes, read_pairs
+from jscc.data import centre, read_pairs
 from jscc.metrics import ms_ssim, psnr
 from jscc.models import JointCodec
 from wire import units
@@ -25,8 +25,7 @@ def read_validation(folder: Path) -> Tensor:
 
     raises  ValueError if a picture is smaller, or if there are fewer than two pairs
     """
-    pairs = read_pairs(folder)
-    check_sizes(folder, (left for left, _ in pairs), "validation")
+    pairs = read_pairs(folder, "validation")
     if len(pairs) < 2:
         raise ValueError(f"{folder}: {len(pairs)} pair; validation needs at least 2, to show an unrelated neighbour")
     return (

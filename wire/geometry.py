@@ -22,7 +22,7 @@ BANDWIDTH_RATIO: Final = SYMBOLS / (CHANNELS * HEIGHT * WIDTH)
 _ASPECT: Final = WIDTH // HEIGHT
 _KITTI_ROWS: Final = range(370, 377)
 _KITTI_COLUMNS: Final = range(1224, 1243)
-_KITTI_CROP: Final = (370, 740)
+KITTI_CROP: Final = (370, 740)
 """KITTI's pictures differ by a few rows from drive to drive; the literature crops all to what all of them have."""
 
 
@@ -31,6 +31,6 @@ def crop_size(rows: int, columns: int) -> tuple[int, int]:
     full pictures.
     """
     if rows in _KITTI_ROWS and columns in _KITTI_COLUMNS:
-        return _KITTI_CROP
+        return KITTI_CROP
     height = min(rows, columns // _ASPECT)
     return height, height * _ASPECT

@@ -18,7 +18,7 @@ from jscc.loop import Cadence, run, validate
 from jscc.models import JointCodec, count
 from jscc.runfolder import RunFolder, described
 from jscc.runlog import read_run
-from jscc.schedule import TrainSettings
+from jscc.schedule import TrainSettings, completed
 from jscc.trainstate import TrainState, new_model
 
 RESULT = "result.json"
@@ -109,7 +109,8 @@ def _train(
 
 def _check(folder: Path, about: dict[str, Any]) -> None:
     """ValueError if the folder's run is another one, Problem if it is none."""
-    if described(folder) != about:
+    found = described(folder)
+    if {**found, "settings": completed(found["settings"])} != about:
         raise ValueError(f"{folder} was trained with other settings or pictures: give another --out, or remove it")
 
 

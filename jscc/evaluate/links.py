@@ -37,7 +37,7 @@ def send(
     symbols  float [V, K, 2] = (view, symbol, I and Q), mean I^2 + Q^2 = 1
     snr_db   mean Es/N0 of each link, dB, V of them
     returns  (MMSE estimates [V, K, 2], reliability |h|^2 / (|h|^2 + N0) [V, K])
-    raises   Problem for a view with more power than that, which would meet a better SNR than the row says
+    raises   Problem for a view of more than 1.05, which would meet a better SNR than the row says
     """
     power = float(symbols_VK2.square().sum(2).mean(1).max())
     if not power <= MOST_POWER:

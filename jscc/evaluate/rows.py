@@ -11,6 +11,18 @@ from typing import Final, NamedTuple
 from wire.problem import Problem
 
 
+class Point(NamedTuple):
+    """One mean of the bench: a system on a kind of channel at one SNR, with one difference to the other link."""
+
+    system: str
+    channel: str
+    snr: float
+    delta: float
+
+    def __str__(self) -> str:
+        return f"{self.system} at {self.snr:g} dB, delta {self.delta:g} ({self.channel})"
+
+
 class Cell(NamedTuple):
     """One thing to measure: both views of a pair by one system over one kind of channel.
 
@@ -23,6 +35,10 @@ class Cell(NamedTuple):
     snr: float
     delta: float
     picture: str
+
+    @property
+    def point(self) -> Point:
+        return Point(*self[:4])
 
 
 @dataclass(frozen=True, slots=True)

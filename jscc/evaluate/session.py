@@ -5,13 +5,14 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
+from jscc.evaluate.alike import check_alike, partial_points
 from jscc.evaluate.registry import expand
-from jscc.evaluate.rows import Cell, Row, Table
+from jscc.evaluate.rows import Row, Table
 from jscc.evaluate.runner import plan, run
 from jscc.evaluate.summary import with_envelopes, without_envelopes
 from jscc.evaluate.system import Channel, Pair, System
@@ -38,7 +39,9 @@ class Request:
 
 
 def run_session(pairs: Sequence[Pair], request: Request, out: Path, progress: TextIO = sys.stderr) -> list[Row]:
-    """Measure what `out/results.csv` does not have yet; return all of its rows, envelopes of LDPC modes included.
+    """Measure what `out/results.csv` does not have yet; return its rows that compare, envelopes of LDPC modes included.
+
+    Left out are, with a note, means over fewer pairs than others have: of what was cut off before and is not asked for.
 
     raises  Problem if `out` holds results of other pictures, or of other weights or encoders for one of the systems
             asked for, or of another seed; if means over unlike pictures would stand side by side; if nothing can be
@@ -55,7 +58,7 @@ def run_session(pairs: Sequence[Pair], request: Request, out: Path, progress: Te
     try:
         out.mkdir(parents=True, exist_ok=True)
         rows = [row for row in _whole_cells(without_envelopes(table.read())) if row.cell not in thrown]
-        _check_alike(out, [*cells, *(row.cell for row in rows)])
+        check_alike(out, cells, [row.cell for row in rows])
         gone = redone - {row.system for row in rows}
         seconds_before = _agree(out / "settings.json", pairs, systems, request.seed, redone, gone)
         table.write(rows)
@@ -72,25 +75,13 @@ def run_session(pairs: Sequence[Pair], request: Request, out: Path, progress: Te
     finally:
         bar.close()
         _add_seconds(out / "settings.json", seconds_before + bar.seconds)
-    rows = with_envelopes(sorted(rows, key=_order))
+    rows.sort(key=_order)
+    partial = partial_points(rows, progress)
+    shown = with_envelopes([row for row in rows if row.cell.point not in partial])
+    rows = [*shown, *(row for row in rows if row.cell.point in partial)]
     table.write(rows)
     table.write_parquet(rows)
-    return rows
-
-
-def _check_alike(out: Path, cells: Iterable[Cell]) -> None:
-    """Problem if some means of a channel would be of other pictures than the others: they could not be compared."""
-    points: dict[tuple[str, str, float, float], set[str]] = {}
-    for cell in cells:
-        points.setdefault(cell[:4], set()).add(cell.picture)
-    for channel in {point[1] for point in points}:
-        most = max((point for point in points if point[1] == channel), key=lambda point: len(points[point]))
-        for point in (point for point in points if point[1] == channel and points[point] != points[most]):
-            raise Problem(
-                f"{out} would compare {point[0]} at {point[2]:g} dB on {len(points[point])} pairs with {most[0]} at"
-                f" {most[2]:g} dB on {len(points[most])} ({channel}): ask for the same pairs of all, also of what was"
-                " measured before, or use another --out"
-            )
+    return shown
 
 
 def _whole_cells(rows: Sequence[Row]) -> list[Row]:

@@ -231,9 +231,15 @@ def test_means_over_other_pictures_do_not_come_into_one_table(folder: Path, tmp_
     run_session(pairs[:1], request, tmp_path, io.StringIO())
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     echo = Request(("echo:Echo",), ("awgn",), (2.0, 4.0))
-    with pytest.raises(Problem, match=r"jpeg2000-capacity at 2 dB on 1 pairs with echo:Echo at 2 dB on 2"):
-        run_session(pairs, echo, tmp_path, io.StringIO())
+    with pytest.raises(
+        Problem, match=r"has results of 1 pairs that echo:Echo at 2 dB, delta 0 \(awgn\) would lack, first a"
+    ):
+        run_session(pairs[1:], echo, tmp_path, io.StringIO())
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    notes = io.StringIO()
+    assert {row.system for row in run_session(pairs, echo, tmp_path, notes)} == {"echo:Echo"}
+    assert notes.getvalue().endswith("left out, 1 of 2 pairs: jpeg2000-capacity at 2 dB, delta 0 (awgn)\n")
+    assert {row.system for row in Table(tmp_path / "results.csv").read()} == {"echo:Echo", "jpeg2000-capacity"}
     both = replace(echo, systems=("echo:Echo", "jpeg2000-capacity"))
     rows = run_session(pairs, both, tmp_path, io.StringIO())
     assert {row.picture for row in rows if row.system == "jpeg2000-capacity"} == {"a", "b"}

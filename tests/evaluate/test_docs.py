@@ -31,3 +31,5 @@ def test_thresholds_of_the_page_are_those_of_the_code() -> None:
     page = PAGE.read_text(encoding="utf-8")
     told = re.findall(r"^\| (?:QPSK|\d+-QAM) \d/\d+ \| \d+ \| \S+(?: dB)? \| (\S+) \|", page, re.MULTILINE)
     assert [float(number) for number in told] == list(THRESHOLDS_DB["awgn"].values())
+    (fading,) = re.findall(r"Fast Rayleigh fading, nearly all: (.*) dB\.", page)
+    assert [float(number) for number in re.split(", | and ", fading)] == list(THRESHOLDS_DB["rayleigh"].values())

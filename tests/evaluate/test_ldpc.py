@@ -63,7 +63,7 @@ def limit_db(order: int, rate: float) -> float:
 
 
 def test_cliffs_stand_just_above_the_limit_of_their_mode() -> None:
-    """5G codes of this length need 0.7 to 1.0 dB more than the limit with 20 iterations."""
+    """5G codes of this length need 0.7 to 1.1 dB more than the limit with 20 iterations."""
     for mode in MODES:
         distance = MIDPOINTS_DB[mode.name] - limit_db(mode.order, float(mode.rate))
         assert 0.6 < distance < 1.1, mode.name
@@ -111,10 +111,9 @@ class TestChain:
         found = measured_bit_errors(mode_named("qpsk-1/2"), 10.0, "rayleigh")
         assert found == pytest.approx((1 - math.sqrt(per_bit / (1 + per_bit))) / 2, rel=0.05)
 
-    @pytest.mark.parametrize(
-        "mode", [mode_named(name) for name in ("qpsk-1/2", "16qam-2/3")], ids=lambda mode: mode.name
-    )
-    def test_the_cliff_stands_within_a_fifth_of_a_decibel_of_its_place(self, mode: Mode) -> None:
+    @pytest.mark.parametrize("name", ["qpsk-1/5", "qpsk-1/2", "16qam-5/12", "16qam-2/3"])
+    def test_the_cliff_stands_within_a_fifth_of_a_decibel_of_its_place(self, name: str) -> None:
+        mode = mode_named(name)
         rng = np.random.default_rng(11)
         payloads = [rng.bytes(mode.budget_bytes) for _ in range(4)]
         arrived = {

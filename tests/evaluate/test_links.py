@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -34,10 +36,17 @@ def test_measured_snr_is_the_nominal_one() -> None:
     assert torch.allclose(snr_db, torch.tensor([0.0, 10.0]), atol=0.25)
 
 
-def test_a_view_of_too_much_power_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("power", "refused"), [(0.5, False), (1.04, False), (1.06, True), (10.0, True), (math.nan, True)]
+)
+def test_a_view_of_too_much_power_is_refused(power: float, refused: bool) -> None:
     symbols = torch.randn(2, 512, 2, generator=torch.Generator().manual_seed(1))
     symbols /= symbols.square().sum(2).mean(1).sqrt()[:, None, None]
-    send(symbols, (0.0, 0.0), "awgn", noise_of(0, "a", 0.0))
-    louder = symbols * torch.tensor([1.0, 10**0.5])[:, None, None]
-    with pytest.raises(Problem, match="the symbols of a view have a mean power of 10; scale each view to 1"):
-        send(louder, (0.0, 0.0), "awgn", noise_of(0, "a", 0.0))
+    symbols[1] *= power**0.5
+    if refused:
+        with pytest.raises(
+            Problem, match=f"the symbols of a view have a mean power of {power:g}; scale each view to 1"
+        ):
+            send(symbols, (0.0, 0.0), "awgn", noise_of(0, "a", 0.0))
+    else:
+        send(symbols, (0.0, 0.0), "awgn", noise_of(0, "a", 0.0))

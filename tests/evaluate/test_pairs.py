@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from edge import framing
+from jscc import kitti
 from jscc.data import centre
 from jscc.evaluate.pairs import fit, read_pairs
 from tests.evaluate.conftest import made_up_pair, write_pairs
@@ -90,3 +91,8 @@ def test_bench_validation_and_edge_see_the_same_picture(size: tuple[int, int]) -
     sent = framing.fit(pixels)
     assert np.array_equal(fit(Image.fromarray(pixels)).transpose(1, 2, 0), sent)
     assert np.array_equal(centre(pixels), sent)
+
+
+def test_kitti_is_cut_for_the_paper_as_the_edge_cuts_it() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (375, 1242, 3), np.uint8)
+    assert np.array_equal(kitti.centre_crop(pixels), framing.fit(pixels))

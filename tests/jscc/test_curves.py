@@ -162,3 +162,15 @@ def test_long_curves_are_averaged_down() -> None:
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_run_that_began_with_a_codec_follows_the_run_that_the_codec_was_made_of(first: Path, tmp_path: Path) -> None:
+    codec = {"from": "0123456789abcdef", "step": 200, "settings": {"loss": "mse", "steps": 400}}
+    after, other = (
+        make_run(tmp_path / name, "100,2,20,1,30\n", None, {**codec, "settings": {"loss": loss, "steps": 400}})
+        for name, loss in (("after", "mse"), ("other", "ms-ssim"))
+    )
+    placed = stages([read_run(first), read_run(after), read_run(other)])
+    assert [stage.began for stage in placed] == [0, 200, 0]
+    assert placed[1].label.startswith("after: 100 steps after first")
+    assert placed[2].label.startswith("other: 100 steps after 0123456789abcdef")

@@ -1,8 +1,12 @@
 """What changes from step to step."""
 
+import dataclasses
+import json
+
 import pytest
 
-from jscc.schedule import TrainSettings
+from jscc.draws import LinkDraws
+from jscc.schedule import TrainSettings, completed
 
 
 def test_patches_first_then_whole_pictures_and_a_cosine() -> None:
@@ -12,3 +16,9 @@ def test_patches_first_then_whole_pictures_and_a_cosine() -> None:
     assert settings.lr_at(0) == pytest.approx(0.01)
     assert settings.lr_at(99) > 0.95
     assert settings.lr_at(999) == pytest.approx(0.01)
+
+
+def test_settings_of_an_older_version_are_completed_with_what_changes_nothing() -> None:
+    settings = json.loads(json.dumps(dataclasses.asdict(TrainSettings(lr=1e-3, draws=LinkDraws(absent_other=0.5)))))
+    older = {**settings, "draws": {key: value for key, value in settings["draws"].items() if key != "absent_skew"}}
+    assert completed(older) == completed(settings) == settings

@@ -92,8 +92,8 @@ def test_pictures_that_would_have_to_grow_are_refused(tmp_path: Path, picture_fo
     for place in ("left", "right", "mono"):
         (tmp_path / place).mkdir()
         cv2.imwrite(str(tmp_path / place / "0.png"), np.zeros((128, 255, 3), np.uint8))
-    for option, folder in (("--pairs", tmp_path), ("--mono", tmp_path / "mono")):
-        said = f"{folder}: a picture has 128x255 pixels; training wants at least 128x256"
+    for option, folder, first in (("--pairs", tmp_path, "left"), ("--mono", tmp_path / "mono", ".")):
+        said = f"{folder / first / '0.png'} has 128x255 pixels; training wants at least 128x256"
         assert said in refusal(tmp_path / "run", picture_folders, option, str(folder))
 
 
@@ -104,7 +104,7 @@ def test_ctrl_c_before_the_first_step_is_one_line(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("jscc.train.begin", interrupted)
-    assert "stopped before the first step" in refusal(tmp_path, picture_folders)
+    assert "stopped before this call's first step; what was saved stays" in refusal(tmp_path, picture_folders)
 
 
 def test_validation_wants_two_pairs_that_are_large_enough(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
@@ -115,7 +115,7 @@ def test_validation_wants_two_pairs_that_are_large_enough(tmp_path: Path, pictur
     for side in ("left", "right"):
         cv2.imwrite(str(tmp_path / side / "1.png"), np.zeros((127, 256, 3), np.uint8))
     message = refusal(tmp_path / "run", picture_folders, "--val", str(tmp_path))
-    assert "a picture has 127x256 pixels; validation wants at least 128x256" in message
+    assert f"{tmp_path / 'left' / '1.png'} has 127x256 pixels; validation wants at least 128x256" in message
 
 
 def test_ms_ssim_training_needs_whole_pictures(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:

@@ -58,3 +58,17 @@ def test_a_baseline_begins_with_a_joint_codec(
     wanted = without_neighbour(load(tiny_folder).model.state_dict())
     assert begun.keys() == wanted.keys()
     assert all(torch.allclose(begun[name], tensor) for name, tensor in wanted.items())
+
+
+def test_of_weights_that_do_not_fit_only_what_hinders_is_named(
+    tmp_path: Path, picture_folders: tuple[Path, Path]
+) -> None:
+    train(tmp_path / "alone", picture_folders, "--baseline", "--stop-after", "1")
+    deeper = ("--set", "codec.decoder_blocks=[1,2,0,1,1]")
+    init = f"--init {tmp_path / 'alone'}"
+    message = refusal(tmp_path / "run", picture_folders, *init.split(), *deeper)
+    assert message.endswith(f"{init}: its joint is false, asked for is true (--baseline)")
+    message = refusal(
+        tmp_path / "run", picture_folders, *init.split(), "--set", "codec.linear_path=false", "--baseline"
+    )
+    assert message.endswith(f"{init}: its linear_path is true, asked for is false (--set codec.linear_path=...)")
