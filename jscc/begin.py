@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from jscc.checkpoint import WeightsError, fill
-from jscc.config import CodecConfig
+from jscc.config import PRESETS, CodecConfig
 from jscc.data import Sources, batch
 from jscc.linear import SIDE, start_from_components
 from jscc.models import JointCodec
@@ -56,6 +56,7 @@ def begin(
     model = new_model(config, settings.seed, device)
     if saved:
         state = TrainState(model, settings.optimiser, settings.lr, settings.weight_decay)
+        check_preset(described(folder.path), args.preset)
         until_now = state.restore(folder.state)
         if leads and state.step < settings.steps:
             describe_again(folder, about, until_now, args.init, state.step)
@@ -64,7 +65,7 @@ def begin(
         start_linear_path(model, sources, settings)
     else:
         try:
-            about["before"], new = start_from(args.init, model)
+            about["before"], new = start_from(args.init, model, args.preset)
         except (OSError, ValueError, Problem) as error:
             raise ValueError(f"--init {args.init}: {error}") from error
         if leads and new:
@@ -74,8 +75,15 @@ def begin(
     return TrainState(model, settings.optimiser, settings.lr, settings.weight_decay)
 
 
-def start_from(name: str, model: JointCodec) -> tuple[dict[str, Any], list[str]]:
-    """Fill the model with the weights called `name`; returns what is known of them, and which blocks are new.
+def check_preset(about: Mapping[str, Any], name: str) -> None:
+    """ValueError if what `about` tells of was made with another preset than the one called `name`."""
+    made_with = about.get("preset")
+    if made_with in PRESETS and made_with != name:
+        raise ValueError(f"made with --preset {made_with}, asked for is --preset {name}")
+
+
+def start_from(name: str, model: JointCodec, preset: str) -> tuple[dict[str, Any], list[str]]:
+    """Fill the model, of a preset, with the weights called `name`; returns what is known of them, and the new blocks.
 
     raises  what `read_start` does; ValueError if the weights are of another network
     """
@@ -85,6 +93,7 @@ def start_from(name: str, model: JointCodec) -> tuple[dict[str, Any], list[str]]
     try:
         fill(model, with_new_blocks(tensors, fresh))
     except WeightsError as error:
+        check_preset(before, preset)
         raise ValueError(unlike(_hindrances(before.get("config", {}), model.config)) or str(error)) from error
     return before, [block.rstrip(".") for block in new_blocks(tensors, fresh)]
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from jscc.card import card
-from jscc.checkpoint import FILE, SHIPPED, rounded, save_weights
+from jscc.checkpoint import FILE, SHIPPED, load_weights, rounded, save_weights
 from jscc.export import export
 from jscc.models import load
 from jscc.runfolder import STATE, described
@@ -84,10 +84,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(max(args.threads, 1))
     folder: Path = args.out or SHIPPED / args.name
     try:
+        before = load_weights(folder / FILE)[2] if (folder / FILE).exists() else None
         codec_hash = ship(args.run, folder, args.val, args.snrs, args.data)
     except (OSError, ValueError, Problem) as error:
         sys.exit(f"{parser.prog}: {error}")
-    print(f"{folder}: codec hash {codec_hash}")
+    print(
+        f"{folder}: codec hash {codec_hash}{f', in the place of {before}' if before not in (None, codec_hash) else ''}"
+    )
 
 
 if __name__ == "__main__":

@@ -100,6 +100,8 @@ def new_model(config: CodecConfig, seed: int, device: torch.device) -> JointCode
 
 def read_state(path: Path) -> dict[str, Any]:
     """What `TrainState.save` wrote; ValueError if the file is damaged."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.parent} is no training: it has no {path.name}")
     try:
         saved = torch.load(path, weights_only=True, map_location="cpu")
         if not isinstance(saved, dict) or not saved.keys() >= SAVED:
@@ -125,7 +127,10 @@ def read_start(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "step": step,
             "settings": settings,
         }
-    path = resolve(name)
+    try:
+        path = resolve(name)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"there is no such folder, and {error}") from None
     if folder.is_dir() and not path.is_file():
         raise FileNotFoundError(f"{name} is neither a run (no state.pt) nor a codec (no {path.name})")
     _, tensors, fingerprint = load_weights(path)

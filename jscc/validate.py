@@ -23,8 +23,10 @@ def read_validation(folder: Path) -> Tensor:
 
     Of larger pictures the centre, cut and shrunk as by the bench and the edges.
 
-    raises  ValueError if a picture is smaller, or if there are fewer than two pairs
+    raises  FileNotFoundError; ValueError if a picture is smaller, or if there are fewer than two pairs
     """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"--val: there is no folder {folder}")
     pairs = read_pairs(folder, "validation")
     if len(pairs) < 2:
         raise ValueError(f"{folder}: {len(pairs)} pair; validation needs at least 2, to show an unrelated neighbour")

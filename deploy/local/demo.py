@@ -35,6 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     except Problem as problem:
         raise Problem(f"{problem}\nthe logs are in {logs}") from None
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C would leave services behind
+            signal.signal(number, signal.SIG_IGN)
         _say("stopping")
         stack.stop()
     _say("stopped; nothing is left running")

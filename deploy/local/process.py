@@ -78,9 +78,15 @@ class ServiceProcess:
 
     def last_words(self, lines: int = 3) -> list[str]:
         """The end of its log."""
-        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
-        errors = [line for line in text.splitlines() if "error:" in line]
-        return (errors or text.splitlines())[-lines:]
+        said = self._lines()
+        return ([line for line in said if "error:" in line] or said)[-lines:]
+
+    def last_warning(self) -> list[str]:
+        """The last line of its log that warns, if there is one."""
+        return [line for line in self._lines() if "WARNING" in line][-1:]
+
+    def _lines(self) -> list[str]:
+        return self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
 
 
 def stop_all(processes: list[ServiceProcess]) -> None:

@@ -113,7 +113,8 @@ class Stack:
                 say(f"both views after {time.monotonic() - began:.1f} s")
                 return
             time.sleep(0.1)
-        raise Problem(f"no pair after {START_SECONDS:.0f} s; the logs are in {self.logs}")
+        worries = [f"{process.name} says: {line}" for process in self.processes for line in process.last_warning()]
+        raise Problem("\n".join([f"no pair after {START_SECONDS:.0f} s", *worries]))
 
     def revive(self, say: Callable[[str], None]) -> None:
         """Start again what has died."""

@@ -36,7 +36,7 @@ def test_what_cannot_be_begun_with_is_one_clear_line(
     (tmp_path / "empty").mkdir()
     for init, more, said in (
         (tmp_path / "empty", [], "neither a run (no state.pt) nor a codec (no model.safetensors)"),
-        (tmp_path / "nowhere", [], "no weights called"),
+        (tmp_path / "nowhere", [], "there is no such folder, and no weights called"),
         (tiny_folder, ["--set", "codec.decoder_widths=[16,16,16]"], "weights do not fit the config"),
     ):
         message = refusal(tmp_path / "run", picture_folders, "--init", str(init), *more)
@@ -63,7 +63,7 @@ def test_what_cannot_be_begun_with_is_one_clear_line(
         (["--whole-share", "1.5"], "--whole-share is 1.5; it must be in 0...1"),
         (["--pairs", "nowhere"], "--pairs: there is no folder nowhere"),
         (["--mono", "nowhere"], "--mono: there is no folder nowhere"),
-        (["--val", "nowhere"], "no pictures (.png, .jpg) below nowhere"),
+        (["--val", "nowhere"], "--val: there is no folder nowhere"),
         (["--set", "codec.epipolar=2"], "the value must be like true"),
         (["--set", "epipolar=false"], "write PART.KEY=VALUE"),
         (["--set", "codec.decoder_kernel=4"], "kernel sizes must be odd"),

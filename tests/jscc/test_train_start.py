@@ -72,3 +72,7 @@ def test_of_weights_that_do_not_fit_only_what_hinders_is_named(
         tmp_path / "run", picture_folders, *init.split(), "--set", "codec.linear_path=false", "--baseline"
     )
     assert message.endswith(f"{init}: its linear_path is true, asked for is false (--set codec.linear_path=...)")
+    resumed = refusal(tmp_path / "alone", picture_folders, "--baseline", "--resume", "--preset", "small")
+    assert resumed.endswith("made with --preset tiny, asked for is --preset small")
+    message = refusal(tmp_path / "run", picture_folders, *init.split(), "--baseline", "--preset", "small")
+    assert message.endswith(f"{init}: made with --preset tiny, asked for is --preset small")
