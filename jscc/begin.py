@@ -56,10 +56,11 @@ def begin(
     model = new_model(config, settings.seed, device)
     if saved:
         state = TrainState(model, settings.optimiser, settings.lr, settings.weight_decay)
-        check_preset(described(folder.path), args.preset)
+        before = described(folder.path)
+        check_preset(before, args.preset)
         until_now = state.restore(folder.state)
         if leads and state.step < settings.steps:
-            describe_again(folder, about, until_now, args.init, state.step)
+            describe_again(folder, before, about, until_now, args.init, state.step)
         return state
     if args.init is None:
         start_linear_path(model, sources, settings)
@@ -118,14 +119,18 @@ def tell_data(pairs: Sequence[Path], mono: Sequence[Path], sources: Sources) -> 
 
 
 def describe_again(
-    folder: RunFolder, about: Mapping[str, Any], until_now: Mapping[str, Any], init: str | None, step: int
+    folder: RunFolder,
+    before: Mapping[str, Any],
+    about: Mapping[str, Any],
+    until_now: Mapping[str, Any],
+    init: str | None,
+    step: int,
 ) -> None:
-    """Bring run.json of a run that goes on at `step` up to date, and say what is not as it was.
+    """Bring run.json, `before`, of a run that goes on at `step` up to date, and say what is not as it was.
 
     Settings that were others until then stay in its list "earlier". What a call asked for that ended before its first
     save trained nothing that is left, and is forgotten.
     """
-    before = described(folder.path)
     earlier = [part for part in before.get("earlier", []) if part["until"] < step]
     until_now = completed(until_now)
     changes = differences(until_now, about["settings"])

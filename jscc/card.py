@@ -20,13 +20,13 @@ def stages(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _stage(about: Mapping[str, Any]) -> str:
     """One training in one line."""
-    settings = about["settings"]
+    settings = completed(about["settings"])
     whole, draws, mixture = settings["whole_share"], settings["draws"], settings["mixture"]
     sizes = [f"{settings['patches']} pairs of 64x128 patches a step"] if whole < 1 else []
     if whole > 0:
         last = f"the last {whole:.0%} on " if sizes else ""
         sizes.append(f"{last}{settings['pictures']} whole pairs{'' if sizes else ' a step'}")
-    skew = draws.get("absent_skew", 1.0)
+    skew = draws["absent_skew"]
     skewed = f" (the SNR there a uniform number to the power {skew:g})" if skew != 1 else ""
     time = f" in {duration(about['seconds'])}" if "seconds" in about else ""
     return (

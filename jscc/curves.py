@@ -83,10 +83,11 @@ def _began(run: RunLog, named: Mapping[str, RunLog]) -> float:
 def _parent(run: RunLog, named: Mapping[str, RunLog]) -> RunLog | None:
     """The run that this one began with: by its name, or the run that the codec was made of that it began with."""
     before = run.about.get("before")
-    if before is None or before["from"] in named:
-        return None if before is None else named[before["from"]]
-    made_of = [other for other in named.values() if _origin(other.about) == _origin(before)]
-    return made_of[0] if made_of and "settings" in before else None
+    if before is None:
+        return None
+    if before["from"] in named or "settings" not in before:
+        return named.get(before["from"])
+    return next((other for other in named.values() if _origin(other.about) == _origin(before)), None)
 
 
 def _origin(about: Mapping[str, Any]) -> tuple[Any, Any]:

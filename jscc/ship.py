@@ -52,6 +52,16 @@ def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float], da
     return codec_hash
 
 
+def replaced(folder: Path) -> str | None:
+    """The hash of the codec that lies where another will be shipped to, if one does."""
+    try:
+        return load_weights(folder / FILE)[2]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return "a damaged codec"
+
+
 def timed(about: Mapping[str, Any], run: Path) -> dict[str, Any]:
     """`about` with "seconds" of every stage whose folder still lies beside that of the run, and holds that very run."""
     made = dict(about)
@@ -84,12 +94,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(max(args.threads, 1))
     folder: Path = args.out or SHIPPED / args.name
     try:
-        before = load_weights(folder / FILE)[2] if (folder / FILE).exists() else None
+        before = replaced(folder)
         codec_hash = ship(args.run, folder, args.val, args.snrs, args.data)
     except (OSError, ValueError, Problem) as error:
         sys.exit(f"{parser.prog}: {error}")
     print(
-        f"{folder}: codec hash {codec_hash}{f', in the place of {before}' if before not in (None, codec_hash) else ''}"
+        f"{folder}: codec hash {codec_hash}"
+        + (f", in the place of {before}" if before and before != codec_hash else "")
     )
 
 

@@ -1,6 +1,6 @@
 """Means are compared only over the same pairs: which points of a table have them all."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -11,11 +11,9 @@ from wire.problem import Problem
 def check_alike(out: Path, asked: Sequence[Cell], done: Sequence[Cell]) -> None:
     """Problem if a mean that is asked for would be over fewer pairs than others in `out`."""
     pictures = _pictures([*asked, *done])
+    whole = _whole(pictures)
     for point in dict.fromkeys(cell.point for cell in asked):
-        missing = sorted(
-            set().union(*(found for other, found in pictures.items() if other.channel == point.channel))
-            - pictures[point]
-        )
+        missing = sorted(whole[point.channel] - pictures[point])
         if missing:
             raise Problem(
                 f"{out} has results of {len(missing)} pairs that {point} would lack, first {missing[0]}: means over"
@@ -26,14 +24,19 @@ def check_alike(out: Path, asked: Sequence[Cell], done: Sequence[Cell]) -> None:
 def partial_points(rows: Sequence[Row], progress: TextIO) -> set[Point]:
     """Points that lack pairs which others of their channel have; tells them."""
     pictures = _pictures(row.cell for row in rows)
-    most = {
-        point.channel: max(len(found) for other, found in pictures.items() if other.channel == point.channel)
-        for point in pictures
-    }
-    partial = {point for point, found in pictures.items() if len(found) < most[point.channel]}
+    whole = _whole(pictures)
+    partial = {point for point, found in pictures.items() if found != whole[point.channel]}
     for point in sorted(partial):
-        progress.write(f"left out, {len(pictures[point])} of {most[point.channel]} pairs: {point}\n")
+        progress.write(f"left out, {len(pictures[point])} of {len(whole[point.channel])} pairs: {point}\n")
     return partial
+
+
+def _whole(pictures: Mapping[Point, set[str]]) -> dict[str, set[str]]:
+    """By channel the names of all pairs of its points."""
+    whole: dict[str, set[str]] = {}
+    for point, found in pictures.items():
+        whole.setdefault(point.channel, set()).update(found)
+    return whole
 
 
 def _pictures(cells: Iterable[Cell]) -> dict[Point, set[str]]:

@@ -13,7 +13,7 @@ from jscc.config import preset
 from jscc.draws import LinkDraws
 from jscc.models import Codec, JointCodec, load
 from jscc.ship import main as ship_main
-from jscc.ship import ship, timed
+from jscc.ship import replaced, ship, timed
 from jscc.train import main as train_main
 from jscc.validate import NEIGHBOURS, ms_ssim_table, neighbour_table
 
@@ -202,3 +202,10 @@ def test_who_ships_a_codec_by_name_says_what_it_was_trained_on(
     with pytest.raises(SystemExit):
         ship_main(["--run", str(tmp_path), "--name", "mine"])
     assert "say with --data what it was trained on" in capsys.readouterr().err
+
+
+def test_what_a_shipped_codec_takes_the_place_of_is_told(tmp_path: Path, tiny_folder: Path) -> None:
+    assert replaced(tmp_path) is None
+    assert replaced(tiny_folder) == load(tiny_folder).codec_hash
+    (tmp_path / FILE).write_bytes(b"nonsense")
+    assert replaced(tmp_path) == "a damaged codec"  # which is no reason to keep it
