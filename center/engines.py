@@ -93,9 +93,9 @@ class TorchEngine:
         if device == "cpu" and threads:
             torch.set_num_threads(threads)
         try:
-            from jscc import models
+            from jscc.model import codec
 
-            self._codec: Any = models.load(name, device)
+            self._codec: Any = codec.load(name, device)
         except Exception as error:  # the loader's own errors live in jscc
             raise Problem(f"codec '{name}' cannot be loaded: {str(error).splitlines()[0]}") from error
         self._torch, self._device = torch, device

@@ -22,7 +22,7 @@ def export(name: str, weights: Path | None, out: Path | None) -> Path:
         raise Problem(f"{weights} does not exist; give --weights a safetensors file, such as `make train` writes")
     out = out or weights.parent
     try:
-        from jscc import export as onnx_export
+        from jscc.release import onnx as onnx_export
     except ModuleNotFoundError as error:
         raise Problem(f"{error.name} is not installed; install the extra: pip install 'vergence[train]'") from error
     try:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from jscc.conditions import is_absent, is_noiseless
+from jscc.model.conditioning import is_absent, is_noiseless
 from wire import units
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from jscc.cli import exit_code
 from jscc.evaluate.extras import require
-from jscc.outcome import exit_code
-from jscc.runlog import Row, RunLog, duration, read_run
+from jscc.train.run_log import Row, RunLog, duration, read_run
 from wire.problem import Problem, cause
 
 if TYPE_CHECKING:

@@ -27,9 +27,9 @@ from typing import Final
 import cv2
 import numpy as np
 
-from jscc.data import middle
-from jscc.outcome import exit_code
-from jscc.synthetic import Picture
+from jscc.cli import exit_code
+from jscc.data.batches import middle
+from jscc.data.synthetic_stereo import Picture
 from wire import geometry
 from wire.problem import Problem, cause
 

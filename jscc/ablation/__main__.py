@@ -9,9 +9,9 @@ import torch
 
 from jscc.ablation.runner import ablate
 from jscc.ablation.variants import HALF, VARIANTS, reference_settings
-from jscc.step import Diverged
-from jscc.train import read_device, read_training
-from jscc.validate import read_validation
+from jscc.train.__main__ import read_device, read_training
+from jscc.train.step import Diverged
+from jscc.train.validation import read_validation
 from wire.problem import Problem
 
 

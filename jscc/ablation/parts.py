@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jscc.conditions import JOINT_CONDITIONS, is_absent, link_conditions
-from jscc.decoder import LEFT, RIGHT
-from jscc.encoder import Encoder
-from jscc.epipolar import EpipolarAttention
-from jscc.layers import ChannelNorm
-from jscc.models import JointCodec
-from jscc.scam import Scam, swap_views
+from jscc.model.codec import JointCodec
+from jscc.model.conditioning import JOINT_CONDITIONS, is_absent, link_conditions
+from jscc.model.decoder import LEFT, RIGHT
+from jscc.model.encoder import Encoder
+from jscc.model.epipolar import EpipolarAttention
+from jscc.model.layers import ChannelNorm
+from jscc.model.scam import Scam, swap_views
 
 WIDE_KERNEL = 13
 """Cells at 1/4 scale: 6 to either side, which is 24 pixels."""

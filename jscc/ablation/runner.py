@@ -11,15 +11,15 @@ from torch import Tensor
 
 from jscc.ablation.table import Result, write_tables
 from jscc.ablation.variants import HALF, VARIANTS, Variant
-from jscc.begin import start_linear_path
-from jscc.config import CodecConfig
-from jscc.data import Sources
-from jscc.loop import Cadence, run, validate
-from jscc.models import JointCodec, count
-from jscc.runfolder import RunFolder, described
-from jscc.runlog import read_run
-from jscc.schedule import TrainSettings, completed
-from jscc.trainstate import TrainState, new_model
+from jscc.data.batches import Sources
+from jscc.model.codec import JointCodec, count
+from jscc.model.config import CodecConfig
+from jscc.train.loop import Cadence, run, validate
+from jscc.train.run_folder import RunFolder, described
+from jscc.train.run_log import read_run
+from jscc.train.settings import TrainSettings, completed
+from jscc.train.start import start_linear_path
+from jscc.train.state import TrainState, new_model
 
 RESULT = "result.json"
 

@@ -5,14 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jscc.validate import NEIGHBOURS, SNRS_DB
+from jscc.train.validation import NEIGHBOURS, SNRS_DB
 
 REFERENCE = "reference"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A finished variant. `psnr` as `jscc.validate.neighbour_table` gives it; `seconds_per_step` over the whole run."""
+    """A finished variant.
+
+    psnr              as `jscc.train.validation.neighbour_table` gives it
+    seconds_per_step  over the whole run
+    """
 
     name: str
     tells: str

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from jscc.ablation import parts
-from jscc.config import CodecConfig, preset
-from jscc.data import Mixture
-from jscc.draws import LinkDraws
-from jscc.models import JointCodec
-from jscc.overrides import changed
-from jscc.schedule import TrainSettings
+from jscc.data.batches import Mixture
+from jscc.model.codec import JointCodec
+from jscc.model.config import CodecConfig, preset
+from jscc.train.link_sampling import LinkDraws
+from jscc.train.overrides import changed
+from jscc.train.settings import TrainSettings
 
 HALF: Final = dataclasses.replace(
     preset("small"), encoder_widths=(16, 48, 64), decoder_widths=(64, 40, 8), epipolar_heads=2

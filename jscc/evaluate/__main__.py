@@ -11,13 +11,13 @@ from typing import cast
 
 import torch
 
-from jscc.evaluate.pairs import read_pairs
-from jscc.evaluate.registry import GROUPS, LDPC, NAMES, NEURAL, expand
-from jscc.evaluate.report import write_report
+from jscc.cli import exit_code
+from jscc.data.pairs import read_pairs
+from jscc.evaluate.report.page import write_report
 from jscc.evaluate.rows import Row
 from jscc.evaluate.session import DELTAS, Request, run_session
-from jscc.evaluate.system import CHANNELS, Channel, Pair
-from jscc.outcome import exit_code
+from jscc.evaluate.systems.base import CHANNELS, Channel, Pair
+from jscc.evaluate.systems.registry import GROUPS, LDPC, NAMES, NEURAL, expand
 from wire.problem import Problem
 
 SYSTEMS_HELP = f"of {', '.join((*NAMES, *GROUPS))}, NAME@WEIGHTS, module:Class"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from jscc.channel import Fading, transmit
-from jscc.evaluate.system import Channel
+from jscc.evaluate.systems.base import Channel
 from wire import units
 from wire.problem import Problem
 

@@ -16,9 +16,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import cast
 
 from jscc.evaluate.links import noise_of
-from jscc.evaluate.registry import Entry
 from jscc.evaluate.rows import Cell, Row
-from jscc.evaluate.system import Channel, Pair, Picture, Sent, System
+from jscc.evaluate.systems.base import Channel, Pair, Picture, Sent, System
+from jscc.evaluate.systems.registry import Entry
 from wire import geometry, quality
 from wire.problem import Problem
 from wire.views import View

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
-from jscc.evaluate.alike import check_alike, partial_points
-from jscc.evaluate.registry import expand
+from jscc.evaluate.report.pair_coverage import check_alike, partial_points
+from jscc.evaluate.report.summary import with_envelopes, without_envelopes
 from jscc.evaluate.rows import Row, Table
 from jscc.evaluate.runner import plan, run
-from jscc.evaluate.summary import with_envelopes, without_envelopes
-from jscc.evaluate.system import Channel, Pair, System
+from jscc.evaluate.systems.base import Channel, Pair, System
+from jscc.evaluate.systems.registry import expand
 from wire import quality
 from wire.problem import Problem
 from wire.views import View

@@ -118,9 +118,9 @@ def test_torch_decodes_what_its_codec_gives(monkeypatch: pytest.MonkeyPatch) -> 
             seen.extend(inputs)
             return torch.full((len(inputs[0]), 2, 3, 128, 256), 0.5)
 
-    models = ModuleType("jscc.models")
+    models = ModuleType("jscc.model.codec")
     models.load = lambda name, device: Codec()  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "jscc.models", models)
+    monkeypatch.setitem(sys.modules, "jscc.model.codec", models)
     monkeypatch.setattr(jscc, "models", models, raising=False)  # where another test has imported it already
     engine = load("small-joint", "torch", "cpu", 0)
     warm_up(engine, 2)

@@ -119,7 +119,7 @@ def test_export_without_torch_names_the_extra(
     weights = tmp_path / "model.safetensors"
     weights.touch()
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "jscc.export", raising=False)
+    monkeypatch.delitem(sys.modules, "jscc.release.onnx", raising=False)
     monkeypatch.delattr(jscc, "export", raising=False)  # where another test has imported it already
     assert edge("export", "--config", str(written), "--weights", str(weights)) == 1
     assert "torch is not installed; install the extra: pip install 'vergence[train]'" in capsys.readouterr().err

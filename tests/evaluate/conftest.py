@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from jscc.evaluate.system import Pair
+from jscc.evaluate.systems.base import Pair
 
 EVALUATE = "pip install 'vergence[evaluate]'"
 

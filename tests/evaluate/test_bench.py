@@ -13,14 +13,14 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from jscc.data.pairs import read_pairs
 from jscc.evaluate import runner
 from jscc.evaluate.__main__ import main, numbers
-from jscc.evaluate.pairs import read_pairs
-from jscc.evaluate.registry import expand
+from jscc.evaluate.report.summary import markdown, means, with_envelopes
 from jscc.evaluate.rows import COLUMNS, Row, Table
 from jscc.evaluate.session import Request, run_session
-from jscc.evaluate.summary import markdown, means, with_envelopes
-from jscc.evaluate.system import Channel, Pair, Sent
+from jscc.evaluate.systems.base import Channel, Pair, Sent
+from jscc.evaluate.systems.registry import expand
 from wire import quality
 from wire.problem import Problem
 

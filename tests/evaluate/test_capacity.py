@@ -1,6 +1,6 @@
 import pytest
 
-from jscc.evaluate.capacity import bits_per_pixel, bits_per_symbol, budget_bytes
+from jscc.evaluate.coding.capacity import bits_per_pixel, bits_per_symbol, budget_bytes
 
 
 def test_budgets_are_those_of_the_conventions() -> None:

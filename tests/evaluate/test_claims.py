@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from jscc.evaluate.claims import MARKS, fill, main, table
-from jscc.evaluate.figures import draw
-from jscc.evaluate.gains import Curves, Gain, Gains, Missing, gains, told, verdict
-from jscc.evaluate.ldpc import MODES
+from jscc.evaluate.coding.ldpc import MODES
+from jscc.evaluate.report.claims import MARKS, fill, main, table
+from jscc.evaluate.report.figures import draw
+from jscc.evaluate.report.gains import Curves, Gain, Gains, Missing, gains, told, verdict
+from jscc.evaluate.report.summary import with_envelopes
 from jscc.evaluate.rows import Row
-from jscc.evaluate.summary import with_envelopes
-from jscc.evaluate.system import CHANNELS, Channel
+from jscc.evaluate.systems.base import CHANNELS, Channel
 from wire.problem import Problem
 
 AIMED = "proposed-1@small-ms-ssim"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from jscc.evaluate.__main__ import main
-from jscc.evaluate.live import THRESHOLDS_DB
 from jscc.evaluate.rows import Table
+from jscc.evaluate.systems.live import THRESHOLDS_DB
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "evaluation.md"
 

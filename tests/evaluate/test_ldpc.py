@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from jscc.evaluate.ldpc import ITERATIONS, MODES, Mode, _Code, carry
+from jscc.evaluate.coding.ldpc import ITERATIONS, MODES, Mode, _Code, carry
 from jscc.evaluate.links import noise_of, send
-from jscc.evaluate.registry import search
-from jscc.evaluate.separate import LdpcSystem, mean_colour
-from jscc.evaluate.system import Channel, Pair
+from jscc.evaluate.systems.base import Channel, Pair
+from jscc.evaluate.systems.registry import search
+from jscc.evaluate.systems.separate import LdpcSystem, mean_colour
 
 MIDPOINTS_DB = {
     "qpsk-1/5": -3.95,

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from jscc.evaluate.ldpc import MODES
-from jscc.evaluate.live import THRESHOLDS_DB, best_mode, transmit_live
-from jscc.evaluate.system import CHANNELS, Pair
+from jscc.evaluate.coding.ldpc import MODES
+from jscc.evaluate.systems.base import CHANNELS, Pair
+from jscc.evaluate.systems.live import THRESHOLDS_DB, best_mode, transmit_live
 from wire.problem import Problem
 from wire.quality import psnr
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from jscc.config import preset
-from jscc.evaluate import neural
 from jscc.evaluate.links import noise_of
-from jscc.evaluate.neural import DELTAS, NeuralSystem
-from jscc.evaluate.system import Pair, Sent
-from jscc.models import Codec, JointCodec
+from jscc.evaluate.systems import neural
+from jscc.evaluate.systems.base import Pair, Sent
+from jscc.evaluate.systems.neural import DELTAS, NeuralSystem
+from jscc.model.codec import Codec, JointCodec
+from jscc.model.config import preset
 from wire.problem import Problem
 
 

@@ -6,8 +6,8 @@ from PIL import Image
 
 from edge import framing
 from jscc import kitti
-from jscc.data import centre
-from jscc.evaluate.pairs import fit, read_pairs
+from jscc.data.batches import centre
+from jscc.data.pairs import fit, read_pairs
 from tests.evaluate.conftest import made_up_pair, write_pairs
 from wire.problem import Problem
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jscc.evaluate import extras, hevc, jpeg2000
-from jscc.evaluate.bpg import BpgProgram, bpg_forms
-from jscc.evaluate.hevc import HevcIntra, _encode, _split, _to_planes, parameter_sets
-from jscc.evaluate.jpeg2000 import PILLOW_DEFAULTS, Jpeg2000
-from jscc.evaluate.ratesearch import RateSearch, largest_fit
-from jscc.evaluate.system import Pair
+from jscc.evaluate import extras
+from jscc.evaluate.coding import hevc, jpeg2000
+from jscc.evaluate.coding.bpg import BpgProgram, bpg_forms
+from jscc.evaluate.coding.hevc import HevcIntra, _encode, _split, _to_planes, parameter_sets
+from jscc.evaluate.coding.jpeg2000 import PILLOW_DEFAULTS, Jpeg2000
+from jscc.evaluate.coding.rate_search import RateSearch, largest_fit
+from jscc.evaluate.systems.base import Pair
 from tests.evaluate.conftest import made_up_pair
 from wire.problem import Problem
 from wire.quality import psnr

@@ -7,11 +7,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from jscc.checkpoint import FILE, rounded, save_weights  # noqa: E402
-from jscc.config import preset  # noqa: E402
-from jscc.export import export  # noqa: E402
-from jscc.models import Codec, JointCodec, load  # noqa: E402
-from jscc.train import main  # noqa: E402
+from jscc.model.checkpoint import FILE, rounded, save_weights  # noqa: E402
+from jscc.model.codec import Codec, JointCodec, load  # noqa: E402
+from jscc.model.config import preset  # noqa: E402
+from jscc.release.onnx import export  # noqa: E402
+from jscc.train.__main__ import main  # noqa: E402
 
 torch.set_num_threads(1)
 

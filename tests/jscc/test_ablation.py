@@ -14,13 +14,13 @@ from jscc.ablation.__main__ import main
 from jscc.ablation.runner import RESULT, ablate, build
 from jscc.ablation.variants import HALF, VARIANTS, EqualLinks, Variant, reference_settings
 from jscc.channel import Fading
-from jscc.config import preset
-from jscc.data import Sources, read_sources
-from jscc.draws import LinkDraws
-from jscc.loop import Cadence
-from jscc.models import JointCodec
-from jscc.scam import swap_views
-from jscc.trainstate import read_ema
+from jscc.data.batches import Sources, read_sources
+from jscc.model.codec import JointCodec
+from jscc.model.config import preset
+from jscc.model.scam import swap_views
+from jscc.train.link_sampling import LinkDraws
+from jscc.train.loop import Cadence
+from jscc.train.state import read_ema
 
 CPU = torch.device("cpu")
 TINY = preset("tiny")

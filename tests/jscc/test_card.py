@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import torch
 
-from jscc.card import card
-from jscc.checkpoint import FILE, rounded, save_weights
-from jscc.config import preset
-from jscc.draws import LinkDraws
-from jscc.models import Codec, JointCodec, load
-from jscc.ship import main as ship_main
-from jscc.ship import replaced, ship, timed
-from jscc.train import main as train_main
-from jscc.validate import NEIGHBOURS, ms_ssim_table, neighbour_table
+from jscc.model.checkpoint import FILE, rounded, save_weights
+from jscc.model.codec import Codec, JointCodec, load
+from jscc.model.config import preset
+from jscc.release.bundle import main as ship_main
+from jscc.release.bundle import replaced, ship, timed
+from jscc.release.model_card import card
+from jscc.train.__main__ import main as train_main
+from jscc.train.link_sampling import LinkDraws
+from jscc.train.validation import NEIGHBOURS, ms_ssim_table, neighbour_table
 
 SETTINGS: dict[str, Any] = {
     "steps": 3400, "seed": 1, "lr": 2e-3, "optimiser": "muon", "loss": "log-mse", "ema": 0.999, "patches": 12,
@@ -174,7 +174,7 @@ def val(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_trainings_shipped(
     tmp_path: Path, picture_folders: tuple[Path, Path], val: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jscc.ship.export", lambda *_: None)  # ONNX: a test of training makes it
+    monkeypatch.setattr("jscc.release.bundle.export", lambda *_: None)  # ONNX: a test of training makes it
     common = ["--preset", "tiny", "--pairs", str(picture_folders[0]), "--pictures", "1", "--patches", "1"]
     common += ["--log-every", "1", "--device", "cpu", "--threads", "1", "--steps", "2"]
     train_main([*common, "--out", str(tmp_path / "first")])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from jscc.channel import Fading, transmit
-from jscc.draws import LinkDraws
+from jscc.train.link_sampling import LinkDraws
 
 B, K = 4, 50_000
 

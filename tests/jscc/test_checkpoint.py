@@ -5,9 +5,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from jscc.checkpoint import FILE, WeightsError, codec_hash, fill, load_weights, rounded, save_weights
-from jscc.config import preset
-from jscc.models import JointCodec, load
+from jscc.model.checkpoint import FILE, WeightsError, codec_hash, fill, load_weights, rounded, save_weights
+from jscc.model.codec import JointCodec, load
+from jscc.model.config import preset
 
 
 @pytest.fixture

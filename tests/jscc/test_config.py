@@ -1,6 +1,6 @@
 import pytest
 
-from jscc.config import PRESETS, CodecConfig, preset
+from jscc.model.config import PRESETS, CodecConfig, preset
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

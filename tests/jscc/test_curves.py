@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from jscc.curves import averaged, draw, main, stages
-from jscc.runlog import duration, read_run, read_table, standing, wall_seconds
+from jscc.train.run_log import duration, read_run, read_table, standing, wall_seconds
 from wire.problem import Problem
 
 OLD = "step,true@-2,absent@-2"

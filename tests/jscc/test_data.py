@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from jscc.data import Mixture, Sources, ahead, augment, batch, cut, list_pictures, read_pairs, read_sources
-from jscc.synthetic import disparity_field, second_view, warp_right
+from jscc.data.batches import Mixture, Sources, ahead, augment, batch, cut, list_pictures, read_pairs, read_sources
+from jscc.data.synthetic_stereo import disparity_field, second_view, warp_right
 
 PAIRS_ONLY = Mixture(mono_share=0)
 

@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from jscc.config import preset
-from jscc.decoder import Decoder
-from jscc.models import Codec, JointCodec
+from jscc.model.codec import Codec, JointCodec
+from jscc.model.config import preset
+from jscc.model.decoder import Decoder
 from tests.jscc.conftest import livened
 
 SIZE = (32, 64)

@@ -15,7 +15,7 @@ SCRIPT = """
 import os, sys
 from pathlib import Path
 import torch
-from jscc.train import main
+from jscc.train.__main__ import main
 out = Path(sys.argv[1])
 (out / f"pid-{os.environ['RANK']}").write_text(str(os.getpid()))
 state = main(sys.argv[2:])

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from jscc.config import preset
-from jscc.encoder import Encoder, to_latent, to_symbols
-from jscc.models import Codec, JointCodec
+from jscc.model.codec import Codec, JointCodec
+from jscc.model.config import preset
+from jscc.model.encoder import Encoder, to_latent, to_symbols
 from wire import geometry
 
 

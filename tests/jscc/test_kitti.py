@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jscc import kitti
-from jscc.data import read_pairs
+from jscc.data.batches import read_pairs
 
 
 def picture(value: int, rows: int = 375, columns: int = 1242) -> np.ndarray:

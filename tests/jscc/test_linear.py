@@ -2,8 +2,8 @@
 
 import torch
 
-from jscc.linear import LinearDecoder, LinearEncoder, start_from_components
-from jscc.metrics import psnr
+from jscc.model.linear_path import LinearDecoder, LinearEncoder, start_from_components
+from jscc.quality import psnr
 
 
 def test_principal_components_make_the_linear_path_nearly_perfect_on_simple_patches() -> None:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from jscc.losses import distortion, pair_loss
-from jscc.metrics import ms_ssim, psnr
+from jscc.quality import ms_ssim, psnr
+from jscc.train.loss import distortion, pair_loss
 
 
 def test_losses_and_metrics_on_known_errors() -> None:

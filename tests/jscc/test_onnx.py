@@ -9,9 +9,9 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from jscc.checkpoint import SHIPPED
-from jscc.export import main
-from jscc.models import Codec, load
+from jscc.model.checkpoint import SHIPPED
+from jscc.model.codec import Codec, load
+from jscc.release.onnx import main
 
 AGREEMENT = 1e-4
 SNRS = [3.0, math.inf, -math.inf, -3.0, 14.0]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from jscc.optimiser import make_optimisers, orthogonal
+from jscc.train.optimizer import make_optimisers, orthogonal
 
 
 def test_muon_steps_are_nearly_orthogonal_and_share_work_with_adamw() -> None:

@@ -2,10 +2,10 @@ import re
 
 import pytest
 
-from jscc.config import preset
-from jscc.data import Mixture
-from jscc.draws import LinkDraws
-from jscc.overrides import changed
+from jscc.data.batches import Mixture
+from jscc.model.config import preset
+from jscc.train.link_sampling import LinkDraws
+from jscc.train.overrides import changed
 
 
 def test_changes_reach_their_part_and_keep_their_type() -> None:

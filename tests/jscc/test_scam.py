@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from jscc.epipolar import EpipolarAttention
-from jscc.scam import ABSENT_TOKEN, NOISELESS_TOKEN, TOKENS, Scam, swap_views, token_index
+from jscc.model.epipolar import EpipolarAttention
+from jscc.model.scam import ABSENT_TOKEN, NOISELESS_TOKEN, TOKENS, Scam, swap_views, token_index
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from jscc.draws import LinkDraws
-from jscc.schedule import TrainSettings, completed
+from jscc.train.link_sampling import LinkDraws
+from jscc.train.settings import TrainSettings, completed
 
 
 def test_patches_first_then_whole_pictures_and_a_cosine() -> None:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from jscc.export import export
-from jscc.losses import pair_loss
-from jscc.runfolder import RunFolder
-from jscc.runlog import read_table
-from jscc.schedule import TrainSettings
-from jscc.ship import ship
-from jscc.trainstate import read_ema
-from jscc.validate import NEIGHBOURS
+from jscc.release.bundle import ship
+from jscc.release.onnx import export
+from jscc.train.loss import pair_loss
+from jscc.train.run_folder import RunFolder
+from jscc.train.run_log import read_table
+from jscc.train.settings import TrainSettings
+from jscc.train.state import read_ema
+from jscc.train.validation import NEIGHBOURS
 from tests.jscc.conftest import refusal, train
 
 
@@ -42,7 +42,7 @@ def test_a_run_can_be_shipped(
         assert not glob.glob(str(weights / "*" / "*"))  # what the package would take if it ended here
         export(weights_file, folder)
 
-    monkeypatch.setattr("jscc.ship.export", look)
+    monkeypatch.setattr("jscc.release.bundle.export", look)
     ship(tmp_path / "run", weights / "mine", None, [])
     assert seen == ["mine"]
     names = {path.name for path in (tmp_path / "weights" / "mine").iterdir()}
@@ -91,7 +91,7 @@ def test_settings_that_no_saved_step_was_made_with_are_forgotten(
     def fails(*arguments: object) -> torch.Tensor:
         raise MemoryError
 
-    monkeypatch.setattr("jscc.step.pair_loss", fails)
+    monkeypatch.setattr("jscc.train.step.pair_loss", fails)
     with pytest.raises(MemoryError):
         train(tmp_path, picture_folders, "--resume", "--lr", "1e-3")
     monkeypatch.undo()
@@ -131,7 +131,7 @@ def test_a_step_that_is_not_finite_ends_the_run_and_spoils_nothing(
         loss: torch.Tensor = pair_loss(*arguments) * float("nan")  # type: ignore[arg-type]
         return loss
 
-    monkeypatch.setattr("jscc.step.pair_loss", spoilt)
+    monkeypatch.setattr("jscc.train.step.pair_loss", spoilt)
     message = refusal(tmp_path, picture_folders, "--resume")
     assert "the gradients of step 2 are not finite; a lower --lr" in message
     assert (tmp_path / "state.pt").read_bytes() == saved

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from jscc.schedule import TrainSettings
-from jscc.train import check_team
+from jscc.train.__main__ import check_team
+from jscc.train.settings import TrainSettings
 from tests.jscc.conftest import refusal, train
 
 
@@ -103,7 +103,7 @@ def test_ctrl_c_before_the_first_step_is_one_line(
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jscc.train.begin", interrupted)
+    monkeypatch.setattr("jscc.train.__main__.begin", interrupted)
     assert "stopped before this call's first step; what was saved stays" in refusal(tmp_path, picture_folders)
 
 

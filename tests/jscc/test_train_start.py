@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from jscc.models import load
-from jscc.trainstate import read_ema
-from jscc.transfer import without_neighbour
+from jscc.model.codec import load
+from jscc.model.transfer import without_neighbour
+from jscc.train.state import read_ema
 from tests.jscc.conftest import refusal, train
 
 

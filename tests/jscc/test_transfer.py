@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from jscc.channel import Fading
-from jscc.checkpoint import WeightsError, fill
-from jscc.config import preset
-from jscc.models import JointCodec
-from jscc.transfer import with_new_blocks, without_neighbour
+from jscc.model.checkpoint import WeightsError, fill
+from jscc.model.codec import JointCodec
+from jscc.model.config import preset
+from jscc.model.transfer import with_new_blocks, without_neighbour
 from wire import units
 
 

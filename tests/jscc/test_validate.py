@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from jscc.validate import read_validation
+from jscc.train.validation import read_validation
 
 
 def test_of_larger_pictures_validation_takes_the_centre(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Pictures: reading pairs, cutting training batches, synthetic second views."""

@@ -1,0 +1,1 @@
+"""Source and channel codes of the separate schemes: BPG, HEVC, JPEG 2000, LDPC, capacity."""

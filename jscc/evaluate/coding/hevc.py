@@ -1,0 +1,130 @@
+"""HEVC intra pictures through PyAV and libx265: the stand-in for BPG, which is HEVC intra in a small container.
+
+What counts: the picture's NAL unit (two bytes of NAL header, slice header, slice data). VPS, SPS and PPS do not depend
+on picture or quality, so both sides know them (tests hold that); start codes are framing that the link has anyway.
+Colours: full-range BT.601 YCbCr with 8 bits, as `bpgenc` does by default.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from jscc.evaluate.coding.rate_search import between
+from jscc.evaluate.extras import require
+from jscc.evaluate.systems.base import Bytes, Picture
+from wire import geometry
+from wire.problem import Problem
+
+Chroma = Literal["4:2:0", "4:4:4"]
+
+_PIXELS: Final[dict[Chroma, str]] = {"4:2:0": "yuv420p", "4:4:4": "yuv444p"}
+_TO_YCC: Final = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+_TO_RGB: Final = np.linalg.inv(_TO_YCC)
+_OFFSET: Final = np.array([0.0, 128.0, 128.0])[:, None, None]
+_SETTINGS: Final = "keyint=1:ipratio=1:info=0:repeat-headers=1:annexb=1:pools=none:frame-threads=1:wpp=0:log-level=none"
+"""`ipratio=1`, because x265 otherwise codes intra pictures 3 steps finer than the QP given: 51 would be 48."""
+_START_CODE: Final = b"\x00\x00\x00\x01"
+
+
+@dataclass(frozen=True, slots=True)
+class HevcIntra:
+    """One chroma format of x265's still pictures; a quality is 51 - QP."""
+
+    chroma: Chroma
+    preset: str = "placebo"
+
+    @property
+    def name(self) -> str:
+        return f"hevc-intra-{self.chroma.replace(':', '')}"
+
+    def qualities(self, budget: int) -> range:
+        return range(52)
+
+    def guess(self, budget: int, sizes: Mapping[int, int]) -> tuple[int, int]:
+        return guess_quality(budget, sizes)
+
+    def encode(self, picture: Bytes, quality: int) -> bytes:
+        return _split(_encode(_to_planes(picture, self.chroma), self.chroma, 51 - quality, self.preset))[1]
+
+    def decode(self, payload: bytes) -> Picture:
+        av = require("av", "bpg")
+        decoder = av.CodecContext.create("hevc", "r")
+        decoder.thread_count = 1
+        packet = av.Packet(parameter_sets(self.chroma, self.preset) + _START_CODE + payload)
+        frames = [*decoder.decode(packet), *decoder.decode(None)]
+        return _to_picture(frames[0].to_ndarray(), self.chroma)
+
+
+def guess_quality(budget: int, sizes: Mapping[int, int]) -> tuple[int, int]:
+    """First try and first step for a quality of 51 - QP: about 1100 bytes at QP 40, twice as many every 5 steps."""
+    known = between(sizes, budget)
+    return (11 + round(5 * math.log2(max(budget, 1) / 1100)), 2) if known is None else (known, 1)
+
+
+@lru_cache(maxsize=8)
+def parameter_sets(chroma: Chroma, preset: str = "placebo") -> bytes:
+    """VPS, SPS and PPS with their start codes: those of any picture."""
+    grey = np.full((geometry.CHANNELS, geometry.HEIGHT, geometry.WIDTH), 128, np.uint8)
+    return _split(_encode(_to_planes(grey, chroma), chroma, 40, preset))[0]
+
+
+def _encode(planes: Bytes, chroma: Chroma, qp: int, preset: str) -> bytes:
+    """Planes as PyAV wants them -> an Annex B stream of one picture."""
+    av = require("av", "bpg")
+    try:
+        encoder = av.CodecContext.create("libx265", "w")
+    except av.codec.codec.UnknownCodecError:
+        raise Problem(
+            "bpg needs an HEVC encoder, and this PyAV has no libx265; put bpgenc and bpgdec on PATH or "
+            "install PyAV from a wheel"
+        ) from None
+    encoder.width, encoder.height, encoder.pix_fmt = geometry.WIDTH, geometry.HEIGHT, _PIXELS[chroma]
+    encoder.time_base = Fraction(1, 25)
+    encoder.thread_count = 1
+    encoder.options = {"preset": preset, "tune": "psnr", "x265-params": f"qp={qp}:{_SETTINGS}"}
+    frame = av.VideoFrame.from_ndarray(planes, format=_PIXELS[chroma])
+    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
+
+
+def _split(stream: bytes) -> tuple[bytes, bytes]:
+    """Annex B stream -> (parameter sets with start codes, the one picture NAL unit without)."""
+    units = [unit for unit in re.split(b"\x00\x00\x00?\x01", stream) if unit]
+    pictures = [unit for unit in units if unit[0] >> 1 & 63 < 32]
+    if len(pictures) != 1:
+        raise RuntimeError(f"expected one picture NAL unit, x265 wrote {len(pictures)}")
+    return b"".join(_START_CODE + unit for unit in units if unit is not pictures[0]), pictures[0]
+
+
+def _to_planes(picture: Bytes, chroma: Chroma) -> Bytes:
+    """RGB uint8 [3, 128, 256] -> the planes stacked as PyAV's array of that pixel format."""
+    ycc = np.tensordot(_TO_YCC, picture.astype(np.float64), 1) + _OFFSET
+    if chroma == "4:2:0":
+        halves = ycc[1:].reshape(2, geometry.HEIGHT // 2, 2, geometry.WIDTH // 2, 2).mean(axis=(2, 4))
+        flat = np.concatenate([ycc[0].ravel(), halves.ravel()]).reshape(geometry.HEIGHT * 3 // 2, geometry.WIDTH)
+    else:
+        flat = ycc
+    planes: Bytes = np.clip(np.rint(flat), 0, 255).astype(np.uint8)
+    return planes
+
+
+def _to_picture(planes: Bytes, chroma: Chroma) -> Picture:
+    """The inverse of `_to_planes`, as float32 RGB in [0, 1]; halved chroma is interpolated bicubically."""
+    samples: NDArray[np.float64] = planes.astype(np.float64)
+    if chroma == "4:2:0":
+        flat = samples.ravel()
+        pixels = geometry.HEIGHT * geometry.WIDTH
+        halves = flat[pixels:].reshape(2, geometry.HEIGHT // 2, geometry.WIDTH // 2).astype(np.float32)
+        wide = [
+            Image.fromarray(half).resize((geometry.WIDTH, geometry.HEIGHT), Image.Resampling.BICUBIC) for half in halves
+        ]
+        samples = np.stack([flat[:pixels].reshape(geometry.HEIGHT, geometry.WIDTH), *map(np.asarray, wide)])
+    rgb = np.tensordot(_TO_RGB, samples.reshape(3, geometry.HEIGHT, geometry.WIDTH) - _OFFSET, 1)
+    return np.clip(rgb / 255.0, 0.0, 1.0).astype(np.float32)

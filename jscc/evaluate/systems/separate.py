@@ -1,0 +1,64 @@
+"""Source coding and channel coding apart: a picture codec, then ideal capacity or LDPC. Each view on its own."""
+
+import numpy as np
+
+from jscc.evaluate.coding.capacity import budget_bytes
+from jscc.evaluate.coding.ldpc import Mode, carry
+from jscc.evaluate.coding.rate_search import RateSearch
+from jscc.evaluate.extras import require
+from jscc.evaluate.systems.base import Bytes, Channel, Pair, Picture, Sent
+from wire import geometry
+
+
+class CapacitySystem:
+    """The largest file that r_max allows, which always arrives: an upper bound for separate schemes."""
+
+    deltas: tuple[float, ...] = (0.0,)
+
+    def __init__(self, search: RateSearch) -> None:
+        self.search = search
+        self.fingerprint = search.name
+
+    def transmit(
+        self, pair: Pair, snr_left: float, snr_right: float, channel: Channel, rng: np.random.Generator
+    ) -> Sent:
+        fitted = [
+            self.search.fit(view, budget_bytes(snr, channel))
+            for view, snr in zip(pair.views, (snr_left, snr_right), strict=True)
+        ]
+        pictures = [
+            mean_colour(view) if one is None else one.picture for view, one in zip(pair.views, fitted, strict=True)
+        ]
+        left, right = (0 if one is None else len(one.payload) for one in fitted)
+        return Sent(np.stack(pictures), bytes=(left, right))
+
+
+class LdpcSystem:
+    """The largest file that one mode carries; if a block fails, the mean colour of the picture (paper, section 4.2)."""
+
+    deltas: tuple[float, ...] = (0.0,)
+
+    def __init__(self, search: RateSearch, mode: Mode) -> None:
+        require("sionna", "LDPC")
+        self.search = search
+        self.mode = mode
+        self.fingerprint = search.name
+
+    def transmit(
+        self, pair: Pair, snr_left: float, snr_right: float, channel: Channel, rng: np.random.Generator
+    ) -> Sent:
+        fitted = [self.search.fit(view, self.mode.budget_bytes) for view in pair.views]
+        left, right = (b"" if one is None else one.payload for one in fitted)
+        arrived = carry((left, right), self.mode, (snr_left, snr_right), channel, rng)
+        pictures = [
+            self.search.decode(payload) if payload else mean_colour(view)
+            for view, payload in zip(pair.views, arrived, strict=True)
+        ]
+        return Sent(np.stack(pictures), bytes=(len(left), len(right)))
+
+
+def mean_colour(picture: Bytes) -> Picture:
+    """A flat picture with the mean of each colour channel, float32 [3, 128, 256] in [0, 1]."""
+    mean = picture.mean(axis=(1, 2), dtype=np.float64) / 255.0
+    shape = (geometry.CHANNELS, geometry.HEIGHT, geometry.WIDTH)
+    return np.broadcast_to(mean[:, None, None], shape).astype(np.float32)

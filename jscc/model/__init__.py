@@ -1,0 +1,1 @@
+"""The networks: encoder, joint decoder with cross attention, and their weights on disk."""

@@ -1,0 +1,128 @@
+"""Weights on disk: safetensors in float16 whose metadata carry the config and the codec hash. Loading is strict.
+
+The values rounded to float16 are the truth: torch and ONNX both compute with them, in float32.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from jscc.model.config import CodecConfig
+
+FORMAT: Final = "vergence-1"
+SHIPPED: Final = Path(__file__).parents[1] / "weights"
+FILE: Final = "model.safetensors"
+
+
+class WeightsError(ValueError):
+    """A weights file that is damaged, or that does not match its config exactly."""
+
+
+def canonical(config: CodecConfig) -> str:
+    """The config as JSON with one spelling: sorted keys, no spaces."""
+    return json.dumps(config.to_dict(), sort_keys=True, separators=(",", ":"))
+
+
+def codec_hash(config: CodecConfig, tensors: Mapping[str, Tensor]) -> str:
+    """First 16 hexadecimal digits of sha256 over the config and the names, shapes and float16 bytes of all tensors in
+    name order.
+    """
+    digest = hashlib.sha256(canonical(config).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().half().contiguous().cpu()
+        digest.update(f"{name}{list(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def rounded(model: nn.Module) -> dict[str, Tensor]:
+    """The model's tensors in float16; a value that float16 cannot hold raises WeightsError."""
+    tensors = {name: tensor.detach().half().contiguous().cpu() for name, tensor in model.state_dict().items()}
+    broken = sorted(name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all()))
+    if broken:
+        raise WeightsError(f"not finite in float16: {', '.join(broken)}")
+    return tensors
+
+
+def save_weights(path: Path, config: CodecConfig, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
+    """Write float16 tensors with their config; `about` (preset, training) goes into the metadata.
+
+    Returns the codec hash.
+    """
+    fingerprint = codec_hash(config, tensors)
+    metadata = {
+        "format": FORMAT,
+        "config": canonical(config),
+        "codec_hash": fingerprint,
+        "about": json.dumps(dict(about), sort_keys=True),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(dict(tensors), path, metadata)
+    path.chmod(0o644)  # safetensors leaves it readable by its owner only
+    return fingerprint
+
+
+def load_weights(path: Path) -> tuple[CodecConfig, dict[str, Tensor], str]:
+    """Read a weights file -> (config, float16 tensors, codec hash).
+
+    raises  FileNotFoundError; WeightsError if it is no such file, or its content does not have the hash that it states
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights file {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is not a safetensors file: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(f"{path} has format {metadata.get('format')!r}; expected {FORMAT!r}")
+    config = CodecConfig.from_dict(json.loads(metadata["config"]))
+    found = codec_hash(config, tensors)
+    if found != metadata["codec_hash"]:
+        raise WeightsError(
+            f"{path} states codec hash {metadata['codec_hash']} but its content has {found}: the file is damaged"
+        )
+    return config, tensors, found
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What the file says of its preset and training."""
+    with safe_open(path, framework="pt") as file:
+        return dict(json.loads((file.metadata() or {}).get("about", "{}")))
+
+
+def fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load tensors into a model; a missing, a surplus or a misshapen tensor raises WeightsError and names it."""
+    wanted = model.state_dict()
+    complaints = [f"missing {name}" for name in sorted(set(wanted) - set(tensors))]
+    complaints += [f"unexpected {name}" for name in sorted(set(tensors) - set(wanted))]
+    complaints += [
+        f"{name} has shape {list(tensors[name].shape)}, expected {list(wanted[name].shape)}"
+        for name in sorted(set(tensors) & set(wanted))
+        if tensors[name].shape != wanted[name].shape
+    ]
+    if complaints:
+        raise WeightsError("weights do not fit the config: " + "; ".join(complaints[:5]))
+    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, strict=True)
+
+
+def resolve(path_or_name: str | Path) -> Path:
+    """A shipped name, a folder or a file -> the path of the safetensors file."""
+    path = Path(path_or_name)
+    if path.suffix == ".safetensors":
+        return path
+    if path.is_dir():
+        return path / FILE
+    shipped = SHIPPED / str(path_or_name) / FILE
+    if not shipped.is_file():
+        names = sorted(folder.parent.name for folder in SHIPPED.glob(f"*/{FILE}"))
+        raise FileNotFoundError(f"no weights called {str(path_or_name)!r}; shipped: {', '.join(names) or 'none'}")
+    return shipped

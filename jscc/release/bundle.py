@@ -1,0 +1,108 @@
+"""Make a codec that edge and center load: `python -m jscc.ship --run runs/x --out my-codec --val DIR`.
+
+Writes model.safetensors, encoder.onnx, decoder.onnx and card.md; --name instead of --out ships it in jscc/weights/.
+Each file replaces its predecessor in one move, so that a program that starts then never sees half a file.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jscc.model.checkpoint import FILE, SHIPPED, load_weights, rounded, save_weights
+from jscc.model.codec import load
+from jscc.release.model_card import card
+from jscc.release.onnx import export
+from jscc.train.run_folder import STATE, described
+from jscc.train.run_log import differences, read_run, read_table, wall_seconds
+from jscc.train.state import read_ema
+from jscc.train.validation import ms_ssim_table, neighbour_table, read_validation
+from wire.problem import Problem
+
+
+def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float], data: str | None = None) -> str:
+    """Averaged weights of `run`/state.pt -> `folder`.
+
+    val      pairs for the card's table; without them it has none
+    data     the pictures of the training with their licences; without them the card says that it does not know
+    returns  the codec hash
+    raises   OSError, ValueError or Problem for a run or pictures that cannot be read
+    """
+    model, step, settings = read_ema(run / STATE)
+    about = timed({**described(run), "step": step, "settings": settings}, run)
+    pairs = read_validation(val) if val is not None else None
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
+        fresh = Path(temporary)
+        codec_hash = save_weights(fresh / FILE, model.config, rounded(model), about)
+        export(fresh / FILE, fresh)
+        codec = load(fresh / FILE)
+        table = None
+        if pairs is not None:
+            psnr = neighbour_table(codec.model, pairs, snrs_db)
+            table = psnr, ms_ssim_table(codec.model, pairs, snrs_db), len(pairs)
+        (fresh / "card.md").write_text(card(folder.name, codec, about, table, data))
+        for file in fresh.iterdir():
+            os.replace(file, folder / file.name)
+    return codec_hash
+
+
+def replaced(folder: Path) -> str | None:
+    """The hash of the codec that lies where another will be shipped to, if one does."""
+    try:
+        return load_weights(folder / FILE)[2]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return "a damaged codec"
+
+
+def timed(about: Mapping[str, Any], run: Path) -> dict[str, Any]:
+    """`about` with "seconds" of every stage whose folder still lies beside that of the run, and holds that very run."""
+    made = dict(about)
+    try:
+        log, settings = read_run(run), made.get("settings", {})
+        same = settings and set(differences(log.about["settings"], settings)) <= {"steps"}
+        if same and log.train:
+            made["seconds"] = round(wall_seconds(read_table(run, "train"), until=made["step"]))
+    except Problem:
+        pass  # the time of a stage whose folder is gone stays as it was noted, or unknown
+    if "before" in made:
+        made["before"] = timed(made["before"], run.resolve().parent / made["before"]["from"])
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python -m jscc.ship", description="A training run -> a codec")
+    parser.add_argument("--run", type=Path, required=True, help="folder with state.pt and run.json")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, help="the codec's folder; give it as `codec` to edge and center")
+    where.add_argument("--name", help="a folder of jscc/weights/, for example small-joint")
+    parser.add_argument("--val", type=Path, help="pairs for the card's table")
+    parser.add_argument("--snrs", type=float, nargs="+", default=[-2, 4, 12], help="dB, for the card's table")
+    parser.add_argument("--data", metavar="TEXT", help="pictures of the training and their licence, for the card")
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args(arguments)
+    if args.name and not args.data:
+        parser.error("--name ships a codec to everybody: say with --data what it was trained on, and the licence")
+    torch.set_num_threads(max(args.threads, 1))
+    folder: Path = args.out or SHIPPED / args.name
+    try:
+        before = replaced(folder)
+        codec_hash = ship(args.run, folder, args.val, args.snrs, args.data)
+    except (OSError, ValueError, Problem) as error:
+        sys.exit(f"{parser.prog}: {error}")
+    print(
+        f"{folder}: codec hash {codec_hash}"
+        + (f", in the place of {before}" if before and before != codec_hash else "")
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Encoder and decoder as ONNX files: `python -m jscc.export --weights FILE --out DIR`.
+
+encoder.onnx  picture [B, 3, 128, 256] in [0, 1], snr_db [B]                               -> symbols [B, 5120, 2]
+decoder.onnx  symbols [B, 2, 5120, 2], reliability [B, 2, 5120], snr_db [B, 2]             -> pictures [B, 2, 3, 128,
+              256] in [0, 1]
+
+All float32 and real-valued; B is free; +inf and -inf are legal SNRs. Weights are stored in float16 behind Cast nodes,
+which onnxruntime folds when it loads the file. Both files carry `vergence.codec_hash`, `.config`, `.role` and
+`.preset`.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+import torch
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
+
+from jscc.model.checkpoint import canonical, fill, load_weights, read_about, resolve
+from jscc.model.codec import JointCodec
+from wire import geometry
+
+OPSET: Final = 18
+BATCH: Final = "batch"
+
+
+class EncoderGraph(nn.Module):
+    """The encoder with its names for ONNX."""
+
+    def __init__(self, model: JointCodec) -> None:
+        super().__init__()
+        self.encoder = model.encoder
+
+    def forward(self, picture: Tensor, snr_db: Tensor) -> Tensor:
+        symbols: Tensor = self.encoder(picture, snr_db)
+        return symbols
+
+
+class DecoderGraph(nn.Module):
+    """The decoder for left and right, clamped to [0, 1]."""
+
+    def __init__(self, model: JointCodec) -> None:
+        super().__init__()
+        self.decoder = model.decoder
+
+    def forward(self, symbols: Tensor, reliability: Tensor, snr_db: Tensor) -> Tensor:
+        pictures: Tensor = self.decoder(symbols, reliability, snr_db)
+        return pictures.clamp(0.0, 1.0)
+
+
+def export(weights: Path, out: Path) -> tuple[Path, Path]:
+    """Write encoder.onnx and decoder.onnx for a weights file; returns their paths."""
+    config, tensors, codec_hash = load_weights(weights)
+    model = JointCodec(config)
+    fill(model, tensors)
+    model.eval().requires_grad_(False)
+    out.mkdir(parents=True, exist_ok=True)
+    described = {
+        "vergence.codec_hash": codec_hash,
+        "vergence.config": canonical(config),
+        "vergence.preset": str(read_about(weights).get("preset", "")),
+    }
+    batch = 3  # the size of the example; 1 and 2 would be taken for constants
+    picture = torch.rand(batch, geometry.CHANNELS, geometry.HEIGHT, geometry.WIDTH)
+    symbols = torch.randn(batch, 2, geometry.SYMBOLS, 2)
+    encoder = trace(EncoderGraph(model), {"picture": picture, "snr_db": torch.rand(batch)}, "symbols")
+    decoder = trace(
+        DecoderGraph(model),
+        {"symbols": symbols, "reliability": torch.rand(batch, 2, geometry.SYMBOLS), "snr_db": torch.rand(batch, 2)},
+        "pictures",
+    )
+    paths = out / "encoder.onnx", out / "decoder.onnx"
+    for graph, path, role in zip((encoder, decoder), paths, ("encoder", "decoder"), strict=True):
+        halve(graph)
+        helper.set_model_props(graph, {**described, "vergence.role": role})
+        onnx.checker.check_model(graph)
+        onnx.save_model(graph, str(path))
+    return paths
+
+
+def trace(module: nn.Module, inputs: dict[str, Tensor], output: str) -> onnx.ModelProto:
+    """A module as an ONNX graph whose first dimension is free everywhere."""
+    size = torch.export.Dim(BATCH)
+    with quiet():
+        program = torch.onnx.export(
+            module,
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=[output],
+            dynamic_shapes=tuple({0: size} for _ in inputs),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    graph: onnx.ModelProto = program.model_proto
+    for node in graph.graph.node:  # traces of our source files, which nobody can read there
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*graph.graph.value_info, *graph.graph.input, *graph.graph.output):
+        del value.metadata_props[:]
+    return graph
+
+
+def halve(model: onnx.ModelProto) -> None:
+    """Store every float32 initializer that float16 holds exactly in float16, and cast it back in the graph."""
+    graph = model.graph
+    casts: list[onnx.NodeProto] = []
+    for initializer in graph.initializer:
+        if initializer.data_type != onnx.TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(initializer)
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if values.size < 64 or not np.array_equal(half.astype(np.float32), values):
+            continue
+        name = initializer.name
+        initializer.CopyFrom(numpy_helper.from_array(half, f"{name}_f16"))
+        casts.append(helper.make_node("Cast", [f"{name}_f16"], [name], name=f"{name}_cast", to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """The exporter talks on three channels; none of it concerns our user."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(
+        prog="python -m jscc.export", description="Weights -> encoder.onnx and decoder.onnx"
+    )
+    parser.add_argument("--weights", required=True, help="a shipped name, a folder, or a model.safetensors file")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(arguments)
+    try:
+        written = export(resolve(args.weights), args.out)
+    except (OSError, ValueError) as error:
+        sys.exit(f"{parser.prog}: {error}")
+    for path in written:
+        size = path.stat().st_size / 1e6
+        properties = {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
+        print(
+            json.dumps(
+                {"file": str(path), "megabytes": round(size, 2), "codec_hash": properties["vergence.codec_hash"]}
+            )
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Training: `python -m jscc.train`; settings, start, loop, step, state, validation."""

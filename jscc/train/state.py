@@ -1,0 +1,155 @@
+"""What a training run is at one moment: weights, their average, optimisers, the step. Saved and resumed exactly.
+
+All randomness of a step is a function of (seed, step), so there is no generator state to store.
+"""
+
+import copy
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jscc.model.checkpoint import WeightsError, fill, load_weights, read_about, resolve
+from jscc.model.codec import JointCodec
+from jscc.model.config import CodecConfig
+from jscc.train.optimizer import make_optimisers
+from jscc.train.run_folder import STATE, described
+from jscc.train.run_log import differences
+
+SAVED = {"config", "settings", "step", "model", "ema", "optimisers"}
+
+
+class TrainState:
+    """Model, averaged model (`ema`), optimisers and the number of finished steps."""
+
+    def __init__(self, model: JointCodec, optimiser: str, lr: float, weight_decay: float) -> None:
+        self.model = model
+        self.ema = copy.deepcopy(model).requires_grad_(False)
+        self.optimisers = make_optimisers(model, optimiser, lr, weight_decay)
+        self.weight_decay = weight_decay
+        self.step = 0
+
+    def set_lr(self, lr: float) -> None:
+        """The learning rate of every group of every optimiser."""
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = lr
+
+    @torch.no_grad()
+    def average(self, decay: float) -> None:
+        """Move the average towards the weights; early in training it follows faster."""
+        weight = 1 - min(decay, (1 + self.step) / (10 + self.step))
+        averages: list[Tensor] = list(self.ema.parameters())
+        values: list[Tensor] = list(self.model.parameters())
+        torch._foreach_lerp_(averages, values, weight)
+
+    def save(self, path: Path, settings: dict[str, Any]) -> None:
+        """Write the whole state; a crash while writing leaves the old file."""
+        partial = path.with_suffix(".partial")
+        torch.save(
+            {
+                "config": self.model.config.to_dict(),
+                "settings": settings,
+                "step": self.step,
+                "model": self.model.state_dict(),
+                "ema": self.ema.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            },
+            partial,
+        )
+        os.replace(partial, path)
+
+    def restore(self, path: Path) -> dict[str, Any]:
+        """Continue from a saved state; a state of another config raises ValueError. Returns the settings until now."""
+        saved = read_state(path)
+        if saved["config"] != self.model.config.to_dict():
+            others = unlike(differences(saved["config"], self.model.config.to_dict()))
+            raise ValueError(f"{path} was made with another codec config: {others}")
+        _fill(self.model, saved["model"], path)
+        _fill(self.ema, saved["ema"], path)
+        if len(saved["optimisers"]) != len(self.optimisers):
+            raise ValueError(f"{path} was made with another optimiser: {saved['settings']['optimiser']}")
+        for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
+            for group in optimiser.param_groups:
+                group["weight_decay"] = self.weight_decay  # what is asked for now, as with the learning rate
+        self.step = int(saved["step"])
+        return dict(saved["settings"])
+
+
+def unlike(changes: Mapping[str, tuple[Any, Any]]) -> str:
+    """In words how a codec config that was found differs from the one that is asked for, by key (found, asked for)."""
+    return "; ".join(
+        f"its {name} is {json.dumps(old)}, asked for is {json.dumps(new)}"
+        f" ({'--baseline' if name == 'joint' else f'--set codec.{name}=...'})"
+        for name, (old, new) in changes.items()
+    )
+
+
+def new_model(config: CodecConfig, seed: int, device: torch.device) -> JointCodec:
+    """A codec with random weights, a function of the seed."""
+    torch.manual_seed(seed)
+    model: JointCodec = JointCodec(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What `TrainState.save` wrote; ValueError if the file is damaged."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.parent} is no training: it has no {path.name}")
+    try:
+        saved = torch.load(path, weights_only=True, map_location="cpu")
+        if not isinstance(saved, dict) or not saved.keys() >= SAVED:
+            raise RuntimeError("other contents")
+    except (EOFError, RuntimeError, UnpicklingError) as error:
+        raise ValueError(f"{path} is not a saved training, or damaged") from error
+    return saved
+
+
+def read_start(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights that another training begins with, and what is known of how they were made.
+
+    name    a run's folder (its average is taken), or a codec: a shipped name, a folder or a file
+    raises  FileNotFoundError, or ValueError or Problem if what is there is damaged
+    """
+    folder = Path(name)
+    state = folder / STATE
+    if state.is_file():
+        model, step, settings = read_ema(state)
+        return model.state_dict(), {
+            "from": folder.resolve().name,
+            **described(folder),
+            "step": step,
+            "settings": settings,
+        }
+    try:
+        path = resolve(name)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"there is no such folder, and {error}") from None
+    if folder.is_dir() and not path.is_file():
+        raise FileNotFoundError(f"{name} is neither a run (no state.pt) nor a codec (no {path.name})")
+    _, tensors, fingerprint = load_weights(path)
+    return tensors, {"from": fingerprint, **read_about(path)}
+
+
+def read_ema(path: Path) -> tuple[JointCodec, int, dict[str, Any]]:
+    """The averaged model of a training checkpoint, its step and the run's settings; ValueError if it is another
+    network than its config tells.
+    """
+    saved = read_state(path)
+    model = JointCodec(CodecConfig.from_dict(saved["config"]))
+    _fill(model, saved["ema"], path)
+    return model, int(saved["step"]), dict(saved["settings"])
+
+
+def _fill(model: JointCodec, tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        fill(model, tensors)
+    except WeightsError as error:
+        hint = "variants of jscc.ablation that change the network can only be compared there"
+        raise ValueError(f"{path}: {error} ({hint})") from None
