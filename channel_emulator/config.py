@@ -6,10 +6,10 @@ from typing import Any, Final, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from channel_emulator.chance import Chance
-from channel_emulator.ranges import RANGES
-from channel_emulator.settings import Csi, Model, PowerPolicy, Settings, Tolerance
-from channel_emulator.snr import Fixed, Schedule, SnrSource, Walk
+from channel_emulator.channel.randomness import Chance
+from channel_emulator.channel.ranges import RANGES
+from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings, Tolerance
+from channel_emulator.channel.snr import Fixed, Schedule, SnrSource, Walk
 from wire.config import Address, Section
 from wire.problem import Problem
 from wire.views import RIG_NAME, View

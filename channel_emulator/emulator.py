@@ -7,11 +7,11 @@ import time
 from typing import Final
 
 from channel_emulator.config import EmulatorConfig
-from channel_emulator.control import ControlServicer
-from channel_emulator.link import Link
-from channel_emulator.links import Links
+from channel_emulator.links.control_servicer import ControlServicer
+from channel_emulator.links.link import Link
+from channel_emulator.links.registry import Links
 from channel_emulator.metrics import Metrics
-from channel_emulator.transmit import TransmitServicer
+from channel_emulator.relay.link_servicer import TransmitServicer
 from wire import grpc_kit
 from wire.metrics import expose
 from wire.v1.channel_control_service_pb2_grpc import add_ChannelControlServiceServicer_to_server

@@ -4,8 +4,8 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from channel_emulator.frames import Fate
-from channel_emulator.link import Link, Lost, Passed
+from channel_emulator.links.link import Link, Lost, Passed
+from channel_emulator.relay.frames import Fate
 from wire import metrics
 
 _LINK: Final = ("rig", "view")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from edge.config import EdgeConfig
-from edge.export import export
+from edge.encode.export import export
 from wire.problem import Problem
 from wire.service import Service
 

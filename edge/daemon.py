@@ -5,14 +5,14 @@ import secrets
 
 import cv2
 
-from edge import sources
-from edge.camera import Camera
+from edge.camera import sources
+from edge.camera.capture import Camera
 from edge.config import EdgeConfig
-from edge.encoder import Encoder
-from edge.frames import FrameMaker
+from edge.encode.encoder import Encoder
+from edge.encode.frames import FrameMaker
+from edge.encode.references import References
 from edge.metrics import Metrics
-from edge.references import References
-from edge.uplink import Uplink
+from edge.uplink.uplink import Uplink
 from wire import notify
 from wire.metrics import expose
 

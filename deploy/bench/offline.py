@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.framing import fit
+from edge.camera.framing import fit
 from wire import codec, units
 from wire.geometry import SYMBOLS
 from wire.quality import psnr

@@ -7,7 +7,7 @@ from grpc import aio
 
 from channel_emulator.config import EmulatorConfig
 from channel_emulator.emulator import Emulator
-from channel_emulator.loopback import Center, Edge
+from deploy.bench.loopback import Center, Edge
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from channel_emulator.emulator import Emulator
-from channel_emulator.loopback import CREDIT, Center, Edge, picture
+from deploy.bench.loopback import CREDIT, Center, Edge, picture
 from tests.channel_emulator.conftest import sample
 from wire.arrays import unpack_complex
 from wire.units import mean_power

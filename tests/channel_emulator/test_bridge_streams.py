@@ -9,9 +9,8 @@ import grpc
 import pytest
 from grpc import aio
 
-from channel_emulator import transmit
 from channel_emulator.emulator import Emulator
-from channel_emulator.loopback import CREDIT, Center, Edge, picture
+from deploy.bench.loopback import CREDIT, Center, Edge, picture
 from tests.channel_emulator.conftest import refusal, sample
 from tests.waiting import eventually
 from wire import grpc_kit
@@ -121,7 +120,7 @@ async def test_a_camera_that_restarts_is_let_in_as_soon_as_its_old_stream_is_gon
 
 
 async def test_a_camera_that_lost_power_does_not_keep_its_view(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transmit, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(link_servicer, "SILENCE_SECONDS", 0.3)
     _, address = await start()
     async with Edge(address, boot_id=1) as dead, Edge(address, boot_id=2) as again:
         await dead.hello()
@@ -136,7 +135,7 @@ async def test_a_camera_that_lost_power_does_not_keep_its_view(start: Start, mon
 
 
 async def test_a_camera_of_few_frames_is_not_taken_for_dead(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transmit, "SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(link_servicer, "SILENCE_SECONDS", 0.1)
     _, address = await start()
     async with Edge(address, boot_id=1) as slow, Edge(address, boot_id=2) as other:
         slow._hello.frame_rate = 0.5
@@ -145,7 +144,7 @@ async def test_a_camera_of_few_frames_is_not_taken_for_dead(start: Start, monkey
 
 
 async def test_who_says_no_hello_is_not_waited_for_without_end(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transmit, "HELLO_SECONDS", 0.1)
+    monkeypatch.setattr(link_servicer, "HELLO_SECONDS", 0.1)
     _, address = await start()
     async with Edge(address) as mute:
         with pytest.raises(aio.AioRpcError) as ended:

@@ -1,8 +1,8 @@
 import numpy as np
 
-from channel_emulator.chance import Chance, Purpose, complex_normal
-from channel_emulator.channel import cross
-from channel_emulator.settings import Csi, Model, Settings
+from channel_emulator.channel.awgn import cross
+from channel_emulator.channel.randomness import Chance, Purpose, complex_normal
+from channel_emulator.channel.settings import Csi, Model, Settings
 from wire.geometry import SYMBOLS
 from wire.views import View
 

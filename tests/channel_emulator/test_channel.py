@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from channel_emulator.chance import Chance
-from channel_emulator.channel import cross
-from channel_emulator.models import SINUSOIDS, Gain, draw, jakes
-from channel_emulator.settings import Csi, Model, Settings
+from channel_emulator.channel.awgn import cross
+from channel_emulator.channel.fading import SINUSOIDS, Gain, draw, jakes
+from channel_emulator.channel.randomness import Chance
+from channel_emulator.channel.settings import Csi, Model, Settings
 from wire.geometry import SYMBOLS
 from wire.units import NOISELESS, mean_power, noise_variance, normalise_power
 from wire.views import View

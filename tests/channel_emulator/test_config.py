@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from channel_emulator.__main__ import main
+from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings
+from channel_emulator.channel.snr import Fixed, Schedule, Walk
 from channel_emulator.config import EmulatorConfig
-from channel_emulator.links import Links
-from channel_emulator.settings import Csi, Model, PowerPolicy, Settings
-from channel_emulator.snr import Fixed, Schedule, Walk
+from channel_emulator.links.registry import Links
 from wire.config import ConfigProblem, load
 from wire.views import View
 

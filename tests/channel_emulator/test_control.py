@@ -10,7 +10,7 @@ import pytest
 from grpc import aio
 
 from channel_emulator.emulator import Emulator
-from channel_emulator.loopback import Center, Edge, picture
+from deploy.bench.loopback import Center, Edge, picture
 from wire import grpc_kit
 from wire.v1 import channel_control_service_pb2 as pb
 from wire.v1 import symbol_link_service_pb2 as link_pb2

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from channel_emulator.chance import Chance
-from channel_emulator.frames import carry
-from channel_emulator.link import Link, Passed
-from channel_emulator.power import check
-from channel_emulator.settings import Csi, Model, PowerPolicy, Settings
+from channel_emulator.channel.power import check
+from channel_emulator.channel.randomness import Chance
+from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings
+from channel_emulator.links.link import Link, Passed
+from channel_emulator.relay.frames import carry
 from wire.arrays import pack_complex, unpack_complex
 from wire.geometry import SYMBOLS
 from wire.problem import FrameProblem

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from channel_emulator.chance import Chance
-from channel_emulator.snr import Fixed, Schedule, Walk, reflect
+from channel_emulator.channel.randomness import Chance
+from channel_emulator.channel.snr import Fixed, Schedule, Walk, reflect
 from wire.problem import Problem
 from wire.views import View
 

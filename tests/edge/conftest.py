@@ -14,13 +14,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edge.camera import Shot
+from edge.camera.capture import Shot
+from edge.camera.newest import NewestSlot
 from edge.config import EdgeConfig
-from edge.frames import FrameMaker
+from edge.encode.frames import FrameMaker
+from edge.encode.references import References
 from edge.metrics import Metrics
-from edge.newest import NewestSlot
-from edge.references import References
-from edge.uplink import Uplink
+from edge.uplink.uplink import Uplink
 from wire import codec, grpc_kit
 from wire.geometry import CHANNELS, HEIGHT, SYMBOLS, WIDTH
 from wire.v1 import symbol_link_service_pb2 as link_pb2

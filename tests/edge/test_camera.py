@@ -3,10 +3,10 @@ import threading
 import numpy as np
 import pytest
 
-from edge import camera as camera_module
-from edge.camera import Camera
+from edge.camera import capture as camera_module
+from edge.camera.capture import Camera
+from edge.camera.sources import Picture
 from edge.metrics import Metrics
-from edge.sources import Picture
 from tests.edge.conftest import counted
 from wire.problem import Problem
 

@@ -4,10 +4,10 @@ import logging
 
 import pytest
 
-from edge.clock import ClockOffset
-from edge.credit import CreditWindow
-from edge.newest import NewestSlot
-from edge.throttle import OnChange, Throttle
+from edge.camera.newest import NewestSlot
+from edge.log_throttle import OnChange, Throttle
+from edge.uplink.clock import ClockOffset
+from edge.uplink.credit import CreditWindow
 
 
 def test_a_window_is_closed_before_the_welcome() -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.encoder import Encoder
+from edge.encode.encoder import Encoder
 from tests.edge.conftest import HASH, tiny_encoder
 from wire import units
 from wire.problem import Problem

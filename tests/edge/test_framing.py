@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edge.framing import fit
+from edge.camera.framing import fit
 from wire.geometry import crop_size
 from wire.problem import FrameProblem
 

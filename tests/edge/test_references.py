@@ -4,8 +4,8 @@ import grpc
 import numpy as np
 import pytest
 
+from edge.encode.references import MOST_AT_ONCE, References
 from edge.metrics import Metrics
-from edge.references import MOST_AT_ONCE, References
 from tests.edge.conftest import counted, settings, until
 from wire import arrays, grpc_kit
 from wire.v1 import reference_service_pb2 as reference_pb2

@@ -5,14 +5,14 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import sources
+from edge.camera import sources
+from edge.camera.frame_clock import Ticks
+from edge.camera.sources.base import Clocked
+from edge.camera.sources.folder import Folder
+from edge.camera.sources.live import Live, rtsp, webcam
+from edge.camera.sources.synthetic import Synthetic
+from edge.camera.sources.video import Video
 from edge.config import CameraConfig
-from edge.sources.base import Clocked
-from edge.sources.folder import Folder
-from edge.sources.live import Live, rtsp, webcam
-from edge.sources.synthetic import Synthetic
-from edge.sources.video import Video
-from edge.ticks import Ticks
 from wire.problem import FrameProblem, Problem
 from wire.views import View
 

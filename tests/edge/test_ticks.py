@@ -1,6 +1,6 @@
 import pytest
 
-from edge.ticks import Thinning, Ticks
+from edge.camera.frame_clock import Thinning, Ticks
 
 NOW = 1_780_000_000_123_456_789
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge import framing
+from edge.camera import framing
 from jscc import kitti
 from jscc.data.batches import centre
 from jscc.data.pairs import fit, read_pairs

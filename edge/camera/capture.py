@@ -10,11 +10,11 @@ from typing import Final
 
 import cv2
 
-from edge.framing import fit
+from edge.camera.framing import fit
+from edge.camera.newest import NewestSlot
+from edge.camera.sources import Picture, Source
+from edge.log_throttle import OnChange
 from edge.metrics import Metrics
-from edge.newest import NewestSlot
-from edge.sources import Picture, Source
-from edge.throttle import OnChange
 from wire.backoff import Backoff
 from wire.problem import Problem
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-from channel_emulator.chance import Chance
+from channel_emulator.channel.randomness import Chance
 from channel_emulator.config import EmulatorConfig
-from channel_emulator.link import Link
+from channel_emulator.links.link import Link
 from wire.problem import Problem
 from wire.views import View
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from channel_emulator.chance import Chance, Purpose
-from channel_emulator.channel import Crossing, cross
-from channel_emulator.power import Checked, check
-from channel_emulator.ranges import LONGEST_DELAY_MS
-from channel_emulator.settings import Csi, Model, Settings
-from channel_emulator.snr import Fixed
+from channel_emulator.channel.awgn import Crossing, cross
+from channel_emulator.channel.power import Checked, check
+from channel_emulator.channel.randomness import Chance, Purpose
+from channel_emulator.channel.ranges import LONGEST_DELAY_MS
+from channel_emulator.channel.settings import Csi, Model, Settings
+from channel_emulator.channel.snr import Fixed
 from wire.units import NOISELESS
 from wire.views import View
 

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import cv2
 
-from edge.framing import fit
-from edge.sources.base import Picture, to_rgb
-from edge.ticks import Thinning
+from edge.camera.frame_clock import Thinning
+from edge.camera.framing import fit
+from edge.camera.sources.base import Picture, to_rgb
 from wire.problem import Problem
 
 RTSP_TIMEOUT_MS: Final = 5_000

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.sources.base import Picture
-from edge.ticks import Ticks
+from edge.camera.frame_clock import Ticks
+from edge.camera.sources.base import Picture
 from wire.geometry import HEIGHT, WIDTH
 from wire.views import View
 

@@ -17,9 +17,9 @@ from typing import Any, Final
 import grpc
 from grpc import aio
 
-from channel_emulator.frames import acknowledge, carry
-from channel_emulator.link import Link, Passed
+from channel_emulator.links.link import Link, Passed
 from channel_emulator.metrics import Metrics
+from channel_emulator.relay.frames import acknowledge, carry
 from wire import grpc_kit
 from wire.problem import FrameProblem
 from wire.v1 import symbol_link_service_pb2 as link_pb2

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from channel_emulator.ranges import RANGES, check
-from channel_emulator.snr import Fixed, SnrSource
+from channel_emulator.channel.ranges import RANGES, check
+from channel_emulator.channel.snr import Fixed, SnrSource
 from wire.geometry import SYMBOLS
 
 

@@ -5,11 +5,11 @@ from typing import Final
 
 from grpc import aio
 
+from edge.camera.frame_clock import Ticks
+from edge.camera.sources import Picture
 from edge.config import EdgeConfig
+from edge.log_throttle import Throttle
 from edge.metrics import Metrics
-from edge.sources import Picture
-from edge.throttle import Throttle
-from edge.ticks import Ticks
 from wire import arrays, grpc_kit
 from wire.v1 import reference_service_pb2 as reference_pb2
 from wire.v1.reference_service_pb2_grpc import ReferenceServiceStub

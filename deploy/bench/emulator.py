@@ -1,4 +1,4 @@
-"""What the emulator adds to a frame: `python -m channel_emulator.bench [--frames N] [--json FILE]`.
+"""What the emulator adds to a frame: `python -m deploy.bench.emulator [--frames N] [--json FILE]`.
 
 Center, emulator and edge run as three processes on loopback. The edge sends a 40 KB frame and waits for its
 acknowledgement, directly to the center and through one link of each model, in turns, so that a busy machine
@@ -21,12 +21,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from channel_emulator.channel.settings import Model
 from channel_emulator.config import EmulatorConfig, LinkSection
 from channel_emulator.emulator import Emulator
-from channel_emulator.frames import carry
-from channel_emulator.links import Links
-from channel_emulator.loopback import Center, Edge, picture
-from channel_emulator.settings import Model
+from channel_emulator.links.registry import Links
+from channel_emulator.relay.frames import carry
+from deploy.bench.loopback import Center, Edge, picture
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
 
@@ -127,7 +127,7 @@ def measure(frames: int) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m channel_emulator.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m deploy.bench.emulator", description=__doc__)
     parser.add_argument("--frames", type=int, default=500, help="per link (default 500)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="store the result")
     parsed = parser.parse_args(arguments)

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.framing import fit
-from edge.ticks import Ticks
+from edge.camera.frame_clock import Ticks
+from edge.camera.framing import fit
 
 Picture = NDArray[np.uint8]
 """RGB, uint8 [rows, columns, 3]."""
@@ -76,7 +76,7 @@ class Clocked:
 
 
 def to_rgb(picture: object) -> Picture:
-    """OpenCV's blue-first picture, red first. A grey one passes unchanged and is refused by `edge.framing`."""
+    """OpenCV's blue-first picture, red first. A grey one passes unchanged and is refused by `edge.camera.framing`."""
     array: Picture = np.asarray(picture)
     if array.ndim != 3 or array.shape[2] != 3:
         return array

@@ -9,10 +9,10 @@ from typing import Final
 
 import grpc
 
-from channel_emulator.bridge import Bridge, Edge, End, receive
-from channel_emulator.link import Link
-from channel_emulator.links import Links, TooManyLinks
+from channel_emulator.links.link import Link
+from channel_emulator.links.registry import Links, TooManyLinks
 from channel_emulator.metrics import Metrics
+from channel_emulator.relay.bridge import Bridge, Edge, End, receive
 from wire import grpc_kit
 from wire.problem import Problem
 from wire.v1 import symbol_link_service_pb2 as link_pb2

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from channel_emulator.chance import Chance, Purpose, complex_normal
-from channel_emulator.settings import Model, Settings
+from channel_emulator.channel.randomness import Chance, Purpose, complex_normal
+from channel_emulator.channel.settings import Model, Settings
 
 SINUSOIDS: Final = 32
 _COLUMNS: Final = 72

@@ -6,7 +6,7 @@ from typing import Final
 
 import cv2
 
-from edge.sources.base import Picture, to_rgb
+from edge.camera.sources.base import Picture, to_rgb
 from wire.problem import Problem
 from wire.views import View
 

@@ -9,13 +9,13 @@ from typing import Final
 import grpc
 from grpc import aio
 
-from edge.clock import ClockOffset
 from edge.config import EdgeConfig
-from edge.credit import CreditWindow
-from edge.frames import FrameMaker
+from edge.encode.frames import FrameMaker
+from edge.log_throttle import OnChange, Throttle
 from edge.metrics import Metrics
-from edge.session import Progress, Session, Shots, Silence
-from edge.throttle import OnChange, Throttle
+from edge.uplink.clock import ClockOffset
+from edge.uplink.credit import CreditWindow
+from edge.uplink.session import Progress, Session, Shots, Silence
 from wire import grpc_kit
 from wire.backoff import Backoff
 from wire.v1 import symbol_link_service_pb2 as link_pb2

@@ -9,8 +9,8 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from channel_emulator.chance import Chance, Purpose
-from channel_emulator.ranges import RANGES
+from channel_emulator.channel.randomness import Chance, Purpose
+from channel_emulator.channel.ranges import RANGES
 from wire.problem import Problem
 
 

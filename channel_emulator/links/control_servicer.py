@@ -8,10 +8,10 @@ from typing import Any, Final
 import grpc
 from grpc import aio
 
-from channel_emulator.link import Link
-from channel_emulator.links import Links
-from channel_emulator.settings import Csi, Model, PowerPolicy, Settings
-from channel_emulator.snr import Fixed
+from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings
+from channel_emulator.channel.snr import Fixed
+from channel_emulator.links.link import Link
+from channel_emulator.links.registry import Links
 from wire import grpc_kit
 from wire.problem import Problem
 from wire.v1 import channel_control_service_pb2 as pb

@@ -9,18 +9,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.camera import Shot
+from edge.camera.capture import Shot
+from edge.camera.sources import Picture
 from edge.config import EdgeConfig
+from edge.encode.references import References
+from edge.log_throttle import Throttle
 from edge.metrics import Metrics
-from edge.references import References
-from edge.sources import Picture
-from edge.throttle import Throttle
 from wire import arrays
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 
 
 class Codec(Protocol):
-    """What makes symbols; `edge.encoder.Encoder` does."""
+    """What makes symbols; `edge.encode.encoder.Encoder` does."""
 
     codec_hash: str
 

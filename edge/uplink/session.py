@@ -9,12 +9,12 @@ from typing import Final, Protocol, TypeVar
 
 from grpc import aio
 
-from edge.camera import Shot
-from edge.clock import ClockOffset
-from edge.credit import CreditWindow
-from edge.frames import FrameMaker
+from edge.camera.capture import Shot
+from edge.encode.frames import FrameMaker
+from edge.log_throttle import Throttle
 from edge.metrics import Metrics
-from edge.throttle import Throttle
+from edge.uplink.clock import ClockOffset
+from edge.uplink.credit import CreditWindow
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ _OUTCOMES: Final = {
 
 
 class Shots(Protocol):
-    """Where shots are fetched; `edge.camera.Camera` is one."""
+    """Where shots are fetched; `edge.camera.capture.Camera` is one."""
 
     def take(self) -> Shot | None:
         """The newest shot, once."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from channel_emulator.chance import Chance, Purpose, complex_normal
-from channel_emulator.models import Gain, draw
-from channel_emulator.settings import Csi, Model, Settings
+from channel_emulator.channel.fading import Gain, draw
+from channel_emulator.channel.randomness import Chance, Purpose, complex_normal
+from channel_emulator.channel.settings import Csi, Model, Settings
 from wire.units import NOISELESS, mean_power, noise_variance, snr_db
 
 

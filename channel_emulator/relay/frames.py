@@ -4,9 +4,9 @@ from typing import Final
 
 import numpy as np
 
-from channel_emulator.channel import Crossing
-from channel_emulator.link import Link, Lost, Passed
-from channel_emulator.settings import Model, Tolerance
+from channel_emulator.channel.awgn import Crossing
+from channel_emulator.channel.settings import Model, Tolerance
+from channel_emulator.links.link import Link, Lost, Passed
 from wire.arrays import pack_complex, unpack_complex
 from wire.problem import FrameProblem
 from wire.units import noise_variance

@@ -1,12 +1,12 @@
 """Where pictures come from: clips and a drawn scene on the wall clock's beat, and live cameras."""
 
+from edge.camera.frame_clock import Ticks
+from edge.camera.sources.base import Clocked, Picture, Source
+from edge.camera.sources.folder import Folder
+from edge.camera.sources.live import rtsp, webcam
+from edge.camera.sources.synthetic import Synthetic
+from edge.camera.sources.video import Video
 from edge.config import CameraConfig, CameraKind
-from edge.sources.base import Clocked, Picture, Source
-from edge.sources.folder import Folder
-from edge.sources.live import rtsp, webcam
-from edge.sources.synthetic import Synthetic
-from edge.sources.video import Video
-from edge.ticks import Ticks
 from wire.views import View
 
 __all__ = ["Picture", "Source", "make"]

@@ -1,0 +1,1 @@
+"""Links: what each is set to, what it carried, and the service that changes them."""

@@ -1,0 +1,1 @@
+"""Streams: from an edge, through a link, to the center."""

@@ -1,0 +1,1 @@
+"""From a camera to the newest picture of the codec's size."""

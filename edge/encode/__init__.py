@@ -1,0 +1,1 @@
+"""From a picture to a frame of symbols: encoder, references, export."""

@@ -1,0 +1,1 @@
+"""The stream to the link: one session at a time, credit, reconnection."""
