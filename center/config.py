@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
-from center.engines import Device, Kind
+from center.decode.engines import Device, Kind
 from wire.codec import DEFAULT
 from wire.config import Address, Section
 

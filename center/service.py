@@ -7,17 +7,17 @@ from typing import Any, Final
 
 import prometheus_client
 
-from center import engines
 from center.config import CenterConfig
-from center.hub import Hub
-from center.intake import Intake
-from center.link_servicer import SymbolLinkServicer
-from center.measuring import Measuring
+from center.decode import engines
+from center.decode.pipeline import Pipeline
+from center.ingest.ingest import Intake
+from center.ingest.link_servicer import SymbolLinkServicer
+from center.ingest.rigs import Rigs
 from center.metrics import Metrics
-from center.pipeline import Pipeline
-from center.rigs import Rigs
-from center.watch_servicer import PairServicer, ReferenceServicer
-from center.web import Page
+from center.output.broadcast import Hub
+from center.output.quality_monitor import Measuring
+from center.output.watch_servicer import PairServicer, ReferenceServicer
+from center.web.app import Page
 from wire.grpc_kit import Server
 from wire.v1 import pair_service_pb2_grpc, reference_service_pb2_grpc, symbol_link_service_pb2_grpc
 

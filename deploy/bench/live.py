@@ -61,7 +61,7 @@ def observe(stack: Stack, seconds: float) -> Observed:
 
 
 def header(message: str | bytes) -> dict[str, Any]:
-    """The JSON header of one message of the page (center/web_stream.py)."""
+    """The JSON header of one message of the page (center/web/stream.py)."""
     assert isinstance(message, bytes)
     (length,) = struct.unpack_from("<I", message)
     parsed: dict[str, Any] = json.loads(message[4 : 4 + length])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from center.config import CenterConfig
-from center.engines import Batch
+from center.decode.engines import Batch
 from center.service import Center
 from deploy.bench.live import percentile
 from deploy.local.process import stop_all

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from prometheus_client import generate_latest
 
 from center.config import CenterConfig
-from center.engines import Batch
+from center.decode.engines import Batch
 from center.service import Center
 from wire.arrays import pack_complex
 from wire.geometry import SYMBOLS

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from center.batcher import Batcher, Dropped
+from center.decode.batcher import Batcher, Dropped
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 import pytest
 
-from center.clock import CameraClock
+from center.ingest.camera_clock import CameraClock
 
 HOUR = 3600.0
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import jscc
-from center.engines import Batch, OnnxEngine, load, warm_up
+from center.decode.engines import Batch, OnnxEngine, load, warm_up
 from wire.codec import HASH_KEY, ROLE_KEY
 from wire.problem import Problem
 
@@ -69,7 +69,7 @@ def test_onnxruntime_decodes_any_batch_size(tmp_path: Path) -> None:
 
 
 def test_without_cuda_auto_takes_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("center.engines._sees_cuda", lambda: False)
+    monkeypatch.setattr("center.decode.engines._sees_cuda", lambda: False)
     assert load(write_decoder(tmp_path), "auto", "auto", 1).name == "onnxruntime on cpu"
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from center.equaliser import mmse, spread_gain
+from center.ingest.equaliser import mmse, spread_gain
 from wire.problem import FrameProblem
 from wire.units import noise_variance
 

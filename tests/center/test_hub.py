@@ -4,8 +4,8 @@ import gc
 import numpy as np
 import pytest
 
-from center.hub import Hub
-from center.results import DecodedPair, ViewResult
+from center.output.broadcast import Hub
+from center.output.results import DecodedPair, ViewResult
 from wire.views import View
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from center import rigs
+from center.ingest import rigs
 from tests.center.conftest import Camera, awgn, exposition
 from tests.waiting import eventually
 from wire.arrays import pack_complex

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from center.pairer import MOST_WAITING, DroppedLate, Outcome, Paired, Pairer, Repeated, Single
+from center.decode.pairer import MOST_WAITING, DroppedLate, Outcome, Paired, Pairer, Repeated, Single
 from wire.views import View
 
 PERIOD = 1 / 30

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from center.quality import FrameKey, Matcher, measure
+from center.output.quality import FrameKey, Matcher, measure
 from wire.views import View
 
 

@@ -185,7 +185,7 @@ async def test_a_measurement_that_fails_ends_nothing_else(
     def fail(*_: Any) -> None:
         raise RuntimeError("on purpose")
 
-    monkeypatch.setattr("center.measuring.measure", fail)
+    monkeypatch.setattr("center.output.quality_monitor.measure", fail)
     left = camera(View.LEFT)
     await left.connect()
     await reference_grpc.ReferenceServiceStub(channel).SubmitReference(reference(1))

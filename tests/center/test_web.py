@@ -8,10 +8,10 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from center.hub import Hub
-from center.results import DecodedPair
-from center.web import PAGE, Page
-from center.web_guard import Hosts
+from center.output.broadcast import Hub
+from center.output.results import DecodedPair
+from center.web.app import PAGE, Page
+from center.web.guard import Hosts
 from wire.problem import Problem
 
 STATUS: dict[str, Any] = {"ready": True, "why": "", "codec": "small-joint", "codec_hash": "00ff", "engine": "fake"}

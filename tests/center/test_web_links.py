@@ -6,9 +6,9 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from center import web_links
-from center.hub import Hub
-from center.web import Page
+from center.output.broadcast import Hub
+from center.web import links
+from center.web.app import Page
 from wire.grpc_kit import Server
 from wire.v1 import channel_control_service_pb2 as pb
 from wire.v1 import types_pb2
@@ -174,7 +174,7 @@ async def test_a_huge_patch_is_refused(client: httpx.AsyncClient) -> None:
 async def test_an_emulator_that_is_away_is_503_and_comes_back_by_itself(
     emulator: tuple[Emulator, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web_links, "_DEADLINE", 0.2)
+    monkeypatch.setattr(links, "_DEADLINE", 0.2)
     gone = Server("127.0.0.1:0")
     port = await gone.start([])
     await gone.stop(0)
@@ -184,7 +184,7 @@ async def test_an_emulator_that_is_away_is_503_and_comes_back_by_itself(
         assert answer.json()["error"] == (
             f"the channel emulator at 127.0.0.1:{port} does not answer; start it: vergence-emulator run"
         )
-        monkeypatch.setattr(web_links, "_DEADLINE", 5.0)
+        monkeypatch.setattr(links, "_DEADLINE", 5.0)
         back = Server(f"127.0.0.1:{port}")
         add_ChannelControlServiceServicer_to_server(emulator[0], back.grpc)
         await back.start([])

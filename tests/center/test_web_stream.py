@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from center import web_stream
-from center.hub import Hub
-from center.results import DecodedPair, ViewResult
-from center.web import Page
-from center.web_stream import CREDIT, Outbox, PictureShelf
+from center.output.broadcast import Hub
+from center.output.results import DecodedPair, ViewResult
+from center.web import stream
+from center.web.app import Page
+from center.web.stream import CREDIT, Outbox, PictureShelf
 from wire.views import View
 
 GREY = np.full((128, 256, 3), 128, np.uint8)
@@ -152,7 +152,7 @@ async def test_a_browser_that_leaves_is_forgotten(hub: Hub, page: Page, browser:
 async def test_no_picture_is_encoded_while_nobody_watches(
     hub: Hub, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web_stream, "jpeg", pytest.fail)
+    monkeypatch.setattr(stream, "jpeg", pytest.fail)
     hub.publish(pair(1))
     await asyncio.sleep(0.02)
     assert page._watchers == 0
@@ -208,14 +208,14 @@ async def test_a_picture_is_encoded_once_for_all_browsers(monkeypatch: pytest.Mo
         made.append(id(each))
         return b"file"
 
-    monkeypatch.setattr(web_stream, "jpeg", jpeg)
+    monkeypatch.setattr(stream, "jpeg", jpeg)
     shelf = PictureShelf()
     await asyncio.gather(*(shelf.files([GREY, MOTTLED]) for _ in range(4)))
     assert made == [id(GREY), id(MOTTLED)]
 
 
 async def test_the_shelf_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_stream, "jpeg", lambda each: bytes(each[:1]))
+    monkeypatch.setattr(stream, "jpeg", lambda each: bytes(each[:1]))
     shelf = PictureShelf()
     for number in range(100):
         picture = np.full(4, number, np.uint8)

@@ -10,6 +10,7 @@ import pytest
 from grpc import aio
 
 from channel_emulator.emulator import Emulator
+from channel_emulator.relay import link_servicer
 from deploy.bench.loopback import CREDIT, Center, Edge, picture
 from tests.channel_emulator.conftest import refusal, sample
 from tests.waiting import eventually

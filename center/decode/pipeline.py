@@ -16,17 +16,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from center.batcher import Batcher
 from center.config import BatchingSection
-from center.engines import Engine
-from center.frames import Frame
-from center.hub import Hub
-from center.jobs import Decoded, Job, decode
-from center.measuring import Measuring
+from center.decode.batcher import Batcher
+from center.decode.engines import Engine
+from center.decode.jobs import Decoded, Job, decode
+from center.decode.pairer import DroppedLate, Outcome, Paired, Repeated, Single
+from center.ingest.frames import Frame
+from center.ingest.rigs import Rig, Rigs
 from center.metrics import Metrics
-from center.pairer import DroppedLate, Outcome, Paired, Repeated, Single
-from center.results import DecodedPair, ViewResult
-from center.rigs import Rig, Rigs
+from center.output.broadcast import Hub
+from center.output.quality_monitor import Measuring
+from center.output.results import DecodedPair, ViewResult
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
 

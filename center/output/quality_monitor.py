@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from center.config import QualitySection
-from center.hub import Hub
-from center.jobs import Decoded
+from center.decode.jobs import Decoded
 from center.metrics import Metrics
-from center.quality import Figures, FrameKey, Matcher, measure
-from center.results import DecodedPair, ViewResult
+from center.output.broadcast import Hub
+from center.output.quality import Figures, FrameKey, Matcher, measure
+from center.output.results import DecodedPair, ViewResult
 from wire.views import View
 
 log = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from typing import Any, Final
 import grpc
 
 from center.config import LinksSection
-from center.intake import Intake
+from center.ingest.ingest import Intake
+from center.ingest.rigs import HelloProblem, Session
 from center.metrics import Metrics
-from center.rigs import HelloProblem, Session
 from wire.grpc_kit import abort
 from wire.problem import Problem
 from wire.v1 import symbol_link_service_pb2 as link_pb2

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from center.clock import CameraClock
-from center.frames import Frame
-from center.pairer import Outcome, Pairer
+from center.decode.pairer import Outcome, Pairer
+from center.ingest.camera_clock import CameraClock
+from center.ingest.frames import Frame
 from wire.problem import Problem
 from wire.views import RIG_NAME, View
 

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from center.equaliser import mmse, spread_gain
-from center.quality import FrameKey
+from center.ingest.equaliser import mmse, spread_gain
+from center.output.quality import FrameKey
 from wire import units
 from wire.arrays import unpack_complex
 from wire.geometry import SYMBOLS

@@ -29,11 +29,11 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from center.hub import Hub
-from center.web_guard import Guard, Hosts
-from center.web_links import LinkControl, LinkRefusal
-from center.web_plain import plain
-from center.web_stream import PictureShelf, serve_watcher
+from center.output.broadcast import Hub
+from center.web.guard import Guard, Hosts
+from center.web.links import LinkControl, LinkRefusal
+from center.web.stream import PictureShelf, serve_watcher
+from center.web.to_json import plain
 from wire.geometry import HEIGHT, SYMBOLS, WIDTH
 from wire.problem import Problem, cause
 from wire.quality import MS_SSIM_DEFINITION

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from center.engines import Batch, Engine
-from center.frames import Frame
+from center.decode.engines import Batch, Engine
+from center.ingest.frames import Frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ import weakref
 from types import TracebackType
 from typing import Self
 
-from center.results import DecodedPair
+from center.output.results import DecodedPair
 
 
 class Hub:

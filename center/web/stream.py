@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from center.hub import Hub
-from center.results import DecodedPair, ViewResult
-from center.web_plain import plain, psnr, snr
+from center.output.broadcast import Hub
+from center.output.results import DecodedPair, ViewResult
+from center.web.to_json import plain, psnr, snr
 from wire.views import View
 
 CREDIT: Final = 3

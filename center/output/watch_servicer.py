@@ -8,12 +8,12 @@ from typing import Any
 
 import grpc
 
-from center.hub import Hub
-from center.measuring import Measuring
-from center.pictures import check_format, pack
-from center.quality import FrameKey
-from center.results import DecodedPair, ViewResult
-from center.rigs import check_name
+from center.ingest.rigs import check_name
+from center.output.broadcast import Hub
+from center.output.pictures import check_format, pack
+from center.output.quality import FrameKey
+from center.output.quality_monitor import Measuring
+from center.output.results import DecodedPair, ViewResult
 from wire.arrays import unpack_picture
 from wire.grpc_kit import abort
 from wire.problem import Problem

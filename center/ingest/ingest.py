@@ -8,14 +8,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from center.clock import PLAINLY_APART, CameraClock
 from center.config import LinksSection
-from center.engines import Engine
-from center.frames import Answer, Frame, receive, stage_times
+from center.decode.engines import Engine
+from center.decode.pipeline import Pipeline
+from center.ingest.camera_clock import PLAINLY_APART, CameraClock
+from center.ingest.frames import Answer, Frame, receive, stage_times
+from center.ingest.rigs import HelloProblem, Rigs, Session
 from center.metrics import Metrics
-from center.pipeline import Pipeline
-from center.quality import FrameKey
-from center.rigs import HelloProblem, Rigs, Session
+from center.output.quality import FrameKey
 from wire.problem import FrameProblem, Problem
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View

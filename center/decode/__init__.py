@@ -1,0 +1,1 @@
+"""The live path: pairer, batcher, pipeline and the engines behind it."""

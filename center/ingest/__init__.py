@@ -1,0 +1,1 @@
+"""The way in: streams, rigs, clocks, and symbols checked and equalised."""

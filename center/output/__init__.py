@@ -1,0 +1,1 @@
+"""The way out: decoded pairs, their quality, and who watches."""

@@ -1,0 +1,1 @@
+"""The page: two live pictures, the links' controls, and what other programs ask over HTTP."""
