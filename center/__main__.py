@@ -5,8 +5,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from wire.problem import Problem
-from wire.service import Service
+from wire.runtime.errors import Problem
+from wire.runtime.service import Service
 
 if TYPE_CHECKING:
     from center.config import CenterConfig

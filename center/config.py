@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
 from center.decode.engines import Device, Kind
 from wire.codec import DEFAULT
-from wire.config import Address, Section
+from wire.runtime.yaml_config import Address, Section
 
 _HOST_NAME: Final = set(string.ascii_lowercase + string.digits + "-_.")
 Port = Annotated[int, Field(ge=0, le=65535)]

@@ -5,7 +5,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from wire.metrics import DECIBELS, SECONDS, own_registry
+from wire.runtime.metrics import DECIBELS, SECONDS, own_registry
 from wire.views import View
 
 _PREFIX: Final = "vergence_center_"

@@ -18,7 +18,7 @@ from center.output.broadcast import Hub
 from center.output.quality_monitor import Measuring
 from center.output.watch_servicer import PairServicer, ReferenceServicer
 from center.web.app import Page
-from wire.grpc_kit import Server
+from wire.runtime.grpc_kit import Server
 from wire.v1 import pair_service_pb2_grpc, reference_service_pb2_grpc, symbol_link_service_pb2_grpc
 
 log = logging.getLogger(__name__)

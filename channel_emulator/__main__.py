@@ -4,7 +4,7 @@ import sys
 
 from channel_emulator.config import EmulatorConfig
 from channel_emulator.emulator import run
-from wire.service import Service
+from wire.runtime.service import Service
 
 
 def main() -> int:

@@ -10,8 +10,8 @@ from channel_emulator.channel.randomness import Chance
 from channel_emulator.channel.ranges import RANGES
 from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings, Tolerance
 from channel_emulator.channel.snr import Fixed, Schedule, SnrSource, Walk
-from wire.config import Address, Section
-from wire.problem import Problem
+from wire.runtime.errors import Problem
+from wire.runtime.yaml_config import Address, Section
 from wire.views import RIG_NAME, View
 
 _SNR_KEYS: Final = ("snr_db", "schedule", "walk")

@@ -12,8 +12,8 @@ from channel_emulator.links.link import Link
 from channel_emulator.links.registry import Links
 from channel_emulator.metrics import Metrics
 from channel_emulator.relay.link_servicer import TransmitServicer
-from wire import grpc_kit
-from wire.metrics import expose
+from wire.runtime import grpc_kit
+from wire.runtime.metrics import expose
 from wire.v1.channel_control_service_pb2_grpc import add_ChannelControlServiceServicer_to_server
 from wire.v1.symbol_link_service_pb2_grpc import add_SymbolLinkServiceServicer_to_server
 

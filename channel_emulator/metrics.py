@@ -6,7 +6,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from channel_emulator.links.link import Link, Lost, Passed
 from channel_emulator.relay.frames import Fate
-from wire import metrics
+from wire.runtime import metrics
 
 _LINK: Final = ("rig", "view")
 _PROCESSING: Final = (0.0001, 0.0002, 0.0003, 0.0005, 0.0007, *metrics.SECONDS)

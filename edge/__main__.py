@@ -7,8 +7,8 @@ from pathlib import Path
 
 from edge.config import EdgeConfig
 from edge.encode.export import export
-from wire.problem import Problem
-from wire.service import Service
+from wire.runtime.errors import Problem
+from wire.runtime.service import Service
 
 
 async def run(config: EdgeConfig, stop: asyncio.Event) -> None:

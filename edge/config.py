@@ -7,7 +7,7 @@ from typing import Final, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from wire import codec
-from wire.config import Address, Section
+from wire.runtime.yaml_config import Address, Section
 from wire.views import RIG_NAME, View
 
 

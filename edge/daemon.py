@@ -13,8 +13,8 @@ from edge.encode.frames import FrameMaker
 from edge.encode.references import References
 from edge.metrics import Metrics
 from edge.uplink.uplink import Uplink
-from wire import notify
-from wire.metrics import expose
+from wire.runtime import notify
+from wire.runtime.metrics import expose
 
 
 async def run(config: EdgeConfig, stop: asyncio.Event) -> None:

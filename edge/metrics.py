@@ -4,7 +4,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from wire.metrics import SECONDS, own_registry
+from wire.runtime.metrics import SECONDS, own_registry
 
 REASONS: Final = frozenset(
     {"shape", "type", "not_finite", "power", "sequence", "late", "overload", "outage", "loss", "other"}

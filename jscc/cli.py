@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 def exit_code(work: Callable[[], object]) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from jscc.cli import exit_code
 from jscc.evaluate.extras import require
 from jscc.train.run_log import Row, RunLog, duration, read_run
-from wire.problem import Problem, cause
+from wire.runtime.errors import Problem, cause
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

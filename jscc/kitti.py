@@ -31,7 +31,7 @@ from jscc.cli import exit_code
 from jscc.data.batches import middle
 from jscc.data.synthetic_stereo import Picture
 from wire import geometry
-from wire.problem import Problem, cause
+from wire.runtime.errors import Problem, cause
 
 TRAIN_ROWS: Final = 256
 SIDES: Final = ("left", "right")

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 from wire.v1 import types_pb2
 
 RIG_NAME: Final = "[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"

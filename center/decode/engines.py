@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wire import codec, units
 from wire.geometry import CHANNELS, HEIGHT, SYMBOLS, WIDTH
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

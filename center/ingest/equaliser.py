@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from wire.problem import FrameProblem
+from wire.runtime.errors import FrameProblem
 
 Complex = NDArray[np.complex64]
 Real = NDArray[np.float32]

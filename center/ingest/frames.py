@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from center.ingest.equaliser import mmse, spread_gain
 from center.output.quality import FrameKey
 from wire import units
-from wire.arrays import unpack_complex
+from wire.contract.arrays import unpack_complex
 from wire.geometry import SYMBOLS
-from wire.problem import FrameProblem
+from wire.runtime.errors import FrameProblem
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2
 from wire.views import View

@@ -16,7 +16,7 @@ from center.ingest.frames import Answer, Frame, receive, stage_times
 from center.ingest.rigs import HelloProblem, Rigs, Session
 from center.metrics import Metrics
 from center.output.quality import FrameKey
-from wire.problem import FrameProblem, Problem
+from wire.runtime.errors import FrameProblem, Problem
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
 

@@ -12,8 +12,8 @@ from center.config import LinksSection
 from center.ingest.ingest import Intake
 from center.ingest.rigs import HelloProblem, Session
 from center.metrics import Metrics
-from wire.grpc_kit import abort
-from wire.problem import Problem
+from wire.runtime.errors import Problem
+from wire.runtime.grpc_kit import abort
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import symbol_link_service_pb2_grpc as link_grpc
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from center.decode.pairer import Outcome, Pairer
 from center.ingest.camera_clock import CameraClock
 from center.ingest.frames import Frame
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 from wire.views import RIG_NAME, View
 
 log = logging.getLogger(__name__)

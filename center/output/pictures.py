@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wire.arrays import pack_picture
-from wire.problem import Problem
+from wire.contract.arrays import pack_picture
+from wire.runtime.errors import Problem
 from wire.v1 import types_pb2
 
 JPEG_QUALITY: Final = 92

@@ -14,9 +14,9 @@ from center.output.pictures import check_format, pack
 from center.output.quality import FrameKey
 from center.output.quality_monitor import Measuring
 from center.output.results import DecodedPair, ViewResult
-from wire.arrays import unpack_picture
-from wire.grpc_kit import abort
-from wire.problem import Problem
+from wire.contract.arrays import unpack_picture
+from wire.runtime.errors import Problem
+from wire.runtime.grpc_kit import abort
 from wire.v1 import pair_service_pb2 as pair_pb2
 from wire.v1 import pair_service_pb2_grpc as pair_grpc
 from wire.v1 import reference_service_pb2 as reference_pb2

@@ -35,8 +35,8 @@ from center.web.links import LinkControl, LinkRefusal
 from center.web.stream import PictureShelf, serve_watcher
 from center.web.to_json import plain
 from wire.geometry import HEIGHT, SYMBOLS, WIDTH
-from wire.problem import Problem, cause
 from wire.quality import MS_SSIM_DEFINITION
+from wire.runtime.errors import Problem, cause
 from wire.units import TRAINED_SNR_DB
 from wire.views import View
 

@@ -10,7 +10,7 @@ from grpc import aio
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from center.web.to_json import plain, snr
-from wire import grpc_kit
+from wire.runtime import grpc_kit
 from wire.v1 import channel_control_service_pb2 as control_pb2
 from wire.v1.channel_control_service_pb2_grpc import ChannelControlServiceStub
 from wire.views import View

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from channel_emulator.channel.settings import PowerPolicy
 from wire.geometry import SYMBOLS
-from wire.problem import FrameProblem
+from wire.runtime.errors import FrameProblem
 from wire.units import POWER, mean_power, normalise_power
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wire.geometry import SYMBOLS
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from channel_emulator.channel.randomness import Chance, Purpose
 from channel_emulator.channel.ranges import RANGES
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 class SnrSource(Protocol):

@@ -12,8 +12,8 @@ from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings
 from channel_emulator.channel.snr import Fixed
 from channel_emulator.links.link import Link
 from channel_emulator.links.registry import Links
-from wire import grpc_kit
-from wire.problem import Problem
+from wire.runtime import grpc_kit
+from wire.runtime.errors import Problem
 from wire.v1 import channel_control_service_pb2 as pb
 from wire.v1.channel_control_service_pb2_grpc import ChannelControlServiceServicer
 from wire.views import View

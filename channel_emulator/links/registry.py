@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from channel_emulator.channel.randomness import Chance
 from channel_emulator.config import EmulatorConfig
 from channel_emulator.links.link import Link
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 from wire.views import View
 
 Name = tuple[str, View]

@@ -20,8 +20,8 @@ from grpc import aio
 from channel_emulator.links.link import Link, Passed
 from channel_emulator.metrics import Metrics
 from channel_emulator.relay.frames import acknowledge, carry
-from wire import grpc_kit
-from wire.problem import FrameProblem
+from wire.runtime import grpc_kit
+from wire.runtime.errors import FrameProblem
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 
 Edge = aio.ServicerContext[link_pb2.TransmitRequest, link_pb2.TransmitResponse]

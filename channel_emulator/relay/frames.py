@@ -7,8 +7,8 @@ import numpy as np
 from channel_emulator.channel.awgn import Crossing
 from channel_emulator.channel.settings import Model, Tolerance
 from channel_emulator.links.link import Link, Lost, Passed
-from wire.arrays import pack_complex, unpack_complex
-from wire.problem import FrameProblem
+from wire.contract.arrays import pack_complex, unpack_complex
+from wire.runtime.errors import FrameProblem
 from wire.units import noise_variance
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2

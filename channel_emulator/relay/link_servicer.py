@@ -13,8 +13,8 @@ from channel_emulator.links.link import Link
 from channel_emulator.links.registry import Links, TooManyLinks
 from channel_emulator.metrics import Metrics
 from channel_emulator.relay.bridge import Bridge, Edge, End, receive
-from wire import grpc_kit
-from wire.problem import Problem
+from wire.runtime import grpc_kit
+from wire.runtime.errors import Problem
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1.symbol_link_service_pb2_grpc import SymbolLinkServiceServicer, SymbolLinkServiceStub
 from wire.views import View

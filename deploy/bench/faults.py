@@ -9,7 +9,7 @@ from typing import Final
 
 from deploy.bench.watch import PairWatcher
 from deploy.local.stack import Ports, Stack, running
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 LIMIT_SECONDS: Final = 5.0
 DOWN_SECONDS: Final = 0.5

@@ -9,9 +9,9 @@ import grpc
 import numpy as np
 from grpc import aio
 
-from wire import grpc_kit
-from wire.arrays import pack_complex
+from wire.contract.arrays import pack_complex
 from wire.geometry import SYMBOLS
+from wire.runtime import grpc_kit
 from wire.units import normalise_power
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1.symbol_link_service_pb2_grpc import (

@@ -18,8 +18,8 @@ from deploy.bench.live import percentile
 from deploy.local.process import stop_all
 from deploy.local.stack import Ports, Stack
 from wire import codec
-from wire.config import load
 from wire.geometry import CHANNELS, HEIGHT, WIDTH
+from wire.runtime.yaml_config import load
 
 FRAME_PERIOD: Final = 0.1
 LIMIT_PERIODS: Final = 3.0

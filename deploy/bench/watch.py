@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import grpc
 
-from wire.grpc_kit import CLIENT_OPTIONS
+from wire.runtime.grpc_kit import CLIENT_OPTIONS
 from wire.v1 import pair_service_pb2 as pairs_pb2
 from wire.v1.pair_service_pb2_grpc import PairServiceStub
 from wire.views import View

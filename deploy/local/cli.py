@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from typing import Any, Final
 
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 _DEMO: Final = "the whole system on this machine"
 _BENCHES: Final = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import FrameType
 
 from deploy.local.stack import Ports, Stack
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

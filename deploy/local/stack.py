@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.local.process import ServiceProcess, stop_all
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 CONFIG: Final = Path(str(files("deploy"))) / "config"
 FOOTAGE: Final = Path(str(files("deploy"))) / "local" / "footage"

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 import center.metrics
 import channel_emulator.metrics
 import edge.metrics
-from wire.metrics import DECIBELS, SECONDS
+from wire.runtime.metrics import DECIBELS, SECONDS
 
 TABLE: Final = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 

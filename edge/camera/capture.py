@@ -15,8 +15,8 @@ from edge.camera.newest import NewestSlot
 from edge.camera.sources import Picture, Source
 from edge.log_throttle import OnChange
 from edge.metrics import Metrics
-from wire.backoff import Backoff
-from wire.problem import Problem
+from wire.runtime.errors import Problem
+from wire.runtime.retry import Backoff
 
 REOPEN_FIRST: Final = 0.25
 REOPEN_CAP: Final = 2.0

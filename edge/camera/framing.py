@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wire.geometry import CHANNELS, HEIGHT, WIDTH, crop_size
-from wire.problem import FrameProblem
+from wire.runtime.errors import FrameProblem
 
 
 def fit(picture: NDArray[Any]) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from wire import codec
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 WEIGHTS = "model.safetensors"
 

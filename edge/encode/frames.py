@@ -15,7 +15,7 @@ from edge.config import EdgeConfig
 from edge.encode.references import References
 from edge.log_throttle import Throttle
 from edge.metrics import Metrics
-from wire import arrays
+from wire.contract import arrays
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 
 

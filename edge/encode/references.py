@@ -10,7 +10,8 @@ from edge.camera.sources import Picture
 from edge.config import EdgeConfig
 from edge.log_throttle import Throttle
 from edge.metrics import Metrics
-from wire import arrays, grpc_kit
+from wire.contract import arrays
+from wire.runtime import grpc_kit
 from wire.v1 import reference_service_pb2 as reference_pb2
 from wire.v1.reference_service_pb2_grpc import ReferenceServiceStub
 

@@ -16,8 +16,8 @@ from edge.metrics import Metrics
 from edge.uplink.clock import ClockOffset
 from edge.uplink.credit import CreditWindow
 from edge.uplink.session import Progress, Session, Shots, Silence
-from wire import grpc_kit
-from wire.backoff import Backoff
+from wire.runtime import grpc_kit
+from wire.runtime.retry import Backoff
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1.symbol_link_service_pb2_grpc import SymbolLinkServiceStub
 

@@ -12,7 +12,7 @@ from jscc.ablation.variants import HALF, VARIANTS, reference_settings
 from jscc.train.__main__ import read_device, read_training
 from jscc.train.step import Diverged
 from jscc.train.validation import read_validation
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

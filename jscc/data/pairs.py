@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 from jscc.data.batches import centre
 from jscc.evaluate.systems.base import Bytes, Pair
 from wire import geometry
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm"})
 

@@ -18,7 +18,7 @@ from jscc.evaluate.rows import Row
 from jscc.evaluate.session import DELTAS, Request, run_session
 from jscc.evaluate.systems.base import CHANNELS, Channel, Pair
 from jscc.evaluate.systems.registry import GROUPS, LDPC, NAMES, NEURAL, expand
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 SYSTEMS_HELP = f"of {', '.join((*NAMES, *GROUPS))}, NAME@WEIGHTS, module:Class"
 DEFAULT_SYSTEMS = (*NEURAL, "bpg-capacity", "jpeg2000-capacity", *LDPC)

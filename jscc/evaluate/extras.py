@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 def require(module: str, purpose: str) -> ModuleType:

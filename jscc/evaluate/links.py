@@ -16,7 +16,7 @@ from torch import Tensor
 from jscc.channel import Fading, transmit
 from jscc.evaluate.systems.base import Channel
 from wire import units
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 MOST_POWER: Final = units.POWER * 1.05
 """Of a view: a picture's QAM symbols, chosen by its bits, differ from the mean power of the constellation by chance."""

@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 class Point(NamedTuple):

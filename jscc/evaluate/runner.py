@@ -20,7 +20,7 @@ from jscc.evaluate.rows import Cell, Row
 from jscc.evaluate.systems.base import Channel, Pair, Picture, Sent, System
 from jscc.evaluate.systems.registry import Entry
 from wire import geometry, quality
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 from wire.views import View
 
 

@@ -17,7 +17,7 @@ from jscc.evaluate.runner import plan, run
 from jscc.evaluate.systems.base import Channel, Pair, System
 from jscc.evaluate.systems.registry import expand
 from wire import quality
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 from wire.views import View
 
 DELTAS: Final = (0.0, 5.0, 10.0)

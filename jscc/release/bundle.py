@@ -22,7 +22,7 @@ from jscc.train.run_folder import STATE, described
 from jscc.train.run_log import differences, read_run, read_table, wall_seconds
 from jscc.train.state import read_ema
 from jscc.train.validation import ms_ssim_table, neighbour_table, read_validation
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float], data: str | None = None) -> str:

@@ -28,7 +28,7 @@ from jscc.train.start import begin
 from jscc.train.state import TrainState
 from jscc.train.step import Diverged
 from jscc.train.validation import read_validation
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 NUMBERS = (
     "steps",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 STATE: Final = "state.pt"
 ABOUT: Final = "run.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jscc.train.run_folder import described
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 Row = dict[str, float]
 

@@ -20,7 +20,7 @@ from jscc.train.run_folder import RunFolder, described
 from jscc.train.run_log import differences
 from jscc.train.settings import PATCH, TrainSettings, completed
 from jscc.train.state import TrainState, new_model, read_start, unlike
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 def start_linear_path(model: JointCodec, sources: Sources, settings: TrainSettings) -> None:

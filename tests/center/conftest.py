@@ -15,9 +15,9 @@ from prometheus_client import generate_latest
 from center.config import CenterConfig
 from center.decode.engines import Batch
 from center.service import Center
-from wire.arrays import pack_complex
+from wire.contract.arrays import pack_complex
 from wire.geometry import SYMBOLS
-from wire.grpc_kit import connect
+from wire.runtime.grpc_kit import connect
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import symbol_link_service_pb2_grpc as link_grpc
 from wire.v1 import types_pb2

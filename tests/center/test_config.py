@@ -7,7 +7,7 @@ import pytest
 
 from center.__main__ import main
 from center.config import CenterConfig
-from wire.config import ConfigProblem, load
+from wire.runtime.yaml_config import ConfigProblem, load
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "config" / "center.yaml"
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 import jscc
 from center.decode.engines import Batch, OnnxEngine, load, warm_up
 from wire.codec import HASH_KEY, ROLE_KEY
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 B = "batch"
 SHAPES = {"symbols": [B, 2, 5120, 2], "reliability": [B, 2, 5120], "snr_db": [B, 2]}

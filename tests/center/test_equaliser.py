@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from center.ingest.equaliser import mmse, spread_gain
-from wire.problem import FrameProblem
+from wire.runtime.errors import FrameProblem
 from wire.units import noise_variance
 
 COUNT = 200_000

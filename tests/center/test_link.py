@@ -11,7 +11,7 @@ import pytest
 
 from tests.center.conftest import awgn
 from tests.waiting import eventually
-from wire.arrays import pack_complex
+from wire.contract.arrays import pack_complex
 from wire.geometry import SYMBOLS
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2

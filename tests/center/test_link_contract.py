@@ -11,9 +11,9 @@ import pytest
 from center.ingest import rigs
 from tests.center.conftest import Camera, awgn, exposition
 from tests.waiting import eventually
-from wire.arrays import pack_complex
+from wire.contract.arrays import pack_complex
 from wire.geometry import SYMBOLS
-from wire.grpc_kit import connect
+from wire.runtime.grpc_kit import connect
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2
 from wire.views import View

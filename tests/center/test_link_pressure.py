@@ -9,7 +9,7 @@ import pytest
 from tests.center.conftest import awgn, frames
 from tests.waiting import eventually
 from wire.geometry import SYMBOLS
-from wire.grpc_kit import STATUS_LOST, healthy
+from wire.runtime.grpc_kit import STATUS_LOST, healthy
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2
 from wire.views import View

@@ -11,8 +11,8 @@ from prometheus_client import generate_latest
 
 from center.config import CenterConfig
 from center.service import Center
-from wire.grpc_kit import connect, healthy
-from wire.problem import Problem
+from wire.runtime.errors import Problem
+from wire.runtime.grpc_kit import connect, healthy
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import symbol_link_service_pb2_grpc as link_grpc
 from wire.views import View

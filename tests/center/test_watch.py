@@ -12,7 +12,7 @@ from grpc import aio
 from PIL import Image
 from prometheus_client import generate_latest
 
-from wire.arrays import pack_picture, unpack_picture
+from wire.contract.arrays import pack_picture, unpack_picture
 from wire.v1 import pair_service_pb2 as pair_pb2
 from wire.v1 import pair_service_pb2_grpc as pair_grpc
 from wire.v1 import reference_service_pb2 as reference_pb2

@@ -12,7 +12,7 @@ from center.output.broadcast import Hub
 from center.output.results import DecodedPair
 from center.web.app import PAGE, Page
 from center.web.guard import Hosts
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 STATUS: dict[str, Any] = {"ready": True, "why": "", "codec": "small-joint", "codec_hash": "00ff", "engine": "fake"}
 

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from center.output.broadcast import Hub
 from center.web import links
 from center.web.app import Page
-from wire.grpc_kit import Server
+from wire.runtime.grpc_kit import Server
 from wire.v1 import channel_control_service_pb2 as pb
 from wire.v1 import types_pb2
 from wire.v1.channel_control_service_pb2_grpc import (

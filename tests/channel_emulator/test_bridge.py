@@ -10,7 +10,7 @@ import pytest
 from channel_emulator.emulator import Emulator
 from deploy.bench.loopback import CREDIT, Center, Edge, picture
 from tests.channel_emulator.conftest import sample
-from wire.arrays import unpack_complex
+from wire.contract.arrays import unpack_complex
 from wire.units import mean_power
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2

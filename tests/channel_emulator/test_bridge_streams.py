@@ -14,7 +14,7 @@ from channel_emulator.relay import link_servicer
 from deploy.bench.loopback import CREDIT, Center, Edge, picture
 from tests.channel_emulator.conftest import refusal, sample
 from tests.waiting import eventually
-from wire import grpc_kit
+from wire.runtime import grpc_kit
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2
 from wire.views import View

@@ -7,7 +7,7 @@ from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings
 from channel_emulator.channel.snr import Fixed, Schedule, Walk
 from channel_emulator.config import EmulatorConfig
 from channel_emulator.links.registry import Links
-from wire.config import ConfigProblem, load
+from wire.runtime.yaml_config import ConfigProblem, load
 from wire.views import View
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "config" / "emulator.yaml"

@@ -11,7 +11,7 @@ from grpc import aio
 
 from channel_emulator.emulator import Emulator
 from deploy.bench.loopback import Center, Edge, picture
-from wire import grpc_kit
+from wire.runtime import grpc_kit
 from wire.v1 import channel_control_service_pb2 as pb
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2

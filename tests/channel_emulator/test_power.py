@@ -6,9 +6,9 @@ from channel_emulator.channel.randomness import Chance
 from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings
 from channel_emulator.links.link import Link, Passed
 from channel_emulator.relay.frames import carry
-from wire.arrays import pack_complex, unpack_complex
+from wire.contract.arrays import pack_complex, unpack_complex
 from wire.geometry import SYMBOLS
-from wire.problem import FrameProblem
+from wire.runtime.errors import FrameProblem
 from wire.units import mean_power, normalise_power
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View

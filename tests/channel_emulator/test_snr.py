@@ -5,7 +5,7 @@ import pytest
 
 from channel_emulator.channel.randomness import Chance
 from channel_emulator.channel.snr import Fixed, Schedule, Walk, reflect
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 from wire.views import View
 
 

@@ -21,8 +21,9 @@ from edge.encode.frames import FrameMaker
 from edge.encode.references import References
 from edge.metrics import Metrics
 from edge.uplink.uplink import Uplink
-from wire import codec, grpc_kit
+from wire import codec
 from wire.geometry import CHANNELS, HEIGHT, SYMBOLS, WIDTH
+from wire.runtime import grpc_kit
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1.symbol_link_service_pb2_grpc import (
     SymbolLinkServiceServicer,

@@ -8,7 +8,7 @@ from edge.camera.capture import Camera
 from edge.camera.sources import Picture
 from edge.metrics import Metrics
 from tests.edge.conftest import counted
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 class Scripted:

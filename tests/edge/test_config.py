@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from edge.config import EdgeConfig
-from wire.config import ConfigProblem, load
+from wire.runtime.yaml_config import ConfigProblem, load
 from wire.views import View
 
 DEPLOYED = Path(str(files("deploy"))) / "config"

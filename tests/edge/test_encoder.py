@@ -6,7 +6,7 @@ import pytest
 from edge.encode.encoder import Encoder
 from tests.edge.conftest import HASH, tiny_encoder
 from wire import units
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 def test_symbols_are_complex_of_unit_power_and_carry_the_codecs_hash(tiny_codec: str) -> None:

@@ -3,7 +3,7 @@ import pytest
 
 from edge.camera.framing import fit
 from wire.geometry import crop_size
-from wire.problem import FrameProblem
+from wire.runtime.errors import FrameProblem
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 from edge.encode.references import MOST_AT_ONCE, References
 from edge.metrics import Metrics
 from tests.edge.conftest import counted, settings, until
-from wire import arrays, grpc_kit
+from wire.contract import arrays
+from wire.runtime import grpc_kit
 from wire.v1 import reference_service_pb2 as reference_pb2
 from wire.v1.reference_service_pb2_grpc import ReferenceServiceServicer, add_ReferenceServiceServicer_to_server
 from wire.v1.types_pb2 import VIEW_LEFT

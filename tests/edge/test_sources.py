@@ -13,7 +13,7 @@ from edge.camera.sources.live import Live, rtsp, webcam
 from edge.camera.sources.synthetic import Synthetic
 from edge.camera.sources.video import Video
 from edge.config import CameraConfig
-from wire.problem import FrameProblem, Problem
+from wire.runtime.errors import FrameProblem, Problem
 from wire.views import View
 
 COUNT = 7

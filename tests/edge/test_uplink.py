@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.edge.conftest import HASH, NOW_NS, FakeLink, Rig, until
-from wire import arrays, grpc_kit
+from wire.contract import arrays
+from wire.runtime import grpc_kit
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1.types_pb2 import VIEW_LEFT
 

@@ -22,7 +22,7 @@ from jscc.evaluate.session import Request, run_session
 from jscc.evaluate.systems.base import Channel, Pair, Sent
 from jscc.evaluate.systems.registry import expand
 from wire import quality
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 class Echo:

@@ -13,7 +13,7 @@ from jscc.evaluate.report.gains import Curves, Gain, Gains, Missing, gains, told
 from jscc.evaluate.report.summary import with_envelopes
 from jscc.evaluate.rows import Row
 from jscc.evaluate.systems.base import CHANNELS, Channel
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 AIMED = "proposed-1@small-ms-ssim"
 SETTINGS = {

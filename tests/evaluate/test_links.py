@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from jscc.evaluate.links import noise_of, send
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 def received(snr_left: float, snr_right: float, key: tuple[int, str, float], channel: str = "awgn") -> torch.Tensor:

@@ -4,8 +4,8 @@ import pytest
 from jscc.evaluate.coding.ldpc import MODES
 from jscc.evaluate.systems.base import CHANNELS, Pair
 from jscc.evaluate.systems.live import THRESHOLDS_DB, best_mode, transmit_live
-from wire.problem import Problem
 from wire.quality import psnr
+from wire.runtime.errors import Problem
 
 
 def test_every_mode_has_a_threshold_and_faster_modes_need_more() -> None:

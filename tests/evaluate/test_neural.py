@@ -10,7 +10,7 @@ from jscc.evaluate.systems.base import Pair, Sent
 from jscc.evaluate.systems.neural import DELTAS, NeuralSystem
 from jscc.model.codec import Codec, JointCodec
 from jscc.model.config import preset
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 def codec(*, joint: bool) -> Codec:

@@ -9,7 +9,7 @@ from jscc import kitti
 from jscc.data.batches import centre
 from jscc.data.pairs import fit, read_pairs
 from tests.evaluate.conftest import made_up_pair, write_pairs
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 def complaint(folder: Path) -> str:

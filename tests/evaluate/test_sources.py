@@ -17,8 +17,8 @@ from jscc.evaluate.coding.jpeg2000 import PILLOW_DEFAULTS, Jpeg2000
 from jscc.evaluate.coding.rate_search import RateSearch, largest_fit
 from jscc.evaluate.systems.base import Pair
 from tests.evaluate.conftest import made_up_pair
-from wire.problem import Problem
 from wire.quality import psnr
+from wire.runtime.errors import Problem
 
 CLIP = Path(__file__).resolve().parents[2] / "deploy" / "local" / "footage" / "left"
 BUDGETS = (451, 876, 1836)

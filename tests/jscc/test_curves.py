@@ -5,7 +5,7 @@ import pytest
 
 from jscc.curves import averaged, draw, main, stages
 from jscc.train.run_log import duration, read_run, read_table, standing, wall_seconds
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 OLD = "step,true@-2,absent@-2"
 NEW = "step,true@-2,better@-2,absent@-2,true@12,absent@12"

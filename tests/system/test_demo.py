@@ -17,7 +17,7 @@ import pytest
 from deploy.bench.faults import LIMIT_SECONDS, kill
 from deploy.bench.watch import PairWatcher
 from deploy.local.stack import CONFIG, Ports, Stack, running
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 from wire.views import View
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from grpc import aio
 
-from wire import grpc_kit
+from wire.runtime import grpc_kit
 from wire.v1 import reference_service_pb2 as reference_pb2
 from wire.v1 import reference_service_pb2_grpc as reference_grpc
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from wire.arrays import pack_complex, pack_picture, unpack_complex, unpack_picture
+from wire.contract.arrays import pack_complex, pack_picture, unpack_complex, unpack_picture
 from wire.geometry import HEIGHT, SYMBOLS, WIDTH
-from wire.problem import FrameProblem
+from wire.runtime.errors import FrameProblem
 from wire.v1 import types_pb2
 
 RNG = np.random.default_rng(0)

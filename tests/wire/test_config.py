@@ -4,7 +4,7 @@ from typing import Literal
 import pytest
 from pydantic import Field, model_validator
 
-from wire.config import ConfigProblem, Section, load
+from wire.runtime.yaml_config import ConfigProblem, Section, load
 
 
 class Link(Section):

@@ -5,7 +5,7 @@ import asyncio
 import prometheus_client
 import pytest
 
-from wire import grpc_kit, health
+from wire.runtime import grpc_kit, health
 
 
 async def test_a_server_is_well_once_it_is_ready(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,4 +36,4 @@ def test_a_gauge_must_be_there_and_be_one() -> None:
 
 def test_anything_else_shows_how_to_use_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert health.main([]) == 1
-    assert "python -m wire.health" in capsys.readouterr().out
+    assert "python -m wire.runtime.health" in capsys.readouterr().out

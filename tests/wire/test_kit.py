@@ -4,9 +4,10 @@ import socket
 import pytest
 from prometheus_client import CollectorRegistry
 
-from wire import codec, grpc_kit, metrics
-from wire.backoff import Backoff
-from wire.problem import Problem, cause
+from wire import codec
+from wire.runtime import grpc_kit, metrics
+from wire.runtime.errors import Problem, cause
+from wire.runtime.retry import Backoff
 from wire.views import View
 
 

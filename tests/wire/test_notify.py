@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wire import notify
+from wire.runtime import notify
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Final
 import cv2
 
 from edge.camera.sources.base import Picture, to_rgb
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 from wire.views import View
 
 BUILTIN_DEMO: Final = "builtin:demo"

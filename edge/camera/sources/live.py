@@ -12,7 +12,7 @@ import cv2
 from edge.camera.frame_clock import Thinning
 from edge.camera.framing import fit
 from edge.camera.sources.base import Picture, to_rgb
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 RTSP_TIMEOUT_MS: Final = 5_000
 _FFMPEG: Final = {

@@ -13,7 +13,7 @@ from PIL import Image
 from jscc.evaluate.coding.hevc import Chroma, HevcIntra, guess_quality, parameter_sets
 from jscc.evaluate.coding.rate_search import SourceCodec
 from jscc.evaluate.systems.base import Bytes, Picture, unit
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 def bpg_forms(*, live: bool = False) -> tuple[SourceCodec, ...]:

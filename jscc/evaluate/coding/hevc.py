@@ -21,7 +21,7 @@ from jscc.evaluate.coding.rate_search import between
 from jscc.evaluate.extras import require
 from jscc.evaluate.systems.base import Bytes, Picture
 from wire import geometry
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 Chroma = Literal["4:2:0", "4:4:4"]
 

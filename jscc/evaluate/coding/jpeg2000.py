@@ -18,7 +18,7 @@ from PIL import Image, features
 
 from jscc.evaluate.systems.base import Bytes, Picture, unit
 from wire import geometry
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 _RAW_BYTES: Final = geometry.CHANNELS * geometry.HEIGHT * geometry.WIDTH
 _START_OF_TILE: Final = b"\xff\x90"

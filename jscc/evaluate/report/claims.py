@@ -16,7 +16,7 @@ from jscc.evaluate.report.criteria import CLAIMS, Finding
 from jscc.evaluate.report.gains import Curves, Missing
 from jscc.evaluate.rows import Row, Table
 from wire import quality
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 MARKS: Final = ("<!-- claims -->", "<!-- end of claims -->")
 

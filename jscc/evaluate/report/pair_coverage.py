@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TextIO
 
 from jscc.evaluate.rows import Cell, Point, Row
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 def check_alike(out: Path, asked: Sequence[Cell], done: Sequence[Cell]) -> None:

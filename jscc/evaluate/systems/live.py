@@ -13,7 +13,7 @@ from jscc.evaluate.coding.rate_search import RateSearch
 from jscc.evaluate.systems.base import Bytes, Channel, Picture
 from jscc.evaluate.systems.separate import mean_colour
 from wire import geometry
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 PICTURE_SHAPE: Final = (geometry.CHANNELS, geometry.HEIGHT, geometry.WIDTH)
 

@@ -13,7 +13,7 @@ from jscc.evaluate.systems.base import MS_SSIM, Channel, Pair, Sent, unit
 from jscc.model.checkpoint import read_about, resolve
 from jscc.model.codec import Codec
 from wire import geometry, units
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 WEIGHTS: Final = {
     "proposed-1": "small-joint",

@@ -13,7 +13,7 @@ from jscc.evaluate.coding.rate_search import RateSearch
 from jscc.evaluate.extras import require
 from jscc.evaluate.systems.base import System
 from jscc.evaluate.systems.separate import CapacitySystem, LdpcSystem
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 NEURAL: Final = ("proposed-1", "proposed-2", "proposed-absent", "baseline")
 LDPC: Final = ("bpg-ldpc", "jpeg2000-ldpc")

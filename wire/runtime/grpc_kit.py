@@ -11,8 +11,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
-from wire import notify
-from wire.problem import Problem, cause
+from wire.runtime import notify
+from wire.runtime.errors import Problem, cause
 
 MAX_MESSAGE: Final = 8 * 2**20
 STATUS_LOST: Final = "Internal error from Core"

@@ -14,7 +14,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from wire.problem import Problem
+from wire.runtime.errors import Problem
 
 
 class Section(BaseModel):

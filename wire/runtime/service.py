@@ -10,10 +10,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from wire import config, notify
-from wire.problem import Problem
+from wire.runtime import notify, yaml_config
+from wire.runtime.errors import Problem
 
-Config = TypeVar("Config", bound=config.Section)
+Config = TypeVar("Config", bound=yaml_config.Section)
 EXIT_PROBLEM: Final = 1
 EXIT_CONFIG: Final = 2
 
@@ -42,7 +42,7 @@ class Service(Generic[Config]):
 
     def load(self, path: Path | None) -> Config:
         """raises Problem on any error in the file or the environment."""
-        return config.load(self.model, path, f"VERGENCE_{self.name.upper()}", os.environ)
+        return yaml_config.load(self.model, path, f"VERGENCE_{self.name.upper()}", os.environ)
 
     def main(self, arguments: list[str] | None = None) -> int:
         """Parse, run, and turn problems into one line and an exit code: 1 at work, 2 in the configuration."""
@@ -56,7 +56,7 @@ class Service(Generic[Config]):
         except Problem as problem:
             for line in str(problem).splitlines():
                 print(f"vergence-{self.name}: error: {line}", file=sys.stderr)
-            return EXIT_CONFIG if isinstance(problem, config.ConfigProblem) else EXIT_PROBLEM
+            return EXIT_CONFIG if isinstance(problem, yaml_config.ConfigProblem) else EXIT_PROBLEM
 
     def execute(self, command: str, loaded: Config, parsed: argparse.Namespace) -> int:
         """Carry out one command; services with more commands extend it."""

@@ -1,7 +1,9 @@
 """Whether a service is well: what a container's health check runs, light enough for every five seconds.
 
-    python -m wire.health 127.0.0.1:50051                                         a server: the gRPC health service
-    python -m wire.health http://127.0.0.1:9103/metrics vergence_edge_camera_up   an edge, which serves nothing but this
+    python -m wire.runtime.health 127.0.0.1:50051
+        a server: the gRPC health service
+    python -m wire.runtime.health http://127.0.0.1:9103/metrics vergence_edge_camera_up
+        an edge, which serves nothing but this
 
 Exit code 0 is well, 1 is not; the reason stands on standard output, where `docker inspect` shows it.
 """

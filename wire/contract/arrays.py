@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wire.geometry import HEIGHT, WIDTH
-from wire.problem import FrameProblem
+from wire.runtime.errors import FrameProblem
 from wire.v1 import types_pb2
 
 SAMPLE_TYPES: Final = {

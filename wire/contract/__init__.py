@@ -1,0 +1,1 @@
+"""What two services agree on beyond the protobuf files: how arrays and pictures travel."""

@@ -1,0 +1,1 @@
+"""What every service is made of: configuration, command line, gRPC, health, metrics, errors."""
