@@ -5,7 +5,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 from wire.runtime.service import Service
 
 if TYPE_CHECKING:
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 async def run(config: "CenterConfig", stop: asyncio.Event) -> None:
-    """`center.service.run`. raises Problem if the extra is not installed, so that check-config works without it"""
+    """`center.service.run`. raises UserError if the extra is not installed, so that check-config works without it"""
     try:
         from center import service
     except ModuleNotFoundError as error:
-        raise Problem(f"{error.name} is not installed; install the extra: pip install 'vergence[center]'") from error
+        raise UserError(f"{error.name} is not installed; install the extra: pip install 'vergence[center]'") from error
     await service.run(config, stop)
 
 

@@ -10,12 +10,12 @@ import prometheus_client
 from center.config import CenterConfig
 from center.decode import engines
 from center.decode.pipeline import Pipeline
-from center.ingest.ingest import Intake
+from center.ingest.ingest import FrameIngest
 from center.ingest.link_servicer import SymbolLinkServicer
 from center.ingest.rigs import Rigs
 from center.metrics import Metrics
-from center.output.broadcast import Hub
-from center.output.quality_monitor import Measuring
+from center.output.broadcast import PairBroadcaster
+from center.output.quality_monitor import QualityMonitor
 from center.output.watch_servicer import PairServicer, ReferenceServicer
 from center.web.app import Page
 from wire.runtime.grpc_kit import Server
@@ -36,8 +36,8 @@ class Center:
 
     def __init__(self, config: CenterConfig, engine: engines.Engine | None = None) -> None:
         self._config, self._engine = config, engine
-        self.hub, self.metrics = Hub(), Metrics()
-        self._measuring = Measuring(config.quality, self.hub, self.metrics)
+        self.hub, self.metrics = PairBroadcaster(), Metrics()
+        self._measuring = QualityMonitor(config.quality, self.hub, self.metrics)
         pairing = config.pairing
         self.rigs = Rigs(
             None if pairing.tolerance_ms is None else pairing.tolerance_ms / 1e3,
@@ -46,7 +46,7 @@ class Center:
             config.links.max_rigs,
         )
         self._pipeline = Pipeline(config.batching, self.rigs, self.hub, self._measuring, self.metrics)
-        self._intake = Intake(config.links, self.rigs, self._pipeline, self.metrics)
+        self._intake = FrameIngest(config.links, self.rigs, self._pipeline, self.metrics)
         self.page = Page(
             config.page.host,
             config.page.port,
@@ -63,7 +63,7 @@ class Center:
     async def start(self) -> None:
         """Listen, then warm the decoder, then say that we are ready.
 
-        raises  Problem if a port is taken or the codec cannot be loaded
+        raises  UserError if a port is taken or the codec cannot be loaded
         """
         await self.page.start()
         links = SymbolLinkServicer(self._intake, self._config.links, self.metrics)
@@ -138,7 +138,7 @@ class Center:
 
 
 async def run(config: CenterConfig, stop: asyncio.Event) -> None:
-    """Work until `stop` is set, then drain. raises Problem if it cannot start"""
+    """Work until `stop` is set, then drain. raises UserError if it cannot start"""
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     center = Center(config)
     try:

@@ -6,11 +6,11 @@ from typing import Any, Final, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from channel_emulator.channel.randomness import Chance
+from channel_emulator.channel.randomness import RandomStreams
 from channel_emulator.channel.ranges import RANGES
 from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings, Tolerance
-from channel_emulator.channel.snr import Fixed, Schedule, SnrSource, Walk
-from wire.runtime.errors import Problem
+from channel_emulator.channel.snr import Fixed, RandomWalk, Schedule, SnrSource
+from wire.runtime.errors import UserError
 from wire.runtime.yaml_config import Address, Section
 from wire.views import RIG_NAME, View
 
@@ -40,7 +40,7 @@ class ScheduleSection(Section):
     def read(self) -> Schedule:
         try:
             return Schedule.read(self.file, self.interpolate, self.loop)
-        except Problem as problem:
+        except UserError as problem:
             raise ValueError(str(problem)) from None
 
 
@@ -104,7 +104,7 @@ class SettingsSection(Section):
             raise ValueError("schedule and walk exclude each other; keep one")
         return self
 
-    def settings(self, chance: Chance) -> Settings:
+    def settings(self, chance: RandomStreams) -> Settings:
         """What the link runs with; `chance` moves a walk."""
         made: dict[str, Any] = {
             "snr": self._source(chance),
@@ -115,11 +115,11 @@ class SettingsSection(Section):
         }
         return Settings(**made, **plain)
 
-    def _source(self, chance: Chance) -> SnrSource:
+    def _source(self, chance: RandomStreams) -> SnrSource:
         if self.schedule:
             return self.schedule.read()
         if self.walk:
-            return Walk(**self.walk.model_dump(), chance=chance)
+            return RandomWalk(**self.walk.model_dump(), chance=chance)
         return Fixed(self.snr_db)
 
 

@@ -41,7 +41,7 @@ class Emulator:
         """Listen and be healthy: the center may come later.
 
         returns  the bound port
-        raises   Problem if the address is taken
+        raises   UserError if the address is taken
         """
         add_SymbolLinkServiceServicer_to_server(self._transmit, self._server.grpc)
         add_ChannelControlServiceServicer_to_server(self._control, self._server.grpc)

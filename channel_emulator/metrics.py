@@ -4,8 +4,8 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from channel_emulator.links.link import Link, Lost, Passed
-from channel_emulator.relay.frames import Fate
+from channel_emulator.links.link import Delivered, Link, Lost
+from channel_emulator.relay.frames import FrameOutcome
 from wire.runtime import metrics
 
 _LINK: Final = ("rig", "view")
@@ -71,12 +71,12 @@ class Metrics:
         """A camera has opened a stream."""
         self._streams.labels(link.rig, link.view).inc()
 
-    def frame(self, link: Link, fate: Fate, seconds: float, received: int, sent: int) -> None:
+    def frame(self, link: Link, fate: FrameOutcome, seconds: float, received: int, sent: int) -> None:
         """A frame is done with. seconds: own time; received, sent: its bytes, sent is 0 if it went no further."""
         labels = (link.rig, link.view.value)
         self._processing.labels(*labels).observe(seconds)
         self._received.labels(*labels).inc(received)
-        if isinstance(fate, Passed):
+        if isinstance(fate, Delivered):
             self._frames.labels(*labels, "forwarded", "power" if fate.checked.unusual else "").inc()
             self._symbols.labels(*labels).inc(fate.crossing.received.size)
             self._sent.labels(*labels).inc(sent)

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from edge.config import EdgeConfig
 from edge.encode.export import export
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 from wire.runtime.service import Service
 
 
 async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
-    """`edge.daemon.run`. raises Problem if the extra is not installed, so that other commands work without it"""
+    """`edge.daemon.run`. raises UserError if the extra is not installed, so that other commands work without it"""
     try:
         from edge import daemon
     except ModuleNotFoundError as error:
-        raise Problem(f"{error.name} is not installed; install the extra: pip install 'vergence[edge]'") from error
+        raise UserError(f"{error.name} is not installed; install the extra: pip install 'vergence[edge]'") from error
     await daemon.run(config, stop)
 
 

@@ -9,7 +9,7 @@ from edge.camera import sources
 from edge.camera.capture import Camera
 from edge.config import EdgeConfig
 from edge.encode.encoder import Encoder
-from edge.encode.frames import FrameMaker
+from edge.encode.frames import FrameEncoder
 from edge.encode.references import References
 from edge.metrics import Metrics
 from edge.uplink.uplink import Uplink
@@ -20,7 +20,7 @@ from wire.runtime.metrics import expose
 async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
     """Stream one camera until `stop` is set, then leave politely.
 
-    raises  Problem if the codec, the camera or the metrics port cannot be had at the start; nothing later
+    raises  UserError if the codec, the camera or the metrics port cannot be had at the start; nothing later
     """
     cv2.setNumThreads(1)
     loop = asyncio.get_running_loop()
@@ -28,7 +28,7 @@ async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
     encoder = Encoder(config.codec.name, config.codec.threads)
     boot_id = secrets.randbits(64)
     references = References(config, boot_id, metrics)
-    maker = FrameMaker(config, encoder, references, metrics)
+    maker = FrameEncoder(config, encoder, references, metrics)
     source = sources.make(config.camera, config.view)
     camera = Camera(
         source,

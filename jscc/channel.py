@@ -23,7 +23,7 @@ class Fading(IntEnum):
     BLOCK = 2
 
 
-class Chance(NamedTuple):
+class ChannelNoise(NamedTuple):
     """What chance decides on the links of B pictures: CN(0, 1) noise and gains, whatever the SNR and the fading."""
 
     noise: Tensor
@@ -34,21 +34,23 @@ class Chance(NamedTuple):
     """[B, 1, 2]"""
 
     @classmethod
-    def draw(cls, pictures: int, symbols: int, device: torch.device, generator: torch.Generator | None) -> "Chance":
+    def draw(
+        cls, pictures: int, symbols: int, device: torch.device, generator: torch.Generator | None
+    ) -> "ChannelNoise":
         """For `pictures` links of `symbols` complex symbols each."""
         sizes = ((pictures, symbols, 2), (pictures, symbols, 2), (pictures, 1, 2))
         return cls(*(torch.randn(size, generator=generator, device=device) * 0.5**0.5 for size in sizes))
 
-    def part(self, pictures: slice) -> "Chance":
+    def part(self, pictures: slice) -> "ChannelNoise":
         """The same for some of the pictures."""
-        return Chance(*(drawn[pictures] for drawn in self))
+        return ChannelNoise(*(drawn[pictures] for drawn in self))
 
 
 def transmit(
     symbols_BK2: Tensor,
     snr_db_B: Tensor,
     fading_B: Tensor | Fading,
-    chance: Chance | torch.Generator | None = None,
+    chance: ChannelNoise | torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Send unit-power symbols over one link per picture, and equalise.
 
@@ -60,8 +62,8 @@ def transmit(
     """
     device = symbols_BK2.device
     fading_B1 = torch.as_tensor(fading_B, device=device).expand(len(snr_db_B))[:, None]
-    if not isinstance(chance, Chance):
-        chance = Chance.draw(symbols_BK2.shape[0], symbols_BK2.shape[1], device, chance)
+    if not isinstance(chance, ChannelNoise):
+        chance = ChannelNoise.draw(symbols_BK2.shape[0], symbols_BK2.shape[1], device, chance)
     noise_BK2, fast_BK2, block_B12 = chance
 
     still_2 = symbols_BK2.new_tensor((1.0, 0.0))

@@ -3,14 +3,14 @@
 import sys
 from collections.abc import Callable
 
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 def exit_code(work: Callable[[], object]) -> int:
-    """Do the work. 0, 2 after a Problem, 130 when stopped by Ctrl-C."""
+    """Do the work. 0, 2 after a UserError, 130 when stopped by Ctrl-C."""
     try:
         work()
-    except Problem as problem:
+    except UserError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from jscc.cli import exit_code
 from jscc.evaluate.extras import require
 from jscc.train.run_log import Row, RunLog, duration, read_run
-from wire.runtime.errors import Problem, cause
+from wire.runtime.errors import UserError, cause
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,12 +96,12 @@ def _origin(about: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def draw(runs: Sequence[RunLog], out: Path) -> None:
-    """Write the picture; its kind follows from the suffix of `out`. Problem if there is nothing to draw."""
+    """Write the picture; its kind follows from the suffix of `out`. UserError if there is nothing to draw."""
     if out.suffix not in SUFFIXES:
-        raise Problem(f"--out {out}: the name must end in {', '.join(SUFFIXES)}")
+        raise UserError(f"--out {out}: the name must end in {', '.join(SUFFIXES)}")
     placed = stages(runs)
     if not any(run.train for run in runs):
-        raise Problem("no run has a row in train.csv yet; the first comes after --log-every steps")
+        raise UserError("no run has a row in train.csv yet; the first comes after --log-every steps")
     require("matplotlib", "drawing curves")
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -128,7 +128,7 @@ def draw(runs: Sequence[RunLog], out: Path) -> None:
             out.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(out, dpi=130, metadata={"Date": None} if out.suffix == ".svg" else None)
         except OSError as error:
-            raise Problem(f"--out {out} cannot be written: {cause(error)}") from None
+            raise UserError(f"--out {out} cannot be written: {cause(error)}") from None
     print(f"wrote {out}")
 
 

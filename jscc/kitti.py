@@ -31,7 +31,7 @@ from jscc.cli import exit_code
 from jscc.data.batches import middle
 from jscc.data.synthetic_stereo import Picture
 from wire import geometry
-from wire.runtime.errors import Problem, cause
+from wire.runtime.errors import UserError, cause
 
 TRAIN_ROWS: Final = 256
 SIDES: Final = ("left", "right")
@@ -106,7 +106,7 @@ class Source:
             try:
                 self._zip = opened.enter_context(zipfile.ZipFile(path))
             except (zipfile.BadZipFile, OSError) as error:
-                raise Problem(f"{path} is damaged or incomplete ({error}); download it again") from None
+                raise UserError(f"{path} is damaged or incomplete ({error}); download it again") from None
             members = (name for name in self._zip.namelist() if name.endswith(".png"))
             self._members = {"/".join(name.split("/")[-3:]): name for name in members}
 
@@ -115,36 +115,36 @@ class Source:
         return (self.path / member).is_file() if self._zip is None else member in self._members
 
     def read(self, member: str) -> Picture:
-        """One picture, uint8 [rows, columns, 3] in OpenCV's BGR; Problem for a damaged one or one of another kind."""
+        """One picture, uint8 [rows, columns, 3] in OpenCV's BGR; UserError for a damaged one or one of another kind."""
         where = f"{self.path}: {member}"
         try:
             raw = (self.path / member).read_bytes() if self._zip is None else self._zip.read(self._members[member])
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
-            raise Problem(f"{where} cannot be read ({error}); download the archive again") from None
+            raise UserError(f"{where} cannot be read ({error}); download the archive again") from None
         picture = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_UNCHANGED) if whole_png(raw) else None
         if picture is None:
-            raise Problem(f"{where} is not a whole PNG picture; unpack or download the archive again")
+            raise UserError(f"{where} is not a whole PNG picture; unpack or download the archive again")
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-            raise Problem(f"{where} is not an 8-bit colour picture, so this is not the archive that KITTI offers")
+            raise UserError(f"{where} is not an 8-bit colour picture, so this is not the archive that KITTI offers")
         (rows, columns), (least_rows, least_columns) = picture.shape[:2], geometry.KITTI_CROP
         if rows < least_rows or columns < least_columns:
-            raise Problem(
+            raise UserError(
                 f"{where} is {rows}x{columns} (rows x columns); the paper's crop needs {least_rows}x{least_columns}"
             )
         return np.asarray(picture, np.uint8)
 
 
 def sources_in(folder: Path, benchmark: Benchmark, opened: ExitStack) -> list[Source]:
-    """The archives of a benchmark that are in a folder, best first; Problem if there is none."""
+    """The archives of a benchmark that are in a folder, best first; UserError if there is none."""
     if not folder.is_dir():
-        raise Problem(f"--archives {folder}: there is no such folder")
+        raise UserError(f"--archives {folder}: there is no such folder")
     found = []
     for name, *views in benchmark.archives:
         paths = (path for path in (folder / f"{name}.zip", folder / name) if path.exists())
         found += [Source(path, views, opened) for path in paths]
     if not found:
         names = " nor ".join(f"{name}.zip" for name, *_ in benchmark.archives)
-        raise Problem(
+        raise UserError(
             f"{folder} has neither {names}, nor a folder so called;"
             f" download one of them (both have the pictures) from KITTI's page {benchmark.page}"
         )
@@ -152,7 +152,7 @@ def sources_in(folder: Path, benchmark: Benchmark, opened: ExitStack) -> list[So
 
 
 def locate(folder: Path, opened: ExitStack) -> dict[PairName, Source]:
-    """The first source that has both views, for every pair of the split; Problem names what is missing."""
+    """The first source that has both views, for every pair of the split; UserError names what is missing."""
     located: dict[PairName, Source] = {}
     for benchmark in BENCHMARKS:
         sources = sources_in(folder, benchmark, opened)
@@ -166,7 +166,7 @@ def locate(folder: Path, opened: ExitStack) -> dict[PairName, Source]:
         if missing:
             looked = " and ".join(str(source.path) for source in sources)
             views = " or ".join(missing[0].member(view) for view in sources[0].views)
-            raise Problem(
+            raise UserError(
                 f"{len(missing)} of {len(wanted)} pairs are not in {looked}, first {views}; download it again"
             )
     return located
@@ -207,7 +207,7 @@ def write(path: Path, picture: Picture) -> None:
         os.replace(partial, path)
     except OSError as error:
         hint = "; the whole set takes 0.8 GB" if error.errno == errno.ENOSPC else ""
-        raise Problem(f"cannot write {path}: {cause(error)}{hint}; the same command goes on from here") from None
+        raise UserError(f"cannot write {path}: {cause(error)}{hint}; the same command goes on from here") from None
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()
@@ -216,7 +216,7 @@ def write(path: Path, picture: Picture) -> None:
 def make(archives: Path, out: Path) -> Iterator[tuple[int, bool, int]]:
     """Make every picture that is not there yet; yields (pairs done, whether this one was there already, pairs in all).
 
-    raises  Problem, one line, for whatever the user can mend
+    raises  UserError, one line, for whatever the user can mend
     """
     with ExitStack() as opened:
         located = locate(archives, opened)
@@ -234,7 +234,7 @@ def make(archives: Path, out: Path) -> Iterator[tuple[int, bool, int]]:
                     source = located[pair]
                     pictures = [source.read(pair.member(view)) for view in source.views]
                     if pictures[0].shape != pictures[1].shape:
-                        raise Problem(
+                        raise UserError(
                             f"{source.path}: the two views of {pair} differ in size; download the archive again"
                         )
                     for path, form, index in lacking:

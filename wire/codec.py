@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -31,7 +31,7 @@ class OnnxHalf:
 def folder(codec: str) -> Path:
     """The folder of a codec: a path, or the name of one that is shipped in `jscc/weights/`.
 
-    raises  Problem if there is no such folder, with the names that are shipped
+    raises  UserError if there is no such folder, with the names that are shipped
     """
     path = Path(codec).expanduser()
     if path.is_dir():
@@ -40,7 +40,7 @@ def folder(codec: str) -> Path:
     if (weights / codec).is_dir():
         return weights / codec
     shipped = sorted(entry.name for entry in weights.iterdir() if entry.is_dir()) if weights.is_dir() else []
-    raise Problem(f"codec '{codec}' is neither a folder nor shipped; shipped: {', '.join(shipped) or 'none'}")
+    raise UserError(f"codec '{codec}' is neither a folder nor shipped; shipped: {', '.join(shipped) or 'none'}")
 
 
 def load_onnx(codec: str, role: str, threads: int) -> OnnxHalf:
@@ -48,15 +48,15 @@ def load_onnx(codec: str, role: str, threads: int) -> OnnxHalf:
 
     role     "encoder" or "decoder"
     threads  intra-op threads; 0 lets onnxruntime take every core
-    raises   Problem if onnxruntime or the file is missing, broken or of the other role
+    raises   UserError if onnxruntime or the file is missing, broken or of the other role
     """
     try:
         import onnxruntime
     except ImportError as error:
-        raise Problem("onnxruntime is not installed; install the extra: pip install 'vergence[edge]'") from error
+        raise UserError("onnxruntime is not installed; install the extra: pip install 'vergence[edge]'") from error
     path = folder(codec) / f"{role}.onnx"
     if not path.is_file():
-        raise Problem(f"{path} does not exist; {_EXPORT}")
+        raise UserError(f"{path} does not exist; {_EXPORT}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -65,8 +65,8 @@ def load_onnx(codec: str, role: str, threads: int) -> OnnxHalf:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base of their own
-        raise Problem(f"{path} cannot be loaded ({str(error).splitlines()[0]}); {_EXPORT}") from error
+        raise UserError(f"{path} cannot be loaded ({str(error).splitlines()[0]}); {_EXPORT}") from error
     said = session.get_modelmeta().custom_metadata_map
     if said.get(ROLE_KEY) != role or not said.get(HASH_KEY):
-        raise Problem(f"{path} is not a vergence {role} (role '{said.get(ROLE_KEY, '')}'); {_EXPORT}")
+        raise UserError(f"{path} is not a vergence {role} (role '{said.get(ROLE_KEY, '')}'); {_EXPORT}")
     return OnnxHalf(session, said[HASH_KEY])

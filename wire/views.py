@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 from wire.v1 import types_pb2
 
 RIG_NAME: Final = "[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
@@ -29,9 +29,9 @@ class View(StrEnum):
 
     @staticmethod
     def from_proto(value: int) -> "View":
-        """raises Problem if `value` is neither side."""
+        """raises UserError if `value` is neither side."""
         if value == types_pb2.VIEW_LEFT:
             return View.LEFT
         if value == types_pb2.VIEW_RIGHT:
             return View.RIGHT
-        raise Problem(f"view {value} is unknown; set VIEW_LEFT or VIEW_RIGHT")
+        raise UserError(f"view {value} is unknown; set VIEW_LEFT or VIEW_RIGHT")

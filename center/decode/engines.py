@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wire import codec, units
 from wire.geometry import CHANNELS, HEIGHT, SYMBOLS, WIDTH
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -65,13 +65,13 @@ class OnnxEngine:
     """The exported decoder on the CPU, without torch."""
 
     def __init__(self, name: str, threads: int) -> None:
-        """raises Problem if the codec cannot be loaded or its decoder has other inputs than ours"""
+        """raises UserError if the codec cannot be loaded or its decoder has other inputs than ours"""
         half = codec.load_onnx(name, "decoder", threads)
         self.name, self.codec_hash = "onnxruntime on cpu", half.codec_hash
         self._session: InferenceSession = half.session
         inputs = tuple(each.name for each in self._session.get_inputs())
         if sorted(inputs) != sorted(_INPUTS):
-            raise Problem(
+            raise UserError(
                 f"the decoder of codec '{name}' takes {', '.join(inputs)} instead of {', '.join(_INPUTS)};"
                 " export it anew with `vergence-edge export`"
             )
@@ -86,10 +86,10 @@ class TorchEngine:
     """The trained decoder in torch; half precision on CUDA. Unmeasured on CUDA until somebody measures it."""
 
     def __init__(self, name: str, device: Literal["cpu", "cuda"], threads: int) -> None:
-        """raises Problem if torch or the weights are missing, or CUDA is asked for and not there"""
+        """raises UserError if torch or the weights are missing, or CUDA is asked for and not there"""
         torch = _torch()
         if device == "cuda" and not torch.cuda.is_available():
-            raise Problem("engine.device is cuda, but torch sees no CUDA device; set it to auto or cpu")
+            raise UserError("engine.device is cuda, but torch sees no CUDA device; set it to auto or cpu")
         if device == "cpu" and threads:
             torch.set_num_threads(threads)
         try:
@@ -97,7 +97,7 @@ class TorchEngine:
 
             self._codec: Any = codec.load(name, device)
         except Exception as error:  # the loader's own errors live in jscc
-            raise Problem(f"codec '{name}' cannot be loaded: {str(error).splitlines()[0]}") from error
+            raise UserError(f"codec '{name}' cannot be loaded: {str(error).splitlines()[0]}") from error
         self._torch, self._device = torch, device
         self.name, self.codec_hash = f"torch on {device}", str(self._codec.codec_hash)
 
@@ -121,10 +121,10 @@ def load(name: str, kind: Kind, device: Device, threads: int) -> Engine:
     kind     "auto" takes torch where that sees CUDA, else onnxruntime
     device   for torch only; "auto" takes CUDA where it is
     threads  CPU threads; 0 takes every core
-    raises   Problem, see the engines
+    raises   UserError, see the engines
     """
     if kind == "onnxruntime" and device == "cuda":
-        raise Problem("onnxruntime decodes on the CPU here; for CUDA set engine.kind to torch")
+        raise UserError("onnxruntime decodes on the CPU here; for CUDA set engine.kind to torch")
     cuda = device == "cuda" or (device == "auto" and kind != "onnxruntime" and _sees_cuda())
     if cuda or kind == "torch":
         return TorchEngine(name, "cuda" if cuda else "cpu", threads)
@@ -134,21 +134,21 @@ def load(name: str, kind: Kind, device: Device, threads: int) -> Engine:
 def warm_up(engine: Engine, max_size: int) -> None:
     """Decode every batch size once, so that no camera pays for compilation or first allocations.
 
-    raises  Problem if the engine's pictures have another shape than they should
+    raises  UserError if the engine's pictures have another shape than they should
     """
     for size in range(1, max_size + 1):
         batch = Batch.absent(size)
         batch.snr_db[:] = 0.0
         shape = engine.decode(batch).shape
         if shape != (size, 2, CHANNELS, HEIGHT, WIDTH):
-            raise Problem(f"the decoder gave pictures of shape {shape} for {size} pairs; export the codec anew")
+            raise UserError(f"the decoder gave pictures of shape {shape} for {size} pairs; export the codec anew")
 
 
 def _torch() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise Problem("torch is not installed; install the extra: pip install 'vergence[gpu]'") from error
+        raise UserError("torch is not installed; install the extra: pip install 'vergence[gpu]'") from error
     return torch
 
 
@@ -157,5 +157,5 @@ def _sees_cuda() -> bool:
     try:
         ctypes.CDLL("libcuda.so.1")
         return bool(_torch().cuda.is_available())
-    except (OSError, Problem):
+    except (OSError, UserError):
         return False

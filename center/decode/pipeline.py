@@ -24,8 +24,8 @@ from center.decode.pairer import DroppedLate, Outcome, Paired, Repeated, Single
 from center.ingest.frames import Frame
 from center.ingest.rigs import Rig, Rigs
 from center.metrics import Metrics
-from center.output.broadcast import Hub
-from center.output.quality_monitor import Measuring
+from center.output.broadcast import PairBroadcaster
+from center.output.quality_monitor import QualityMonitor
 from center.output.results import DecodedPair, ViewResult
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
@@ -44,8 +44,8 @@ class Pipeline:
         self,
         batching: BatchingSection,
         rigs: Rigs,
-        hub: Hub,
-        measuring: Measuring,
+        hub: PairBroadcaster,
+        measuring: QualityMonitor,
         metrics: Metrics,
         *,
         now: Callable[[], float] = time.time,
@@ -57,7 +57,7 @@ class Pipeline:
         self._rigs, self._hub, self._measuring, self._metrics, self._now = rigs, hub, measuring, metrics, now
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder")
         self._decoding: set[asyncio.Task[None]] = set()
-        self._outdone: defaultdict[str, list[Frame]] = defaultdict(list)
+        self._superseded: defaultdict[str, list[Frame]] = defaultdict(list)
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -134,13 +134,13 @@ class Pipeline:
             self._drop_job(job, "overload", "the center is shutting down")
             return
         for dropped in self._batcher.push(job):
-            self._outdone[dropped.job.rig].extend(dropped.job.frames)
+            self._superseded[dropped.job.rig].extend(dropped.job.frames)
             if dropped.job.rig != job.rig:
                 self._settle_outdone(dropped.job.rig)
 
     def _settle_outdone(self, rig: str) -> None:
         """Answer the frames that made room for the one that leaves now."""
-        for frame in self._outdone.pop(rig, ()):
+        for frame in self._superseded.pop(rig, ()):
             self.drop(frame, "overload", "the decoder has too much to do; send fewer frames a second")
 
     def _drop_job(self, job: Job, reason: str, detail: str) -> None:

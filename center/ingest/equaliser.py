@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from wire.runtime.errors import FrameProblem
+from wire.runtime.errors import FrameError
 
 Complex = NDArray[np.complex64]
 Real = NDArray[np.float32]
@@ -38,13 +38,13 @@ def spread_gain(gain: Complex, coherence: int, symbols: int) -> Complex:
 
     gain     complex64 [ceil(symbols / coherence)]
     returns  complex64 [symbols]
-    raises   FrameProblem if the number of gains does not fit
+    raises   FrameError if the number of gains does not fit
     """
     if coherence < 1:
-        raise FrameProblem("shape", "the channel gain comes with coherence 0; send how many symbols share one gain")
+        raise FrameError("shape", "the channel gain comes with coherence 0; send how many symbols share one gain")
     needed = -(-symbols // coherence)
     if gain.size != needed:
-        raise FrameProblem(
+        raise FrameError(
             "shape",
             f"{gain.size} channel gains came; {symbols} symbols with coherence {coherence} need {needed}",
         )

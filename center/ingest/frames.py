@@ -12,7 +12,7 @@ from center.output.quality import FrameKey
 from wire import units
 from wire.contract.arrays import unpack_complex
 from wire.geometry import SYMBOLS
-from wire.runtime.errors import FrameProblem
+from wire.runtime.errors import FrameError
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2
 from wire.views import View
@@ -74,18 +74,18 @@ class Received:
 def receive(message: link_pb2.SymbolFrame) -> Received:
     """Check a frame's numbers and equalise them.
 
-    raises  FrameProblem with reason sequence, shape, type, not_finite or power
+    raises  FrameError with reason sequence, shape, type, not_finite or power
     """
     if message.sequence == 0:
-        raise FrameProblem("sequence", "sequence is 0; count frames up from 1")
+        raise FrameError("sequence", "sequence is 0; count frames up from 1")
     if message.captured_at_ns <= 0:
-        raise FrameProblem("type", "captured_at_ns is not set; send the time of capture, Unix nanoseconds")
+        raise FrameError("type", "captured_at_ns is not set; send the time of capture, Unix nanoseconds")
     if message.symbols.count != SYMBOLS:
-        raise FrameProblem("shape", f"{message.symbols.count} symbols came; a picture has {SYMBOLS}")
+        raise FrameError("shape", f"{message.symbols.count} symbols came; a picture has {SYMBOLS}")
     received = unpack_complex(message.symbols)
     power = units.mean_power(received)
     if not np.isfinite(power):
-        raise FrameProblem("not_finite", "the symbols hold NaN or infinity; check the encoder and the channel")
+        raise FrameError("not_finite", "the symbols hold NaN or infinity; check the encoder and the channel")
     if not message.HasField("channel_state"):
         snr_db, variance, gain = units.NOISELESS, 0.0, None
     else:
@@ -93,7 +93,7 @@ def receive(message: link_pb2.SymbolFrame) -> Received:
         gain = _gain(message.channel_state)
     expected = (units.POWER if gain is None else units.mean_power(gain)) + variance
     if not POWER_RATIO[0] * expected <= power <= POWER_RATIO[1] * expected:
-        raise FrameProblem(
+        raise FrameError(
             "power",
             f"the mean power is {power:.3g} where about {expected:.3g} is expected; send symbols of mean power 1",
         )
@@ -114,13 +114,13 @@ def _noise(state: types_pb2.ChannelState) -> tuple[float, float]:
     """Mean SNR in dB and N0. An N0 of 0 beside a finite SNR was not told: the SNR gives it."""
     snr_db, variance = float(state.snr_db), float(state.noise_variance)
     if np.isnan(snr_db) or snr_db == units.ABSENT:
-        raise FrameProblem("not_finite", f"the link's snr_db is {snr_db}; send a number of dB, or +inf for noiseless")
+        raise FrameError("not_finite", f"the link's snr_db is {snr_db}; send a number of dB, or +inf for noiseless")
     if not (np.isfinite(variance) and variance >= 0.0):
-        raise FrameProblem("not_finite", f"noise_variance is {variance}; send N0 of a complex symbol, 0 or more")
+        raise FrameError("not_finite", f"noise_variance is {variance}; send N0 of a complex symbol, 0 or more")
     if variance == 0.0 and snr_db != units.NOISELESS:
         variance = units.noise_variance(snr_db)
         if np.isinf(variance):
-            raise FrameProblem("not_finite", f"the link's snr_db is {snr_db:g}, which no number can hold; send dB")
+            raise FrameError("not_finite", f"the link's snr_db is {snr_db:g}, which no number can hold; send dB")
     return snr_db, variance
 
 
@@ -130,5 +130,5 @@ def _gain(state: types_pb2.ChannelState) -> NDArray[np.complex64] | None:
         return None
     gain = unpack_complex(state.gain)
     if not np.isfinite(units.mean_power(gain)):
-        raise FrameProblem("not_finite", "the channel gain holds NaN or infinity; check the channel estimate")
+        raise FrameError("not_finite", "the channel gain holds NaN or infinity; check the channel estimate")
     return spread_gain(gain, state.coherence, SYMBOLS)

@@ -13,10 +13,10 @@ from center.decode.engines import Engine
 from center.decode.pipeline import Pipeline
 from center.ingest.camera_clock import PLAINLY_APART, CameraClock
 from center.ingest.frames import Answer, Frame, receive, stage_times
-from center.ingest.rigs import HelloProblem, Rigs, Session
+from center.ingest.rigs import Rigs, Session, StreamRefused
 from center.metrics import Metrics
 from center.output.quality import FrameKey
-from wire.runtime.errors import FrameProblem, Problem
+from wire.runtime.errors import FrameError, UserError
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
 
@@ -27,7 +27,7 @@ FRAME_RATES: Final = (0.1, 240.0)
 _NANO: Final = 1e-9
 
 
-class Intake:
+class FrameIngest:
     """Checks what comes and hands it on. All methods belong to the event loop's thread.
 
     now  Unix time in seconds; tests bring their own
@@ -58,23 +58,23 @@ class Intake:
 
         end     called with a line when a newer stream of the same camera takes its place
         drain   called when the center goes away
-        raises  HelloProblem if the stream cannot be taken
+        raises  StreamRefused if the stream cannot be taken
         """
         if self.draining:
-            raise HelloProblem("draining", "this center is going away; come back later")
+            raise StreamRefused("draining", "this center is going away; come back later")
         if self.engine is None:
-            raise HelloProblem("warming", "this center is still loading its decoder; come back in a few seconds")
+            raise StreamRefused("warming", "this center is still loading its decoder; come back in a few seconds")
         try:
             view = View.from_proto(hello.view)
-        except Problem as problem:
-            raise HelloProblem("contract", str(problem)) from None
+        except UserError as problem:
+            raise StreamRefused("contract", str(problem)) from None
         if hello.frame_rate and not FRAME_RATES[0] <= hello.frame_rate <= FRAME_RATES[1]:
             line = (
                 f"frame_rate is {hello.frame_rate:g}; send {FRAME_RATES[0]:g} to {FRAME_RATES[1]:g}, or 0 for unknown"
             )
-            raise HelloProblem("contract", line)
+            raise StreamRefused("contract", line)
         if hello.codec_hash != self.engine.codec_hash:
-            raise HelloProblem(
+            raise StreamRefused(
                 "codec",
                 f"the camera encodes with codec {hello.codec_hash[:64] or '(none)'}, this center decodes"
                 f" {self.engine.codec_hash}; give both the same codec",
@@ -114,7 +114,7 @@ class Intake:
         self._metrics.last_frame.labels(rig.name, view).set(now)
         try:
             numbers = receive(message)
-        except FrameProblem as problem:
+        except FrameError as problem:
             self._pipeline.count_drop(rig.name, view, "rejected", problem.reason)
             answer(message.sequence, link_pb2.OUTCOME_REJECTED, problem.reason, str(problem))
             return

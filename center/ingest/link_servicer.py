@@ -9,10 +9,10 @@ from typing import Any, Final
 import grpc
 
 from center.config import LinksSection
-from center.ingest.ingest import Intake
-from center.ingest.rigs import HelloProblem, Session
+from center.ingest.ingest import FrameIngest
+from center.ingest.rigs import Session, StreamRefused
 from center.metrics import Metrics
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import abort
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import symbol_link_service_pb2_grpc as link_grpc
@@ -38,7 +38,7 @@ _STATUS: Final = {
 class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
     """Takes symbols in. The handler writes, one task beside it reads."""
 
-    def __init__(self, intake: Intake, links: LinksSection, metrics: Metrics) -> None:
+    def __init__(self, intake: FrameIngest, links: LinksSection, metrics: Metrics) -> None:
         self._intake, self._links, self._metrics = intake, links, metrics
 
     async def Transmit(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: N802
@@ -48,7 +48,7 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
         try:
             hello = await _read_hello(requests)
             session = self._intake.connect(hello, stream.replaced, stream.say_drain)
-        except HelloProblem as problem:
+        except StreamRefused as problem:
             self._metrics.hellos.labels(problem.kind).inc()
             level = logging.INFO if _STATUS[problem.kind] is grpc.StatusCode.UNAVAILABLE else logging.WARNING
             log.log(level, "a stream from %s is not taken: %s", context.peer(), problem)
@@ -62,7 +62,7 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
             while isinstance(message := await stream.outbox.get(), link_pb2.TransmitResponse):
                 await context.write(message)
             if message.code is not grpc.StatusCode.OK:
-                await abort(context, message.code, Problem(message.line))
+                await abort(context, message.code, UserError(message.line))
         finally:
             reader.cancel()
             self._intake.disconnect(session)
@@ -80,7 +80,7 @@ class _End:
 class _Stream:
     """One stream's reader, and the outbox that its writer empties."""
 
-    def __init__(self, intake: Intake, links: LinksSection) -> None:
+    def __init__(self, intake: FrameIngest, links: LinksSection) -> None:
         self.outbox: asyncio.Queue[link_pb2.TransmitResponse | _End] = asyncio.Queue()
         self._intake, self._links = intake, links
         self._unanswered = 0
@@ -149,7 +149,7 @@ async def _read_hello(requests: AsyncIterator[link_pb2.TransmitRequest]) -> link
         async with asyncio.timeout(HELLO_SECONDS):
             request = await anext(requests)
     except (StopAsyncIteration, TimeoutError):
-        raise HelloProblem("contract", f"no Hello within {HELLO_SECONDS:.0f} s; send one first") from None
+        raise StreamRefused("contract", f"no Hello within {HELLO_SECONDS:.0f} s; send one first") from None
     if request.WhichOneof("message") != "hello":
-        raise HelloProblem("contract", "the first message must be a Hello")
+        raise StreamRefused("contract", "the first message must be a Hello")
     return request.hello

@@ -11,7 +11,7 @@ from typing import Any, Final
 from center.decode.pairer import Outcome, Pairer
 from center.ingest.camera_clock import CameraClock
 from center.ingest.frames import Frame
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 from wire.views import RIG_NAME, View
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _LEAST_SILENCE: Final = 0.2
 """Seconds; however short `pairing.silence_ms` is, two cameras that live do not take a view from each other."""
 
 
-class HelloProblem(Problem):
+class StreamRefused(UserError):
     """A stream that is not taken. kind: contract, name, codec, taken, full, warming or draining."""
 
     def __init__(self, kind: str, message: str) -> None:
@@ -32,10 +32,10 @@ class HelloProblem(Problem):
 
 
 def check_name(rig: str) -> None:
-    """raises HelloProblem if this is not a name for a rig"""
+    """raises StreamRefused if this is not a name for a rig"""
     if not _NAME.fullmatch(rig):
         line = f"rig '{rig[:64]}' is not a name; use up to 63 letters, digits, '_', '.' and '-', no sign first"
-        raise HelloProblem("name", line)
+        raise StreamRefused("name", line)
 
 
 @dataclass(eq=False)
@@ -96,7 +96,7 @@ class Rig:
 
         A camera that lost power says no goodbye, and gRPC takes 25 s to miss it: after a silence, another may come.
 
-        raises  HelloProblem if another camera lives as this view
+        raises  StreamRefused if another camera lives as this view
         """
         camera = self.cameras[session.view]
         if camera.session is not None:
@@ -107,7 +107,7 @@ class Rig:
                 log.warning("rig %s: the %s camera was %s", self.name, session.view, line)
                 camera.session.end(f"{line}; connect again")
             else:
-                raise HelloProblem(
+                raise StreamRefused(
                     "taken",
                     f"rig '{self.name}' has a {session.view} camera already; give this one another rig or view,"
                     " or stop the other",
@@ -189,13 +189,13 @@ class Rigs:
     def admit(self, name: str) -> Rig:
         """The rig of this name, new if it has to be.
 
-        raises  HelloProblem if the name is no name, or there are too many rigs
+        raises  StreamRefused if the name is no name, or there are too many rigs
         """
         check_name(name)
         rig = self._rigs.get(name)
         if rig is None:
             if len(self._rigs) >= self._most:
-                raise HelloProblem(
+                raise StreamRefused(
                     "full", f"{self._most} rigs are known already; raise links.max_rigs or use another center"
                 )
             rig = self._rigs[name] = Rig(name, self._tolerance, self._patience, self._silence)

@@ -8,7 +8,7 @@ from typing import Self
 from center.output.results import DecodedPair
 
 
-class Hub:
+class PairBroadcaster:
     """Gives decoded pairs to whoever watches; nobody who watches can slow it.
 
     A slow watcher misses pairs and never sees stale ones. A pair whose quality is measured afterwards is

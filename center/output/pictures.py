@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wire.contract.arrays import pack_picture
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 from wire.v1 import types_pb2
 
 JPEG_QUALITY: Final = 92
@@ -19,16 +19,16 @@ _FILES: Final[dict[int, tuple[str, dict[str, int]]]] = {
 
 
 def check_format(kind: int) -> None:
-    """raises Problem if `pack` cannot make this format"""
+    """raises UserError if `pack` cannot make this format"""
     if kind not in (types_pb2.PICTURE_FORMAT_UNSPECIFIED, types_pb2.PICTURE_FORMAT_RGB8, *_FILES):
-        raise Problem(f"picture format {kind} is unknown; ask for RGB8, PNG or JPEG")
+        raise UserError(f"picture format {kind} is unknown; ask for RGB8, PNG or JPEG")
 
 
 def pack(picture: NDArray[np.uint8], kind: "types_pb2.PictureFormat.ValueType") -> types_pb2.Picture:
     """uint8 [height, width, 3] to the wire; files take a few milliseconds, so not for the event loop.
 
     kind    unspecified is RGB8
-    raises  Problem if the format is unknown
+    raises  UserError if the format is unknown
     """
     check_format(kind)
     if kind not in _FILES:

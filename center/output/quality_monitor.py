@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from center.config import QualitySection
 from center.decode.jobs import Decoded
 from center.metrics import Metrics
-from center.output.broadcast import Hub
+from center.output.broadcast import PairBroadcaster
 from center.output.quality import Figures, FrameKey, Matcher, measure
 from center.output.results import DecodedPair, ViewResult
 from wire.views import View
@@ -33,10 +33,10 @@ class _Subject:
     exact: NDArray[np.float32]
 
 
-class Measuring:
+class QualityMonitor:
     """Meets references with reconstructions. Belongs to the event loop; the sums are done in one thread."""
 
-    def __init__(self, section: QualitySection, hub: Hub, metrics: Metrics) -> None:
+    def __init__(self, section: QualitySection, hub: PairBroadcaster, metrics: Metrics) -> None:
         self._wanted = section.metric
         self._hub, self._metrics = hub, metrics
         self._matcher: Matcher[NDArray[np.uint8], _Subject] = Matcher(section.keep, section.max_age_s)

@@ -9,13 +9,13 @@ from typing import Any
 import grpc
 
 from center.ingest.rigs import check_name
-from center.output.broadcast import Hub
+from center.output.broadcast import PairBroadcaster
 from center.output.pictures import check_format, pack
 from center.output.quality import FrameKey
-from center.output.quality_monitor import Measuring
+from center.output.quality_monitor import QualityMonitor
 from center.output.results import DecodedPair, ViewResult
 from wire.contract.arrays import unpack_picture
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import abort
 from wire.v1 import pair_service_pb2 as pair_pb2
 from wire.v1 import pair_service_pb2_grpc as pair_grpc
@@ -28,7 +28,7 @@ from wire.views import View
 class PairServicer(pair_grpc.PairServiceServicer):
     """Gives decoded pairs to whoever watches, newest only."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: PairBroadcaster) -> None:
         self._hub = hub
 
     async def WatchPairs(  # noqa: N802 named by the contract
@@ -36,9 +36,9 @@ class PairServicer(pair_grpc.PairServiceServicer):
     ) -> AsyncIterator[pair_pb2.WatchPairsResponse]:
         try:
             if not (math.isfinite(request.rate) and request.rate >= 0.0):
-                raise Problem(f"rate is {request.rate}; ask for pairs a second, 0 for all")
+                raise UserError(f"rate is {request.rate}; ask for pairs a second, 0 for all")
             check_format(request.format)
-        except Problem as problem:
+        except UserError as problem:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
         pause = 1.0 / request.rate if request.rate else 0.0
         with self._hub.watch(request.rig or None, late_figures=request.late_figures) as pairs:
@@ -54,7 +54,7 @@ class PairServicer(pair_grpc.PairServiceServicer):
 class ReferenceServicer(reference_grpc.ReferenceServiceServicer):
     """Takes untouched pictures, past the channel."""
 
-    def __init__(self, measuring: Measuring) -> None:
+    def __init__(self, measuring: QualityMonitor) -> None:
         self._measuring = measuring
 
     async def SubmitReference(  # noqa: N802
@@ -64,7 +64,7 @@ class ReferenceServicer(reference_grpc.ReferenceServiceServicer):
             check_name(request.rig)
             picture = unpack_picture(request.picture)
             key = FrameKey(request.rig, View.from_proto(request.view), request.boot_id, request.sequence)
-        except Problem as problem:
+        except UserError as problem:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
         self._measuring.reference(key, picture, time.time())
         return reference_pb2.SubmitReferenceResponse()

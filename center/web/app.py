@@ -29,14 +29,14 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from center.output.broadcast import Hub
+from center.output.broadcast import PairBroadcaster
 from center.web.guard import Guard, Hosts
-from center.web.links import LinkControl, LinkRefusal
-from center.web.stream import PictureShelf, serve_watcher
+from center.web.links import LinkControl, LinkRefused
+from center.web.stream import JpegCache, serve_watcher
 from center.web.to_json import plain
 from wire.geometry import HEIGHT, SYMBOLS, WIDTH
 from wire.quality import MS_SSIM_DEFINITION
-from wire.runtime.errors import Problem, cause
+from wire.runtime.errors import UserError, cause
 from wire.units import TRAINED_SNR_DB
 from wire.views import View
 
@@ -60,7 +60,7 @@ class Page:
         self,
         host: str,
         port: int,
-        hub: Hub,
+        hub: PairBroadcaster,
         registry: CollectorRegistry,
         emulator_address: str,
         status: Callable[[], Mapping[str, Any]],
@@ -69,7 +69,7 @@ class Page:
         self.host, self.port = host, port
         self._hub, self._registry, self._status = hub, registry, status
         self._links = LinkControl(emulator_address)
-        self._shelf = PictureShelf()
+        self._shelf = JpegCache()
         self._watchers = 0
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -86,7 +86,7 @@ class Page:
                     WebSocketRoute("/ws", self._watch),
                     Mount("/static", StaticFiles(directory=PAGE)),
                 ],
-                exception_handlers={LinkRefusal: _refused, HTTPException: _http_error},
+                exception_handlers={LinkRefused: _refused, HTTPException: _http_error},
             ),
             Hosts(host, hosts),
         )
@@ -94,7 +94,7 @@ class Page:
     async def start(self) -> None:
         """Listen; from then on `self.port` is the bound port.
 
-        raises  Problem if the port is taken or the host makes no sense
+        raises  UserError if the port is taken or the host makes no sense
         """
         bound = _listen(self.host, self.port)
         self.port = int(bound.getsockname()[1])
@@ -114,7 +114,7 @@ class Page:
         while not self._server.started:
             if self._serving.done():
                 await self._serving
-                raise Problem(f"the page on {self.host}:{self.port} did not start; see the log above")
+                raise UserError(f"the page on {self.host}:{self.port} did not start; see the log above")
             await asyncio.sleep(0.005)
 
     async def stop(self) -> None:
@@ -182,7 +182,7 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
-        raise Problem(
+        raise UserError(
             f"cannot serve the page on {host}:{port}: {cause(error)}; stop what uses the port or set another one"
         ) from None
 
@@ -190,7 +190,7 @@ def _listen(host: str, port: int) -> socket.socket:
 def _which(request: Request) -> tuple[str, View]:
     name = request.path_params["view"]
     if name not in list(View):
-        raise LinkRefusal(404, f"view '{name[:40]}' does not exist; use left or right")
+        raise LinkRefused(404, f"view '{name[:40]}' does not exist; use left or right")
     return request.path_params["rig"], View(name)
 
 
@@ -199,12 +199,12 @@ async def _body(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > _BODY_LIMIT:
-            raise LinkRefusal(413, f"the request is larger than {_BODY_LIMIT} bytes; send only the settings to change")
+            raise LinkRefused(413, f"the request is larger than {_BODY_LIMIT} bytes; send only the settings to change")
     return bytes(body)
 
 
 def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, LinkRefusal)
+    assert isinstance(error, LinkRefused)
     return JSONResponse({"error": str(error)}, status_code=error.status)
 
 

@@ -33,7 +33,7 @@ _ENUMS: Final = {
 _PREFIXES: Final = {"model": "CHANNEL_MODEL_", "csi": "CSI_POLICY_", "power": "POWER_POLICY_"}
 
 
-class LinkRefusal(Exception):
+class LinkRefused(Exception):
     """One clear line and the HTTP status that goes with it."""
 
     def __init__(self, status: int, line: str) -> None:
@@ -68,13 +68,13 @@ class LinkChange(BaseModel):
 
     @staticmethod
     def read(body: bytes) -> "LinkChange":
-        """raises LinkRefusal (400) with one line that names every wrong setting"""
+        """raises LinkRefused (400) with one line that names every wrong setting"""
         try:
             change = LinkChange.model_validate_json(body)
         except ValidationError as error:
-            raise LinkRefusal(400, "; ".join(_describe(detail) for detail in error.errors())) from None
+            raise LinkRefused(400, "; ".join(_describe(detail) for detail in error.errors())) from None
         if not change.model_fields_set:
-            raise LinkRefusal(400, f"nothing to change; give one or more of {', '.join(LinkChange.model_fields)}")
+            raise LinkRefused(400, f"nothing to change; give one or more of {', '.join(LinkChange.model_fields)}")
         return change
 
     def to_proto(self) -> control_pb2.LinkSettings:
@@ -102,7 +102,7 @@ class LinkControl:
     """A client of the emulator's ChannelControlService.
 
     address  `host:port`; "" if there is no emulator
-    raises   LinkRefusal from every call that fails
+    raises   LinkRefused from every call that fails
     """
 
     def __init__(self, address: str) -> None:
@@ -132,7 +132,7 @@ class LinkControl:
 
     async def _ask(self, method: str, request: Message) -> Any:
         if not self.address:
-            raise LinkRefusal(503, "this center has no channel emulator; set its address to control links from here")
+            raise LinkRefused(503, "this center has no channel emulator; set its address to control links from here")
         if self._channel is None:
             self._channel = grpc_kit.connect(self.address)
         call = getattr(ChannelControlServiceStub(self._channel), method)
@@ -144,7 +144,7 @@ class LinkControl:
                 line = f"the channel emulator at {self.address} does not answer; start it: vergence-emulator run"
             else:
                 line = error.details() or f"the channel emulator failed: {error.code().name.lower()}"
-            raise LinkRefusal(_HTTP.get(error.code(), 502), line.splitlines()[0]) from None
+            raise LinkRefused(_HTTP.get(error.code(), 502), line.splitlines()[0]) from None
 
 
 def link_to_json(link: control_pb2.Link) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from center.output.broadcast import Hub
+from center.output.broadcast import PairBroadcaster
 from center.output.results import DecodedPair, ViewResult
 from center.web.to_json import plain, psnr, snr
 from wire.views import View
@@ -39,7 +39,7 @@ _KEPT: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class StreamMessage:
     """What one message shows. measured: views whose reference came since the message before."""
 
     pair: DecodedPair
@@ -70,11 +70,11 @@ class Outbox:
         self._credit = min(self._credit + 1, self._window)
         self._settle()
 
-    async def take(self) -> Parcel:
+    async def take(self) -> StreamMessage:
         """Wait for a pair and for credit; spends one credit."""
         await self._sendable.wait()
         assert self._pair is not None
-        parcel = Parcel(self._pair, tuple(self._measured[view] for view in View if view in self._measured))
+        parcel = StreamMessage(self._pair, tuple(self._measured[view] for view in View if view in self._measured))
         self._pair, self._measured = None, {}
         self._credit -= 1
         self._settle()
@@ -87,7 +87,7 @@ class Outbox:
             self._sendable.clear()
 
 
-class PictureShelf:
+class JpegCache:
     """JPEG files of the newest pictures, each made once however many browsers watch, off the event loop."""
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ def jpeg(picture: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-async def make_message(parcel: Parcel, shelf: PictureShelf) -> bytes:
+async def make_message(parcel: StreamMessage, shelf: JpegCache) -> bytes:
     """One binary message, as at the top of this file."""
     pair = parcel.pair
     references = [each.reference for each in parcel.measured]
@@ -166,7 +166,7 @@ def _measurement(result: ViewResult) -> dict[str, Any]:
     }
 
 
-async def serve_watcher(websocket: WebSocket, hub: Hub, shelf: PictureShelf) -> None:
+async def serve_watcher(websocket: WebSocket, hub: PairBroadcaster, shelf: JpegCache) -> None:
     """Serve one browser until it leaves or the hub closes."""
     await websocket.accept()
     outbox = Outbox()
@@ -193,7 +193,7 @@ async def _collect(pairs: AsyncIterable[DecodedPair], outbox: Outbox) -> None:
         outbox.offer(pair)
 
 
-async def _send(websocket: WebSocket, outbox: Outbox, shelf: PictureShelf) -> None:
+async def _send(websocket: WebSocket, outbox: Outbox, shelf: JpegCache) -> None:
     while True:
         await websocket.send_bytes(await make_message(await outbox.take(), shelf))
 

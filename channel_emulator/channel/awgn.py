@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from channel_emulator.channel.fading import Gain, draw
-from channel_emulator.channel.randomness import Chance, Purpose, complex_normal
+from channel_emulator.channel.randomness import Purpose, RandomStreams, complex_normal
 from channel_emulator.channel.settings import Csi, Model, Settings
 from wire.units import NOISELESS, mean_power, noise_variance, snr_db
 
 
 @dataclass(frozen=True, slots=True)
-class Crossing:
+class ChannelOutput:
     """What came out of the channel.
 
     received         complex64 [k]
@@ -33,8 +33,8 @@ class Crossing:
 
 
 def cross(
-    symbols: NDArray[np.complex64], settings: Settings, mean_snr_db: float, chance: Chance, sequence: int
-) -> Crossing:
+    symbols: NDArray[np.complex64], settings: Settings, mean_snr_db: float, chance: RandomStreams, sequence: int
+) -> ChannelOutput:
     """Send one frame's symbols through the channel.
 
     symbols      complex64 [k], mean |s|^2 = 1
@@ -42,21 +42,21 @@ def cross(
     sequence     of the frame: with `chance` it fixes gain and noise
     """
     if settings.model is Model.CLEAN:
-        return Crossing(symbols, NOISELESS, NOISELESS, known=None)
+        return ChannelOutput(symbols, NOISELESS, NOISELESS, known=None)
     gain = draw(settings, chance, sequence, symbols.size)
     faded = symbols if gain is None else symbols * gain.per_symbol(symbols.size)
     known = told(settings, gain, chance, sequence, symbols.size)
     n0 = noise_variance(mean_snr_db)
     if n0 == 0.0:
-        return Crossing(faded, mean_snr_db, NOISELESS, known)
+        return ChannelOutput(faded, mean_snr_db, NOISELESS, known)
     noise = complex_normal(chance.of(Purpose.NOISE, sequence), symbols.size)
     noise *= np.float32(n0**0.5)
     measured = snr_db(mean_power(faded), mean_power(noise))
     noise += faded
-    return Crossing(noise, mean_snr_db, measured, known)
+    return ChannelOutput(noise, mean_snr_db, measured, known)
 
 
-def told(settings: Settings, gain: Gain | None, chance: Chance, sequence: int, count: int) -> Gain | None:
+def told(settings: Settings, gain: Gain | None, chance: RandomStreams, sequence: int, count: int) -> Gain | None:
     """The gain as the receiver knows it: nothing, the truth, or the truth and CN(0, csi_error^2) on each block.
 
     Under `noisy` the constant gain of AWGN is estimated as well, once a frame.

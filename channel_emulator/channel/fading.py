@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from channel_emulator.channel.randomness import Chance, Purpose, complex_normal
+from channel_emulator.channel.randomness import Purpose, RandomStreams, complex_normal
 from channel_emulator.channel.settings import Model, Settings
 
 SINUSOIDS: Final = 32
@@ -33,7 +33,7 @@ class Gain:
         return np.repeat(self.h, self.coherence)[:count]
 
 
-def draw(settings: Settings, chance: Chance, sequence: int, count: int) -> Gain | None:
+def draw(settings: Settings, chance: RandomStreams, sequence: int, count: int) -> Gain | None:
     """The gain of one frame of `count` symbols; None where h = 1 (clean, awgn)."""
     if settings.model is Model.JAKES:
         phases = chance.of(Purpose.GAIN, 0)
@@ -83,14 +83,14 @@ def jakes(doppler: float, first: int, count: int, generator: Generator) -> NDArr
     cycles = doppler * np.cos(angles)  # a symbol, for each wave
     start = generator.random(SINUSOIDS) + (float(first) * cycles) % 1.0
     blocks = -(-count // (_ROWS * _COLUMNS))
-    rows = _turn(np.outer(np.arange(blocks * _ROWS) * _COLUMNS, cycles) + start)
+    rows = unit_phasor(np.outer(np.arange(blocks * _ROWS) * _COLUMNS, cycles) + start)
     rows *= np.float32(SINUSOIDS**-0.5)
-    columns = _turn(np.outer(cycles, np.arange(_COLUMNS)))
+    columns = unit_phasor(np.outer(cycles, np.arange(_COLUMNS)))
     h: NDArray[np.complex64] = rows.reshape(blocks, _ROWS, SINUSOIDS) @ columns
     return h.ravel()[:count]
 
 
-def _turn(cycles: NDArray[np.float64]) -> NDArray[np.complex64]:
+def unit_phasor(cycles: NDArray[np.float64]) -> NDArray[np.complex64]:
     """exp(2 pi i cycles): whole turns are taken off in float64, the rest is exact enough in float32."""
     angle = (2.0 * np.pi * (cycles % 1.0)).astype(np.float32)
     turned = np.empty(angle.shape, np.complex64)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from channel_emulator.channel.settings import PowerPolicy
 from wire.geometry import SYMBOLS
-from wire.runtime.errors import FrameProblem
+from wire.runtime.errors import FrameError
 from wire.units import POWER, mean_power, normalise_power
 
 
@@ -30,25 +30,25 @@ def check(symbols: NDArray[np.complex64], policy: PowerPolicy, tolerance: float)
 
     symbols    complex64 [k]
     policy     what to do when mean |s|^2 is further than `tolerance` from 1
-    raises     FrameProblem `shape` if k is not 5120; `not_finite` if a symbol is NaN or infinite, whatever
+    raises     FrameError `shape` if k is not 5120; `not_finite` if a symbol is NaN or infinite, whatever
                the policy; `power` if the policy rejects, or has nothing to scale
     """
     if symbols.size != SYMBOLS:
-        raise FrameProblem("shape", f"a picture is {SYMBOLS} complex symbols, but {symbols.size} came; send {SYMBOLS}")
+        raise FrameError("shape", f"a picture is {SYMBOLS} complex symbols, but {symbols.size} came; send {SYMBOLS}")
     power = mean_power(symbols)
     if abs(power - POWER) <= tolerance:
         return Checked(symbols, power, unusual=False)
     if not np.isfinite(power):
         broken = int(np.count_nonzero(~np.isfinite(symbols)))
         if broken:
-            raise FrameProblem(
+            raise FrameError(
                 "not_finite", f"{broken} of {symbols.size} symbols are NaN or infinite; check the encoder's output"
             )
-        raise FrameProblem("power", "mean power |s|^2 is too large for 32-bit numbers; scale each picture to 1")
+        raise FrameError("power", "mean power |s|^2 is too large for 32-bit numbers; scale each picture to 1")
     if policy is PowerPolicy.WARN:
         return Checked(symbols, power, unusual=True)
     if policy is PowerPolicy.NORMALISE and power > 0.0:
         return Checked(normalise_power(symbols), power, unusual=True)
-    raise FrameProblem(
+    raise FrameError(
         "power", f"mean power |s|^2 is {power:.4g} and must be 1 within {tolerance:g}; scale each picture to 1"
     )

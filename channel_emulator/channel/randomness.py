@@ -27,7 +27,7 @@ class Purpose(IntEnum):
     WALK = 5
 
 
-class Chance:
+class RandomStreams:
     """All randomness of one link.
 
     seed, rig, view  together they fix every number; equal triples on two machines agree

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wire.geometry import SYMBOLS
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ RANGES: Final = {
 
 
 def check(name: str, value: float) -> None:
-    """raises Problem with one line if a setting is out of its range"""
+    """raises UserError with one line if a setting is out of its range"""
     refusal = RANGES[name].refusal(value)
     if refusal:
-        raise Problem(f"{name} {refusal} (got {value:g})")
+        raise UserError(f"{name} {refusal} (got {value:g})")

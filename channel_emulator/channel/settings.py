@@ -72,7 +72,7 @@ class Settings:
     power_tolerance: Tolerance = Tolerance()
 
     def __post_init__(self) -> None:
-        """raises Problem if a setting is out of its range"""
+        """raises UserError if a setting is out of its range"""
         for name in RANGES.keys() - {"snr_db"}:
             check(name, getattr(self, name))
         if isinstance(self.snr, Fixed):

@@ -9,9 +9,9 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from channel_emulator.channel.randomness import Chance, Purpose
+from channel_emulator.channel.randomness import Purpose, RandomStreams
 from channel_emulator.channel.ranges import RANGES
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 class SnrSource(Protocol):
@@ -59,9 +59,9 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.interpolate and not np.isfinite(self.values).all():
-            raise Problem("an infinite snr_db cannot be interpolated; set interpolate: false")
+            raise UserError("an infinite snr_db cannot be interpolated; set interpolate: false")
         if self.loop and self.times[-1] <= 0.0:
-            raise Problem("a looped schedule needs a last time_s above 0")
+            raise UserError("a looped schedule needs a last time_s above 0")
 
     @property
     def moves(self) -> bool:
@@ -79,22 +79,22 @@ class Schedule:
     def read(path: Path, interpolate: bool, loop: bool) -> "Schedule":
         """From a CSV file with the header `time_s,snr_db`.
 
-        raises  Problem with file and line if it cannot be read or makes no sense
+        raises  UserError with file and line if it cannot be read or makes no sense
         """
         try:
             with path.open(encoding="utf-8", newline="") as file:
                 rows = list(csv.reader(file))
         except (OSError, UnicodeDecodeError) as error:
-            raise Problem(
+            raise UserError(
                 f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); give the path of a CSV file"
             ) from None
         if not rows or [cell.strip() for cell in rows[0]] != ["time_s", "snr_db"]:
-            raise Problem(f"{path}:1: the header must be time_s,snr_db")
+            raise UserError(f"{path}:1: the header must be time_s,snr_db")
         points = [_point(path, line, row) for line, row in enumerate(rows[1:], start=2) if row]
         if not points:
-            raise Problem(f"{path}: the schedule has no rows; write at least one time_s,snr_db")
+            raise UserError(f"{path}: the schedule has no rows; write at least one time_s,snr_db")
         if points[0][0] < 0.0 or any(later[0] <= earlier[0] for earlier, later in itertools.pairwise(points)):
-            raise Problem(f"{path}: time_s must start at 0 or later and grow from row to row")
+            raise UserError(f"{path}: time_s must start at 0 or later and grow from row to row")
         times, values = np.array(points, dtype=np.float64).T
         return Schedule(times, values, interpolate, loop)
 
@@ -103,12 +103,12 @@ def _point(path: Path, line: int, row: list[str]) -> tuple[float, float]:
     try:
         time_s, snr_db = (float(cell) for cell in row)
     except ValueError:
-        raise Problem(f"{path}:{line}: '{','.join(row)}' is not time_s,snr_db: write two numbers") from None
+        raise UserError(f"{path}:{line}: '{','.join(row)}' is not time_s,snr_db: write two numbers") from None
     refusal = RANGES["snr_db"].refusal(snr_db)
     if refusal:
-        raise Problem(f"{path}:{line}: snr_db {refusal} (got {snr_db:g})")
+        raise UserError(f"{path}:{line}: snr_db {refusal} (got {snr_db:g})")
     if not np.isfinite(time_s):
-        raise Problem(f"{path}:{line}: time_s must be a finite number of seconds (got {time_s:g})")
+        raise UserError(f"{path}:{line}: time_s must be a finite number of seconds (got {time_s:g})")
     return time_s, snr_db
 
 
@@ -116,7 +116,7 @@ TICK_SECONDS: Final = 0.1
 _CHUNK: Final = 1024
 
 
-class Walk:
+class RandomWalk:
     """A Brownian walk in dB between two reflecting walls, on a grid of 0.1 s.
 
     start_db         at time 0
@@ -129,7 +129,7 @@ class Walk:
 
     moves: Final = True
 
-    def __init__(self, start_db: float, step_db: float, low_db: float, high_db: float, chance: Chance) -> None:
+    def __init__(self, start_db: float, step_db: float, low_db: float, high_db: float, chance: RandomStreams) -> None:
         self._start, self._low, self._high, self._chance = start_db, low_db, high_db, chance
         self._deviation = step_db * TICK_SECONDS**0.5
         self._chunk, self._before, self._sums = 0, 0.0, self._sums_of(0)

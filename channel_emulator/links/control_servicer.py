@@ -13,7 +13,7 @@ from channel_emulator.channel.snr import Fixed
 from channel_emulator.links.link import Link
 from channel_emulator.links.registry import Links
 from wire.runtime import grpc_kit
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 from wire.v1 import channel_control_service_pb2 as pb
 from wire.v1.channel_control_service_pb2_grpc import ChannelControlServiceServicer
 from wire.views import View
@@ -56,7 +56,7 @@ def settings_to_proto(settings: Settings) -> pb.LinkSettings:
 
 
 def changes_of(settings: pb.LinkSettings) -> dict[str, Any]:
-    """Only what was given, for `Link.update`. raises Problem if an enum has no meaning"""
+    """Only what was given, for `Link.update`. raises UserError if an enum has no meaning"""
     changes: dict[str, Any] = {field.name: value for field, value in settings.ListFields()}
     for name, (enum, prefix, words) in _WORDS.items():
         if name in changes:
@@ -64,7 +64,7 @@ def changes_of(settings: pb.LinkSettings) -> dict[str, Any]:
             known = {enum.Value(prefix + word.name): word for word in words}
             if number not in known:
                 allowed = ", ".join(prefix + word.name for word in words)
-                raise Problem(f"{name} {number} is unknown; set one of {allowed}")
+                raise UserError(f"{name} {number} is unknown; set one of {allowed}")
             changes[name] = known[number]
     return changes
 
@@ -90,7 +90,7 @@ class ControlServicer(ChannelControlServiceServicer):
         link = await self._find(request.rig, request.view, context)
         try:
             link.update(changes_of(request.settings))
-        except Problem as problem:
+        except UserError as problem:
             await grpc_kit.abort(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
         self._links.changed(link)
         return pb.UpdateLinkResponse(link=to_proto(link, time.monotonic()))
@@ -143,7 +143,7 @@ class ControlServicer(ChannelControlServiceServicer):
     async def _find(self, rig: str, number: int, context: Context) -> Link:
         try:
             view = View.from_proto(number)
-        except Problem as problem:
+        except UserError as problem:
             await grpc_kit.abort(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
         link = self._links.find(rig, view)
         if link is None:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from channel_emulator.channel.awgn import Crossing, cross
+from channel_emulator.channel.awgn import ChannelOutput, cross
 from channel_emulator.channel.power import Checked, check
-from channel_emulator.channel.randomness import Chance, Purpose
+from channel_emulator.channel.randomness import Purpose, RandomStreams
 from channel_emulator.channel.ranges import LONGEST_DELAY_MS
 from channel_emulator.channel.settings import Csi, Model, Settings
 from channel_emulator.channel.snr import Fixed
@@ -25,10 +25,10 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class Delivered:
     """The frame came through."""
 
-    crossing: Crossing
+    crossing: ChannelOutput
     checked: Checked
 
 
@@ -42,7 +42,7 @@ class Link:
     measured_snr_db       of the last frame that passed; 0 before the first
     """
 
-    def __init__(self, rig: str, view: View, configured: Settings, chance: Chance, now: float) -> None:
+    def __init__(self, rig: str, view: View, configured: Settings, chance: RandomStreams, now: float) -> None:
         self.rig, self.view = rig, view
         self.settings = configured
         self.version = 0
@@ -67,7 +67,7 @@ class Link:
     def update(self, changes: dict[str, Any]) -> None:
         """Change the named settings from the next frame on; `snr_db` sets a fixed SNR.
 
-        raises  Problem if one is out of range; then nothing has changed
+        raises  UserError if one is out of range; then nothing has changed
         """
         renamed = {name: value for name, value in changes.items() if name != "snr_db"}
         if "snr_db" in changes:
@@ -80,12 +80,12 @@ class Link:
         self.settings, self._started = self._configured, now
         self.version += 1
 
-    def carry(self, symbols: NDArray[np.complex64], tolerance: float, sequence: int, now: float) -> Passed | Lost:
+    def carry(self, symbols: NDArray[np.complex64], tolerance: float, sequence: int, now: float) -> Delivered | Lost:
         """Decide and make the fate of one frame.
 
         symbols    complex64 [5120], as the transmitter sent them
         tolerance  of the power check
-        raises     FrameProblem if the transmitter must not send this: shape, not_finite, power
+        raises     FrameError if the transmitter must not send this: shape, not_finite, power
         """
         settings = self.settings
         checked = check(symbols, settings.power, tolerance)
@@ -98,7 +98,7 @@ class Link:
         crossing = cross(checked.symbols, settings, self.snr_db(now), self._chance, sequence)
         self.frames += 1
         self.measured_snr_db = crossing.measured_snr_db
-        return Passed(crossing, checked)
+        return Delivered(crossing, checked)
 
     def delay(self, sequence: int) -> float:
         """Seconds to hold a frame back: Gaussian, never negative, at most LONGEST_DELAY_MS."""

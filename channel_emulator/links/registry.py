@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterator
 
-from channel_emulator.channel.randomness import Chance
+from channel_emulator.channel.randomness import RandomStreams
 from channel_emulator.config import EmulatorConfig
 from channel_emulator.links.link import Link
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 from wire.views import View
 
 Name = tuple[str, View]
 
 
-class TooManyLinks(Problem):
+class TooManyLinks(UserError):
     """No more links fit."""
 
 
@@ -60,6 +60,6 @@ class Links:
     def _make(self, name: Name, now: float) -> Link:
         section = next((link for link in self._config.links if (link.rig, link.view) == name), None)
         settings = section.over(self._config.defaults) if section else self._config.defaults
-        chance = Chance(self._config.seed, *name)
+        chance = RandomStreams(self._config.seed, *name)
         self._links[name] = Link(*name, settings.settings(chance), chance, now)
         return self._links[name]

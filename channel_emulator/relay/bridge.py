@@ -17,11 +17,11 @@ from typing import Any, Final
 import grpc
 from grpc import aio
 
-from channel_emulator.links.link import Link, Passed
+from channel_emulator.links.link import Delivered, Link
 from channel_emulator.metrics import Metrics
 from channel_emulator.relay.frames import acknowledge, carry
 from wire.runtime import grpc_kit
-from wire.runtime.errors import FrameProblem
+from wire.runtime.errors import FrameError
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 
 Edge = aio.ServicerContext[link_pb2.TransmitRequest, link_pb2.TransmitResponse]
@@ -131,14 +131,14 @@ class Bridge:
             began = time.perf_counter()
             fate = carry(self._link, frame, now)
             seconds = time.perf_counter() - began
-            if isinstance(fate, Passed):
+            if isinstance(fate, Delivered):
                 self._metrics.frame(self._link, fate, seconds, received, len(frame.symbols.data))
                 frame.stages.add(stage="channel", microseconds=round(seconds * 1e6))
                 due = max(due, now + self._link.delay(sequence))
                 await self._uplink.put((due, request))
             else:
                 self._metrics.frame(self._link, fate, seconds, received, 0)
-                if isinstance(fate, FrameProblem):
+                if isinstance(fate, FrameError):
                     self._complain(sequence, fate)
                 answer = link_pb2.TransmitResponse(acknowledgement=acknowledge(sequence, fate))
                 await self._downlink.put(answer)
@@ -191,7 +191,7 @@ class Bridge:
             return End(grpc.StatusCode.UNAVAILABLE, line)
         return End(error.code(), line)
 
-    def _complain(self, sequence: int, problem: FrameProblem) -> None:
+    def _complain(self, sequence: int, problem: FrameError) -> None:
         """Log the first refusal of a stream; the metrics count the rest."""
         level = logging.DEBUG if self._complained else logging.WARNING
         self._complained = True

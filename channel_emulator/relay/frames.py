@@ -4,16 +4,16 @@ from typing import Final
 
 import numpy as np
 
-from channel_emulator.channel.awgn import Crossing
+from channel_emulator.channel.awgn import ChannelOutput
 from channel_emulator.channel.settings import Model, Tolerance
-from channel_emulator.links.link import Link, Lost, Passed
+from channel_emulator.links.link import Delivered, Link, Lost
 from wire.contract.arrays import pack_complex, unpack_complex
-from wire.runtime.errors import FrameProblem
+from wire.runtime.errors import FrameError
 from wire.units import noise_variance
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2
 
-Fate = Passed | Lost | FrameProblem
+FrameOutcome = Delivered | Lost | FrameError
 
 _TOLERANCES: Final = {
     types_pb2.SAMPLE_TYPE_F32: "f32",
@@ -22,35 +22,35 @@ _TOLERANCES: Final = {
 }
 
 
-def carry(link: Link, frame: link_pb2.SymbolFrame, now: float) -> Fate:
+def carry(link: Link, frame: link_pb2.SymbolFrame, now: float) -> FrameOutcome:
     """Send a frame through a link.
 
     frame    if it passes, its symbols become the received ones, in f32 whatever the sender's type was (a coarse
              type would add noise that nobody is told of), and its channel state is set
     now      seconds
-    returns  what became of it; a FrameProblem is the transmitter's fault
+    returns  what became of it; a FrameError is the transmitter's fault
     """
     if frame.HasField("channel_state"):
         line = (
             "the frame has crossed a channel already; connect the edge to one channel emulator, and that to the center"
         )
-        return FrameProblem("type", line)
+        return FrameError("type", line)
     try:
         # An infinite scale makes NaN here, which the power check then names.
         with np.errstate(invalid="ignore", over="ignore"):
             symbols = unpack_complex(frame.symbols)
             tolerance = _tolerance(frame, link.settings.power_tolerance)
             fate = link.carry(symbols, tolerance, frame.sequence, now)
-    except FrameProblem as problem:
+    except FrameError as problem:
         return problem
-    if isinstance(fate, Passed):
+    if isinstance(fate, Delivered):
         if link.settings.model is not Model.CLEAN or fate.checked.unusual:
             frame.symbols.CopyFrom(pack_complex(fate.crossing.received))
         _tell(frame.channel_state, fate.crossing)
     return fate
 
 
-def acknowledge(sequence: int, fate: Lost | FrameProblem) -> link_pb2.Acknowledgement:
+def acknowledge(sequence: int, fate: Lost | FrameError) -> link_pb2.Acknowledgement:
     """The answer to a frame that ended here."""
     outcome = link_pb2.OUTCOME_LOST if isinstance(fate, Lost) else link_pb2.OUTCOME_REJECTED
     detail = fate.detail if isinstance(fate, Lost) else str(fate)
@@ -62,7 +62,7 @@ def _tolerance(frame: link_pb2.SymbolFrame, tolerance: Tolerance) -> float:
     return value
 
 
-def _tell(state: types_pb2.ChannelState, crossing: Crossing) -> None:
+def _tell(state: types_pb2.ChannelState, crossing: ChannelOutput) -> None:
     """Write down what the receiver knows."""
     state.Clear()
     state.snr_db = crossing.snr_db

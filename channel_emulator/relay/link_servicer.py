@@ -14,7 +14,7 @@ from channel_emulator.links.registry import Links, TooManyLinks
 from channel_emulator.metrics import Metrics
 from channel_emulator.relay.bridge import Bridge, Edge, End, receive
 from wire.runtime import grpc_kit
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1.symbol_link_service_pb2_grpc import SymbolLinkServiceServicer, SymbolLinkServiceStub
 from wire.views import View
@@ -33,7 +33,7 @@ goodbye, and gRPC takes 25 s to miss it."""
 _log = logging.getLogger("channel_emulator")
 
 
-class Refusal(Exception):
+class StreamRefused(Exception):
     """A stream that must not begin."""
 
     def __init__(self, code: grpc.StatusCode, line: str) -> None:
@@ -88,7 +88,7 @@ class TransmitServicer(SymbolLinkServiceServicer):
             link = self._admit(first)
             await self._make_room(link, first.hello)
             stream = self._open(link, first, context)
-        except Refusal as refusal:
+        except StreamRefused as refusal:
             await grpc_kit.abort(context, refusal.code, refusal)
         try:
             await asyncio.wait([stream.work])
@@ -121,26 +121,26 @@ class TransmitServicer(SymbolLinkServiceServicer):
         await self._channel.close()
 
     def _admit(self, first: link_pb2.TransmitRequest) -> Link:
-        """The link that a Hello asks for. raises Refusal"""
+        """The link that a Hello asks for. raises StreamRefused"""
         self._refuse_while_draining()
         if not first.HasField("hello"):
-            raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be a Hello; send one")
+            raise StreamRefused(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be a Hello; send one")
         hello = first.hello
         if not 0 < len(hello.rig) <= LONGEST_RIG:
             line = f"the rig's name has {len(hello.rig)} characters; give it 1 to {LONGEST_RIG}"
-            raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, line)
+            raise StreamRefused(grpc.StatusCode.INVALID_ARGUMENT, line)
         try:
             return self._links.take(hello.rig, View.from_proto(hello.view), time.monotonic())
         except TooManyLinks as problem:
-            raise Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, str(problem)) from None
-        except Problem as problem:
-            raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, str(problem)) from None
+            raise StreamRefused(grpc.StatusCode.RESOURCE_EXHAUSTED, str(problem)) from None
+        except UserError as problem:
+            raise StreamRefused(grpc.StatusCode.INVALID_ARGUMENT, str(problem)) from None
 
     async def _make_room(self, link: Link, hello: link_pb2.Hello) -> None:
         """End the former stream of a sender that comes back before we noticed that it left, or of one that fell silent.
         Give that of another sender a moment to end: a camera that restarts may be faster than the news of its death.
 
-        raises  Refusal if the view stays taken
+        raises  StreamRefused if the view stays taken
         """
         while (former := self._streams.get(link)) is not None:
             if former.boot_id == hello.boot_id:
@@ -154,10 +154,10 @@ class TransmitServicer(SymbolLinkServiceServicer):
                 if not former.replaced and former.silence() >= former.patience:
                     continue
                 line = f"{link} is already connected from another sender; stop that one or choose another rig or view"
-                raise Refusal(grpc.StatusCode.FAILED_PRECONDITION, line) from None
+                raise StreamRefused(grpc.StatusCode.FAILED_PRECONDITION, line) from None
 
     def _open(self, link: Link, first: link_pb2.TransmitRequest, edge: Edge) -> _Stream:
-        """raises Refusal if a drain began while we made room"""
+        """raises StreamRefused if a drain began while we made room"""
         self._refuse_while_draining()
         metadata = tuple((key, value) for key, value in edge.invocation_metadata() or () if key in FORWARDED_METADATA)
         bridge = Bridge(link, self._upstream, edge, self._stub.Transmit(metadata=metadata), self._metrics)
@@ -182,7 +182,7 @@ class TransmitServicer(SymbolLinkServiceServicer):
 
     def _refuse_while_draining(self) -> None:
         if self._draining:
-            raise Refusal(grpc.StatusCode.UNAVAILABLE, "the channel emulator is draining; come back later")
+            raise StreamRefused(grpc.StatusCode.UNAVAILABLE, "the channel emulator is draining; come back later")
 
     def _note(self, link: Link, connected: bool) -> None:
         link.connected = connected
@@ -190,13 +190,13 @@ class TransmitServicer(SymbolLinkServiceServicer):
 
 
 async def _first(edge: Edge) -> link_pb2.TransmitRequest | None:
-    """The first message; None if there is none. raises Refusal"""
+    """The first message; None if there is none. raises StreamRefused"""
     try:
         async with asyncio.timeout(HELLO_SECONDS):
             first: link_pb2.TransmitRequest | None = await receive(edge)
     except TimeoutError:
         line = f"no Hello within {HELLO_SECONDS:g} s; send one first"
-        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, line) from None
+        raise StreamRefused(grpc.StatusCode.INVALID_ARGUMENT, line) from None
     return first
 
 

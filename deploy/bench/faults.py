@@ -9,7 +9,7 @@ from typing import Final
 
 from deploy.bench.watch import PairWatcher
 from deploy.local.stack import Ports, Stack, running
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 LIMIT_SECONDS: Final = 5.0
 DOWN_SECONDS: Final = 0.5
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 def kill(stack: Stack, watcher: PairWatcher, name: str) -> Kill:
     """SIGKILL one process, leave it down for half a second, start it again, wait for both views.
 
-    raises  Problem if the picture has not come back after four times the limit
+    raises  UserError if the picture has not come back after four times the limit
     """
     victim = stack.process(name)
     bystanders = {process.name: process.pid for process in stack.processes if process is not victim}
@@ -64,7 +64,7 @@ def kill(stack: Stack, watcher: PairWatcher, name: str) -> Kill:
     victim.restart()
     back = watcher.wait_for_pair(time.time_ns(), timeout=4 * LIMIT_SECONDS)
     if back is None:
-        raise Problem("\n".join([f"{name} killed: no pair after {4 * LIMIT_SECONDS:.0f} s", *victim.last_words()]))
+        raise UserError("\n".join([f"{name} killed: no pair after {4 * LIMIT_SECONDS:.0f} s", *victim.last_words()]))
     singles = sum(not sighting.paired for sighting in watcher.since(killed))
     died = sum(p.exit_code() is not None or p.pid != bystanders[p.name] for p in stack.processes if p is not victim)
     time.sleep(SETTLE_SECONDS)

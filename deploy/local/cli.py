@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from typing import Any, Final
 
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 _DEMO: Final = "the whole system on this machine"
 _BENCHES: Final = {
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         parsed = _parser(words).parse_args(words)
         _check_extras()
         code: int = parsed.run(parsed)
-    except Problem as problem:
+    except UserError as problem:
         for line in str(problem).splitlines():
             print(f"vergence: error: {line}", file=sys.stderr)
         return 1
@@ -49,7 +49,7 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
 
 
 def _fill(parser: argparse.ArgumentParser, name: str) -> None:
-    """Give a command the description, the arguments and the work of its module. raises Problem"""
+    """Give a command the description, the arguments and the work of its module. raises UserError"""
     try:
         module: Any = importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -60,14 +60,14 @@ def _fill(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def _check_extras() -> None:
-    """raises Problem, where else the services that are started would each end with one in their logs"""
+    """raises UserError, where else the services that are started would each end with one in their logs"""
     for name in _NEEDED:
         if importlib.util.find_spec(name) is None:
             raise _missing(name)
 
 
-def _missing(name: str) -> Problem:
-    return Problem(
+def _missing(name: str) -> UserError:
+    return UserError(
         f"{name.partition('.')[0]} is not installed; install the extras: pip install 'vergence[edge,center]'"
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import FrameType
 
 from deploy.local.stack import Ports, Stack
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
         _watch(stack, arguments.seconds)
     except KeyboardInterrupt:
         print()
-    except Problem as problem:
-        raise Problem(f"{problem}\nthe logs are in {logs}") from None
+    except UserError as problem:
+        raise UserError(f"{problem}\nthe logs are in {logs}") from None
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C would leave services behind
             signal.signal(number, signal.SIG_IGN)

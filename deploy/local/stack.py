@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.local.process import ServiceProcess, stop_all
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 CONFIG: Final = Path(str(files("deploy"))) / "config"
 FOOTAGE: Final = Path(str(files("deploy"))) / "local" / "footage"
@@ -45,15 +45,15 @@ class Ports:
         return f"http://{self.host}:{self.page}"
 
     def check_free(self) -> None:
-        """raises Problem if one is taken, perhaps by another demo."""
+        """raises UserError if one is taken, perhaps by another demo."""
         for name, port in asdict(self).items():
             if isinstance(port, int):
                 try:
                     socket.create_server((self.host, port)).close()
                 except OverflowError:
-                    raise Problem(f"port {port} ({name}) does not exist; give one from 1 to 65535") from None
+                    raise UserError(f"port {port} ({name}) does not exist; give one from 1 to 65535") from None
                 except OSError:
-                    raise Problem(
+                    raise UserError(
                         f"port {port} ({name}) is taken on {self.host}; is another demo running?"
                         " Stop it, or run with --free-ports"
                     ) from None
@@ -98,7 +98,7 @@ class Stack:
     def start(self, say: Callable[[str], None]) -> None:
         """Start all and wait until pairs flow.
 
-        raises  Problem with the service's own line if one of them gives up, or if no pair comes in time
+        raises  UserError with the service's own line if one of them gives up, or if no pair comes in time
         """
         began = time.monotonic()
         self.ports.check_free()
@@ -108,13 +108,13 @@ class Stack:
         while time.monotonic() - began < START_SECONDS:
             for process in self.processes:
                 if process.exit_code() is not None:
-                    raise Problem("\n".join([f"{process.name} gave up:", *process.last_words()]))
+                    raise UserError("\n".join([f"{process.name} gave up:", *process.last_words()]))
             if self.pairs_seen() > 0:
                 say(f"both views after {time.monotonic() - began:.1f} s")
                 return
             time.sleep(0.1)
         worries = [f"{process.name} says: {line}" for process in self.processes for line in process.last_warning()]
-        raise Problem("\n".join([f"no pair after {START_SECONDS:.0f} s", *worries]))
+        raise UserError("\n".join([f"no pair after {START_SECONDS:.0f} s", *worries]))
 
     def revive(self, say: Callable[[str], None]) -> None:
         """Start again what has died."""

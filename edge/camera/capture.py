@@ -15,7 +15,7 @@ from edge.camera.newest import NewestSlot
 from edge.camera.sources import Picture, Source
 from edge.log_throttle import OnChange
 from edge.metrics import Metrics
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 from wire.runtime.retry import Backoff
 
 REOPEN_FIRST: Final = 0.25
@@ -24,7 +24,7 @@ _JOIN_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shot:
+class CapturedFrame:
     """One picture, ready to be encoded.
 
     picture         RGB, uint8 [128, 256, 3]
@@ -46,7 +46,7 @@ class Camera:
         """on_shot, on_skip: called in the capture thread for a new shot, and for one that nobody took in time."""
         self._source, self._metrics = source, metrics
         self._on_shot, self._on_skip = on_shot, on_skip
-        self._slot: NewestSlot[Shot] = NewestSlot()
+        self._slot: NewestSlot[CapturedFrame] = NewestSlot()
         self._stop = threading.Event()
         self._backoff = Backoff(REOPEN_FIRST, REOPEN_CAP, random.Random())
         self._said = OnChange()
@@ -56,13 +56,13 @@ class Camera:
     def start(self) -> None:
         """Open the camera and start the thread.
 
-        raises  Problem if it does not answer, unless it is a network camera, which is waited for
+        raises  UserError if it does not answer, unless it is a network camera, which is waited for
         """
         if not self._source.patient:
             try:
                 self._open()
-            except Problem as problem:
-                raise Problem(f"{self._source.name}: {problem}") from None
+            except UserError as problem:
+                raise UserError(f"{self._source.name}: {problem}") from None
         self._thread.start()
 
     def stop(self) -> None:
@@ -71,7 +71,7 @@ class Camera:
         if self._thread.is_alive():
             self._thread.join(_JOIN_SECONDS)
 
-    def take(self) -> Shot | None:
+    def take(self) -> CapturedFrame | None:
         """The newest shot, once."""
         return self._slot.take()
 
@@ -85,7 +85,7 @@ class Camera:
                 if not self._opened:
                     self._open()
                 self._capture()
-            except (Problem, cv2.error, OSError) as problem:
+            except (UserError, cv2.error, OSError) as problem:
                 self._fail(str(problem).splitlines()[0])
                 self._stop.wait(self._backoff.next())
             except Exception as error:  # a thread that ends would leave a daemon without a camera
@@ -100,7 +100,7 @@ class Camera:
                 return
             captured_at_ns, picture = taken
             fitted = fit(picture)
-            shot = Shot(fitted, captured_at_ns, max(0, (time.time_ns() - captured_at_ns) // 1000))
+            shot = CapturedFrame(fitted, captured_at_ns, max(0, (time.time_ns() - captured_at_ns) // 1000))
             if self._slot.put(shot) is not None:
                 self._on_skip()
             self._backoff.reset()

@@ -6,7 +6,7 @@ from typing import Final
 _SECOND: Final = 10**9
 
 
-class Ticks:
+class FrameClock:
     """Tick k happens k / rate seconds after the Unix epoch.
 
     Two edges with equal clocks (one host, or NTP) agree on every tick, also after a restart, so the
@@ -40,7 +40,7 @@ class Ticks:
         return self._rate.denominator * _SECOND // self._rate.numerator
 
 
-class Thinning:
+class FrameRateLimiter:
     """Lets through at most `rate` frames a second of a camera that delivers more; time is an argument."""
 
     def __init__(self, rate: float) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wire.geometry import CHANNELS, HEIGHT, WIDTH, crop_size
-from wire.runtime.errors import FrameProblem
+from wire.runtime.errors import FrameError
 
 
 def fit(picture: NDArray[Any]) -> NDArray[np.uint8]:
@@ -15,21 +15,21 @@ def fit(picture: NDArray[Any]) -> NDArray[np.uint8]:
 
     picture  RGB, uint8 [rows, columns, 3], any size whose 2:1 crop is at least 128x256
     returns  RGB, uint8 [128, 256, 3]; a picture of that size is returned untouched
-    raises   FrameProblem if it is empty, has not three channels, is not 8 bit or is too small
+    raises   FrameError if it is empty, has not three channels, is not 8 bit or is too small
     """
     if picture.size == 0:
-        raise FrameProblem("shape", "the picture is empty; check the camera")
+        raise FrameError("shape", "the picture is empty; check the camera")
     if picture.ndim != 3 or picture.shape[2] != CHANNELS:
         shape = "x".join(map(str, picture.shape))
-        raise FrameProblem("shape", f"the picture is {shape}; set the camera to colour (rows x columns x {CHANNELS})")
+        raise FrameError("shape", f"the picture is {shape}; set the camera to colour (rows x columns x {CHANNELS})")
     if picture.dtype != np.uint8:
-        raise FrameProblem("type", f"the picture's numbers are {picture.dtype}; set the camera to 8 bits a colour")
+        raise FrameError("type", f"the picture's numbers are {picture.dtype}; set the camera to 8 bits a colour")
     rows, columns = picture.shape[:2]
     if (rows, columns) == (HEIGHT, WIDTH):
         return picture
     height, width = crop_size(rows, columns)
     if height < HEIGHT:
-        raise FrameProblem(
+        raise FrameError(
             "shape", f"the picture is {rows}x{columns} (rows x columns); at least {HEIGHT}x{WIDTH} is needed"
         )
     top, left = (rows - height) // 2, (columns - width) // 2

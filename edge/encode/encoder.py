@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from wire import codec, units
 from wire.geometry import CHANNELS, HEIGHT, SYMBOLS, WIDTH
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 _POWER_TOLERANCE = 1e-2
 
@@ -18,7 +18,7 @@ class Encoder:
 
         name     of a shipped codec, or a folder
         threads  of onnxruntime; 0 takes every core
-        raises   Problem if the codec is missing, broken, or breaks the power constraint
+        raises   UserError if the codec is missing, broken, or breaks the power constraint
         """
         half = codec.load_onnx(name, "encoder", threads)
         self.codec_hash = half.codec_hash
@@ -44,10 +44,10 @@ class Encoder:
             symbols = self.encode(ramp, snr_db=units.NOISELESS)
         except Exception as error:  # onnxruntime's exceptions share no base of their own
             why = str(error).splitlines()[0]
-            raise Problem(f"the encoder of codec '{name}' does not run ({why}); export it again") from error
+            raise UserError(f"the encoder of codec '{name}' does not run ({why}); export it again") from error
         power = units.mean_power(symbols)
         if symbols.shape != (SYMBOLS,) or not abs(power - units.POWER) < _POWER_TOLERANCE:
-            raise Problem(
+            raise UserError(
                 f"the encoder of codec '{name}' makes {symbols.size} symbols of mean power {power:.3f};"
                 f" {SYMBOLS} of power {units.POWER:g} are needed; export it again"
             )

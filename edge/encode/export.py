@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from wire import codec
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 WEIGHTS = "model.safetensors"
 
@@ -15,18 +15,18 @@ def export(name: str, weights: Path | None, out: Path | None) -> Path:
     weights  a safetensors file; None is the configured codec's own
     out      folder to write to; None is the folder of the weights
     returns  the folder
-    raises   Problem if torch or onnx is not installed, or the weights are missing or damaged
+    raises   UserError if torch or onnx is not installed, or the weights are missing or damaged
     """
     weights = weights or codec.folder(name) / WEIGHTS
     if not weights.is_file():
-        raise Problem(f"{weights} does not exist; give --weights a safetensors file, such as `make train` writes")
+        raise UserError(f"{weights} does not exist; give --weights a safetensors file, such as `make train` writes")
     out = out or weights.parent
     try:
         from jscc.release import onnx as onnx_export
     except ModuleNotFoundError as error:
-        raise Problem(f"{error.name} is not installed; install the extra: pip install 'vergence[train]'") from error
+        raise UserError(f"{error.name} is not installed; install the extra: pip install 'vergence[train]'") from error
     try:
         onnx_export.export(weights, out)
     except (ValueError, OSError) as error:
-        raise Problem(f"cannot export {weights}: {error}") from error
+        raise UserError(f"cannot export {weights}: {error}") from error
     return out

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.camera.capture import Shot
+from edge.camera.capture import CapturedFrame
 from edge.camera.sources import Picture
 from edge.config import EdgeConfig
 from edge.encode.references import References
@@ -28,7 +28,7 @@ class Codec(Protocol):
         """RGB uint8 [128, 256, 3] -> complex64 [5120], mean |s|^2 = 1. Called in a thread of its own."""
 
 
-class FrameMaker:
+class FrameEncoder:
     """Makes frames, one at a time; the encoder runs beside the event loop."""
 
     def __init__(
@@ -46,7 +46,7 @@ class FrameMaker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         self._throttle = Throttle()
 
-    async def make(self, shot: Shot, sequence: int, snr_db: float) -> link_pb2.SymbolFrame | None:
+    async def make(self, shot: CapturedFrame, sequence: int, snr_db: float) -> link_pb2.SymbolFrame | None:
         """Encode a shot for an SNR in dB.
 
         returns  the frame; None if the shot is or has become too old, or cannot be encoded (counted)
@@ -83,7 +83,7 @@ class FrameMaker:
         """End the encoder's thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _too_old(self, shot: Shot) -> bool:
+    def _too_old(self, shot: CapturedFrame) -> bool:
         too_old = 0 < self._budget_ms * 1_000_000 < self._clock_ns() - shot.captured_at_ns
         if too_old:
             self._metrics.dropped("age")

@@ -5,7 +5,7 @@ from typing import Final
 
 from grpc import aio
 
-from edge.camera.frame_clock import Ticks
+from edge.camera.frame_clock import FrameClock
 from edge.camera.sources import Picture
 from edge.config import EdgeConfig
 from edge.log_throttle import Throttle
@@ -25,7 +25,7 @@ class References:
     def __init__(self, config: EdgeConfig, boot_id: int, metrics: Metrics) -> None:
         """boot_id: as in the Hello. Nothing connects before the first reference."""
         self._every = config.reference.every
-        self._ticks = Ticks(config.camera.fps)
+        self._ticks = FrameClock(config.camera.fps)
         self._address = config.reference.address
         self._rig, self._view, self._boot_id = config.rig, config.view, boot_id
         self._metrics, self._throttle = metrics, Throttle()

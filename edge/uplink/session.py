@@ -9,8 +9,8 @@ from typing import Final, Protocol, TypeVar
 
 from grpc import aio
 
-from edge.camera.capture import Shot
-from edge.encode.frames import FrameMaker
+from edge.camera.capture import CapturedFrame
+from edge.encode.frames import FrameEncoder
 from edge.log_throttle import Throttle
 from edge.metrics import Metrics
 from edge.uplink.clock import ClockOffset
@@ -32,7 +32,7 @@ _OUTCOMES: Final = {
 class Shots(Protocol):
     """Where shots are fetched; `edge.camera.capture.Camera` is one."""
 
-    def take(self) -> Shot | None:
+    def take(self) -> CapturedFrame | None:
         """The newest shot, once."""
 
 
@@ -57,7 +57,7 @@ class Session:
         call: Call,
         *,
         shots: Shots,
-        maker: FrameMaker,
+        maker: FrameEncoder,
         window: CreditWindow,
         progress: Progress,
         metrics: Metrics,
@@ -82,7 +82,7 @@ class Session:
         self._leaving = True
         self._work.set()
 
-    async def greet(self, hello: link_pb2.Hello, clock: ClockOffset) -> None:
+    async def handshake(self, hello: link_pb2.Hello, clock: ClockOffset) -> None:
         """Introduce ourselves and wait until the link stands.
 
         raises  Silence if no Welcome comes, AioRpcError if we are refused or nobody is there
@@ -90,12 +90,12 @@ class Session:
         hello.sent_at_ns = time.time_ns()
         try:
             async with asyncio.timeout(self._patience):
-                await self._ours(self._call.write(link_pb2.TransmitRequest(hello=hello)))
-                answer = await self._ours(self._call.read())
+                await self._await_call(self._call.write(link_pb2.TransmitRequest(hello=hello)))
+                answer = await self._await_call(self._call.read())
         except TimeoutError:
             raise Silence(f"no Welcome for {self._patience:g} s") from None
         except asyncio.InvalidStateError:  # over before the Hello was out; the status says why
-            answer = await self._ours(self._call.read())
+            answer = await self._await_call(self._call.read())
         if not isinstance(answer, link_pb2.TransmitResponse) or not answer.HasField("welcome"):
             raise Silence("the stream did not begin with a Welcome")
         offset = clock.sample(hello.sent_at_ns, answer.welcome.received_at_ns, time.time_ns())
@@ -126,11 +126,11 @@ class Session:
         try:
             while (shot := await self._next_shot()) is not None:
                 await self._send(shot)
-            await self._ours(self._call.done_writing())
+            await self._await_call(self._call.done_writing())
         except asyncio.InvalidStateError:
             pass  # the stream is over; the reader learns why
 
-    async def _next_shot(self) -> Shot | None:
+    async def _next_shot(self) -> CapturedFrame | None:
         """Wait for credit and a shot; None once it is time to leave. raises Silence"""
         loop = asyncio.get_running_loop()
         while not self._leaving:
@@ -147,7 +147,7 @@ class Session:
                 pass  # the next turn says so
         return None
 
-    async def _send(self, shot: Shot) -> None:
+    async def _send(self, shot: CapturedFrame) -> None:
         self._progress.sequence += 1
         frame = await self._maker.make(shot, self._progress.sequence, self._progress.snr_db)
         if frame is None or self._leaving:
@@ -157,13 +157,13 @@ class Session:
         self._tell_credit()
         try:
             async with asyncio.timeout(self._patience):
-                await self._ours(self._call.write(link_pb2.TransmitRequest(frame=frame)))
+                await self._await_call(self._call.write(link_pb2.TransmitRequest(frame=frame)))
         except TimeoutError:
             raise Silence(f"nothing could be sent for {self._patience:g} s") from None
         self._metrics.sent(frame.ByteSize(), asyncio.get_running_loop().time() - began)
 
     async def _read(self) -> None:
-        while isinstance(response := await self._ours(self._call.read()), link_pb2.TransmitResponse):
+        while isinstance(response := await self._await_call(self._call.read()), link_pb2.TransmitResponse):
             match response.WhichOneof("message"):
                 case "acknowledgement":
                     self._acknowledged(response.acknowledgement)
@@ -190,7 +190,7 @@ class Session:
         self._progress.snr_db = snr_db
         self._metrics.snr(snr_db)
 
-    async def _ours(self, operation: Awaitable[T]) -> T:
+    async def _await_call(self, operation: Awaitable[T]) -> T:
         """Await an operation of the call. gRPC says CancelledError also where the *other* side has cancelled.
 
         raises  Silence in that case, so that only our own cancellation looks like one

@@ -10,7 +10,7 @@ import grpc
 from grpc import aio
 
 from edge.config import EdgeConfig
-from edge.encode.frames import FrameMaker
+from edge.encode.frames import FrameEncoder
 from edge.log_throttle import OnChange, Throttle
 from edge.metrics import Metrics
 from edge.uplink.clock import ClockOffset
@@ -61,7 +61,7 @@ class Uplink:
         config: EdgeConfig,
         boot_id: int,
         shots: Shots,
-        maker: FrameMaker,
+        maker: FrameEncoder,
         metrics: Metrics,
         *,
         patience: float = PATIENCE_SECONDS,
@@ -125,7 +125,7 @@ class Uplink:
             patience=self._patience,
         )
         try:
-            await session.greet(self._hello(), self._clock)
+            await session.handshake(self._hello(), self._clock)
             self._stands()
             if self._left.is_set():
                 session.leave()

@@ -12,7 +12,7 @@ from jscc.ablation.variants import HALF, VARIANTS, reference_settings
 from jscc.train.__main__ import read_device, read_training
 from jscc.train.step import Diverged
 from jscc.train.validation import read_validation
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         settings, device = reference_settings(args.steps), read_device(args.device)
         sources, val = read_training(args.pairs, args.mono), read_validation(args.val)
         finished = ablate(chosen, HALF, settings, sources, val, args.out, device)
-    except (OSError, ValueError, Diverged, Problem) as error:
+    except (OSError, ValueError, Diverged, UserError) as error:
         sys.exit(f"{p.prog}: {error}")
     except KeyboardInterrupt:  # between two trainings
         finished = False

@@ -13,7 +13,7 @@ from jscc.model.decoder import LEFT, RIGHT
 from jscc.model.encoder import Encoder
 from jscc.model.epipolar import EpipolarAttention
 from jscc.model.layers import ChannelNorm
-from jscc.model.scam import Scam, swap_views
+from jscc.model.scam import SCAM, swap_views
 
 WIDE_KERNEL = 13
 """Cells at 1/4 scale: 6 to either side, which is 24 pixels."""
@@ -22,7 +22,7 @@ WIDE_KERNEL = 13
 class RowsAtEighth(nn.Module):
     """SCAM, then row-wise attention at 1/8 scale. [2B, C, H, W], dB [2B] -> [2B, C, H, W]; left, right, left..."""
 
-    def __init__(self, scam: Scam, channels: int, heads: int) -> None:
+    def __init__(self, scam: SCAM, channels: int, heads: int) -> None:
         super().__init__()
         self.scam = scam
         self.rows = EpipolarAttention(channels, heads, JOINT_CONDITIONS)

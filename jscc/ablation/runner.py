@@ -108,7 +108,7 @@ def _train(
 
 
 def _check(folder: Path, about: dict[str, Any]) -> None:
-    """ValueError if the folder's run is another one, Problem if it is none."""
+    """ValueError if the folder's run is another one, UserError if it is none."""
     found = described(folder)
     if {**found, "settings": completed(found["settings"])} != about:
         raise ValueError(f"{folder} was trained with other settings or pictures: give another --out, or remove it")

@@ -13,7 +13,7 @@ from jscc.ablation import parts
 from jscc.data.batches import Mixture
 from jscc.model.codec import JointCodec
 from jscc.model.config import CodecConfig, preset
-from jscc.train.link_sampling import LinkDraws
+from jscc.train.link_sampling import LinkSampling
 from jscc.train.overrides import changed
 from jscc.train.settings import TrainSettings
 
@@ -23,12 +23,12 @@ HALF: Final = dataclasses.replace(
 """Preset small with all widths halved."""
 
 
-class EqualLinks(LinkDraws):
+class EqualLinks(LinkSampling):
     """Both views always have the left one's SNR; a view may still be absent."""
 
     def draw(self, pairs: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """As `LinkDraws.draw`."""
-        snr_db_BV, fading_BV = LinkDraws.draw(self, pairs, rng)
+        """As `LinkSampling.draw`."""
+        snr_db_BV, fading_BV = LinkSampling.draw(self, pairs, rng)
         came_B = torch.isfinite(snr_db_BV).all(1)
         snr_db_BV[came_B, 1] = snr_db_BV[came_B, 0]
         return snr_db_BV, fading_BV
@@ -99,4 +99,4 @@ VARIANTS: Final = (
 
 def reference_settings(steps: int) -> TrainSettings:
     """6 pairs of patches a step, 2 whole pairs in the last quarter."""
-    return TrainSettings(steps=steps, patches=6, pictures=2, mixture=Mixture(), draws=LinkDraws())
+    return TrainSettings(steps=steps, patches=6, pictures=2, mixture=Mixture(), draws=LinkSampling())

@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 from jscc.data.batches import centre
 from jscc.evaluate.systems.base import Bytes, Pair
 from wire import geometry
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm"})
 
@@ -18,7 +18,7 @@ def read_pairs(folder: Path, limit: int | None = None) -> list[Pair]:
     """All pairs of a folder, sorted by name.
 
     limit   take at most so many, evenly spread
-    raises  Problem for a folder that is not one of pairs, a picture without its partner, a grey picture, two views of
+    raises  UserError for a folder that is not one of pairs, a picture without its partner, a grey picture, two views of
             different sizes, a picture smaller than 128x256
     """
     left, right = (_pictures(folder, side) for side in ("left", "right"))
@@ -26,7 +26,7 @@ def read_pairs(folder: Path, limit: int | None = None) -> list[Pair]:
         alone = sorted(set(here) - set(there))
         if alone:
             more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
-            raise Problem(f"{here[alone[0]]} has no partner of that name in {folder / side}{more}")
+            raise UserError(f"{here[alone[0]]} has no partner of that name in {folder / side}{more}")
     names = sorted(left)
     if limit is not None and limit < len(names):
         names = [names[i * len(names) // limit] for i in range(limit)]
@@ -36,16 +36,16 @@ def read_pairs(folder: Path, limit: int | None = None) -> list[Pair]:
 def _pictures(folder: Path, side: str) -> dict[str, Path]:
     """Picture files of one view by name without suffix."""
     if not (folder / side).is_dir():
-        raise Problem(f"{folder} has no folder {side}/; pairs are left/NAME.png and right/NAME.png")
+        raise UserError(f"{folder} has no folder {side}/; pairs are left/NAME.png and right/NAME.png")
     found: dict[str, Path] = {}
     for path in sorted((folder / side).iterdir()):
         if path.suffix.lower() not in SUFFIXES:
             continue
         if path.stem in found:
-            raise Problem(f"{path} and {found[path.stem]} have the same name; keep one of them")
+            raise UserError(f"{path} and {found[path.stem]} have the same name; keep one of them")
         found[path.stem] = path
     if not found:
-        raise Problem(f"{folder / side} has no pictures ({', '.join(sorted(SUFFIXES))})")
+        raise UserError(f"{folder / side} has no pictures ({', '.join(sorted(SUFFIXES))})")
     return found
 
 
@@ -53,7 +53,7 @@ def _read_pair(name: str, left: Path, right: Path) -> Pair:
     pictures = [_open(left), _open(right)]
     if pictures[0].size != pictures[1].size:
         sizes = " and ".join("{1}x{0}".format(*picture.size) for picture in pictures)
-        raise Problem(f"{left} and {right} differ in size, {sizes} (rows x columns); both views must be alike")
+        raise UserError(f"{left} and {right} differ in size, {sizes} (rows x columns); both views must be alike")
     return Pair(name, np.stack([fit(picture) for picture in pictures]))
 
 
@@ -62,14 +62,14 @@ def _open(path: Path) -> Image.Image:
         picture: Image.Image = Image.open(path)
         picture.load()
     except (OSError, UnidentifiedImageError) as error:
-        raise Problem(f"cannot read the picture {path}: {error}") from None
+        raise UserError(f"cannot read the picture {path}: {error}") from None
     if picture.mode in ("RGBA", "P"):
         picture = picture.convert("RGB")
     pixels = np.asarray(picture)
     if picture.mode != "RGB" or (pixels == pixels[..., :1]).all():
-        raise Problem(f"{path} is grey (mode {picture.mode}); the systems are compared on RGB pictures, leave it out")
+        raise UserError(f"{path} is grey (mode {picture.mode}); the systems are compared on RGB pictures, leave it out")
     if picture.height < geometry.HEIGHT or picture.width < geometry.WIDTH:
-        raise Problem(
+        raise UserError(
             f"{path} is {picture.height}x{picture.width} (rows x columns); "
             f"pictures must have at least {geometry.HEIGHT}x{geometry.WIDTH}"
         )

@@ -18,7 +18,7 @@ from jscc.evaluate.rows import Row
 from jscc.evaluate.session import DELTAS, Request, run_session
 from jscc.evaluate.systems.base import CHANNELS, Channel, Pair
 from jscc.evaluate.systems.registry import GROUPS, LDPC, NAMES, NEURAL, expand
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 SYSTEMS_HELP = f"of {', '.join((*NAMES, *GROUPS))}, NAME@WEIGHTS, module:Class"
 DEFAULT_SYSTEMS = (*NEURAL, "bpg-capacity", "jpeg2000-capacity", *LDPC)
@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
 def numbers(text: str, option: str) -> list[float]:
     """ "-2:12:2" or "1,4,13" -> numbers, both ends included.
 
-    raises  Problem
+    raises  UserError
     """
     try:
         parts = [float(part) for part in text.replace(":", ",").split(",")]
@@ -64,7 +64,9 @@ def numbers(text: str, option: str) -> list[float]:
             raise ValueError
         return [first + i * step for i in range(count)]
     except (ValueError, ZeroDivisionError):
-        raise Problem(f"{option} is {text!r}; give FIRST:LAST:STEP such as -2:12:2, or a list such as 1,4,13") from None
+        raise UserError(
+            f"{option} is {text!r}; give FIRST:LAST:STEP such as -2:12:2, or a list such as 1,4,13"
+        ) from None
 
 
 def evaluate(arguments: argparse.Namespace, command: str) -> list[Row]:
@@ -72,13 +74,13 @@ def evaluate(arguments: argparse.Namespace, command: str) -> list[Row]:
     channels = arguments.channel.split(",")
     for channel in channels:
         if channel not in CHANNELS:
-            raise Problem(f"unknown channel {channel!r}; allowed: {', '.join(CHANNELS)}")
+            raise UserError(f"unknown channel {channel!r}; allowed: {', '.join(CHANNELS)}")
     for option, least in (("jobs", 1), ("limit", 1), ("seed", 0)):
         given = getattr(arguments, option)
         if given is not None and given < least:
-            raise Problem(f"--{option} is {given}; it must be at least {least}")
+            raise UserError(f"--{option} is {given}; it must be at least {least}")
     if not math.isfinite(arguments.show_snr):
-        raise Problem(f"--show-snr is {arguments.show_snr}; give a finite number of dB")
+        raise UserError(f"--show-snr is {arguments.show_snr}; give a finite number of dB")
     names = arguments.systems.split(",")
     request = Request(
         systems=names,
@@ -99,11 +101,11 @@ def evaluate(arguments: argparse.Namespace, command: str) -> list[Row]:
 
 
 def _deltas(text: str | None, names: Sequence[str]) -> list[float]:
-    """raises Problem for a delta that no system measures: what was asked for would silently be left out"""
+    """raises UserError for a delta that no system measures: what was asked for would silently be left out"""
     deltas = list(DELTAS) if text is None else numbers(text, "--deltas")
     strange = [delta for delta in deltas if delta not in DELTAS]
     if strange and not any(":" in name for name in names):
-        raise Problem(f"--deltas has {strange[0]:g}; allowed: {', '.join(f'{delta:g}' for delta in DELTAS)}")
+        raise UserError(f"--deltas has {strange[0]:g}; allowed: {', '.join(f'{delta:g}' for delta in DELTAS)}")
     return deltas
 
 
@@ -113,7 +115,7 @@ def _shown(pairs: Sequence[Pair], name: str | None) -> Pair:
     for pair in pairs:
         if pair.name == name:
             return pair
-    raise Problem(f"--show {name}: there is no such pair; the first is {pairs[0].name}")
+    raise UserError(f"--show {name}: there is no such pair; the first is {pairs[0].name}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,17 +3,19 @@
 import importlib
 from types import ModuleType
 
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 def require(module: str, purpose: str) -> ModuleType:
     """Import an optional library.
 
     purpose  what cannot be done without it, such as "bpg-ldpc"
-    raises   Problem if it, or something that it needs, is not installed
+    raises   UserError if it, or something that it needs, is not installed
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
         missing = error.name or module
-        raise Problem(f"{purpose} needs {missing}, which is not installed; pip install 'vergence[evaluate]'") from None
+        raise UserError(
+            f"{purpose} needs {missing}, which is not installed; pip install 'vergence[evaluate]'"
+        ) from None

@@ -16,7 +16,7 @@ from torch import Tensor
 from jscc.channel import Fading, transmit
 from jscc.evaluate.systems.base import Channel
 from wire import units
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 MOST_POWER: Final = units.POWER * 1.05
 """Of a view: a picture's QAM symbols, chosen by its bits, differ from the mean power of the constellation by chance."""
@@ -37,10 +37,10 @@ def send(
     symbols  float [V, K, 2] = (view, symbol, I and Q), mean I^2 + Q^2 = 1
     snr_db   mean Es/N0 of each link, dB, V of them
     returns  (MMSE estimates [V, K, 2], reliability |h|^2 / (|h|^2 + N0) [V, K])
-    raises   Problem for a view of more than 1.05, which would meet a better SNR than the row says
+    raises   UserError for a view of more than 1.05, which would meet a better SNR than the row says
     """
     power = float(symbols_VK2.square().sum(2).mean(1).max())
     if not power <= MOST_POWER:
-        raise Problem(f"the symbols of a view have a mean power of {power:.3g}; scale each view to {units.POWER:g}")
+        raise UserError(f"the symbols of a view have a mean power of {power:.3g}; scale each view to {units.POWER:g}")
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     return transmit(symbols_VK2, torch.tensor(snr_db, dtype=torch.float32), FADING[channel], generator)

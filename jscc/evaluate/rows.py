@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 class Point(NamedTuple):
@@ -98,14 +98,14 @@ class Table:
     def read(self) -> list[Row]:
         """Every whole row; a last line that was cut off by a crash is left out.
 
-        raises  Problem if the file is not such a table
+        raises  UserError if the file is not such a table
         """
         if not self.path.exists():
             return []
         with self.path.open(newline="") as file:
             lines = list(csv.reader(file))
         if not lines or tuple(lines[0]) != COLUMNS:
-            raise Problem(f"{self.path} is not a table of the bench (its first line must be {_HEADER.strip()})")
+            raise UserError(f"{self.path} is not a table of the bench (its first line must be {_HEADER.strip()})")
         rows: list[Row] = []
         for number, line in enumerate(lines[1:], 2):
             try:
@@ -113,7 +113,7 @@ class Table:
             except ValueError as error:
                 if number == len(lines):
                     break
-                raise Problem(f"{self.path}:{number}: {error}; mend or remove the line") from None
+                raise UserError(f"{self.path}:{number}: {error}; mend or remove the line") from None
         return rows
 
     def write(self, rows: Iterable[Row]) -> None:

@@ -20,7 +20,7 @@ from jscc.evaluate.rows import Cell, Row
 from jscc.evaluate.systems.base import Channel, Pair, Picture, Sent, System
 from jscc.evaluate.systems.registry import Entry
 from wire import geometry, quality
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 from wire.views import View
 
 
@@ -49,7 +49,7 @@ def plan(
 def measure(cell: Cell, system: System, pair: Pair, seed: int) -> list[Row]:
     """Run one cell: both views at once if their links are alike, else once for each view as the one with the own SNR.
 
-    raises  Problem if the system spends more than 5120 symbols on a view
+    raises  UserError if the system spends more than 5120 symbols on a view
     """
     channel = cast(Channel, cell.channel)
     other = cell.snr + cell.delta
@@ -96,10 +96,12 @@ def _score(picture: Picture, truth: Picture) -> tuple[float, float]:
 
 def _check(cell: Cell, sent: Sent) -> None:
     if max(sent.symbols) > geometry.SYMBOLS:
-        raise Problem(f"{cell.system} spent {max(sent.symbols)} symbols on a view; every system has {geometry.SYMBOLS}")
+        raise UserError(
+            f"{cell.system} spent {max(sent.symbols)} symbols on a view; every system has {geometry.SYMBOLS}"
+        )
     shape = (2, geometry.CHANNELS, geometry.HEIGHT, geometry.WIDTH)
     if sent.pictures.shape != shape:
-        raise Problem(f"{cell.system} returned pictures of shape {sent.pictures.shape}; expected {shape}")
+        raise UserError(f"{cell.system} returned pictures of shape {sent.pictures.shape}; expected {shape}")
 
 
 def run(

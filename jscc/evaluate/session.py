@@ -17,7 +17,7 @@ from jscc.evaluate.runner import plan, run
 from jscc.evaluate.systems.base import Channel, Pair, System
 from jscc.evaluate.systems.registry import expand
 from wire import quality
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 from wire.views import View
 
 DELTAS: Final = (0.0, 5.0, 10.0)
@@ -43,14 +43,16 @@ def run_session(pairs: Sequence[Pair], request: Request, out: Path, progress: Te
 
     Left out are, with a note, means over fewer pairs than others have: of what was cut off before and is not asked for.
 
-    raises  Problem if `out` holds results of other pictures, or of other weights or encoders for one of the systems
+    raises  UserError if `out` holds results of other pictures, or of other weights or encoders for one of the systems
             asked for, or of another seed; if means over unlike pictures would stand side by side; if nothing can be
             written there; or if `redo` has a system that is not run
     """
     builds = {entry.name: entry for entry in expand(request.systems)}
     redone = {entry.name for entry in expand(request.redo)}
     if not redone <= builds.keys():
-        raise Problem(f"--redo {min(redone - builds.keys())} is not among the systems of this run; add it to --systems")
+        raise UserError(
+            f"--redo {min(redone - builds.keys())} is not among the systems of this run; add it to --systems"
+        )
     systems = {name: entry.build() for name, entry in builds.items()}
     cells = plan(pairs, request.channels, systems, request.snrs, request.deltas)
     thrown = {cell for cell in cells if cell.system in redone}
@@ -63,7 +65,7 @@ def run_session(pairs: Sequence[Pair], request: Request, out: Path, progress: Te
         seconds_before = _agree(out / "settings.json", pairs, systems, request.seed, redone, gone)
         table.write(rows)
     except OSError as error:
-        raise Problem(f"cannot write to {out}: {error.strerror}; use another --out") from None
+        raise UserError(f"cannot write to {out}: {error.strerror}; use another --out") from None
     done = {row.cell for row in rows}
     cells = [cell for cell in cells if cell not in done]
     bar = Progress(len(cells), progress)
@@ -113,7 +115,7 @@ def _agree(
     prints = {name: str(getattr(system, "fingerprint", "")) for name, system in systems.items()}
     aims = {name: str(getattr(system, "trained_for", "")) for name, system in systems.items()}
     if old.get("seed", seed) != seed:
-        raise Problem(f"{path.parent} was made with --seed {old['seed']}; use that, or another --out")
+        raise UserError(f"{path.parent} was made with --seed {old['seed']}; use that, or another --out")
     for kind, new in (("pictures", pictures), ("systems", prints)):
         for name, mark in new.items():
             before = old.get(kind, {}).get(name, mark)
@@ -122,7 +124,7 @@ def _agree(
                 if kind == "systems":
                     whole = "let --redo have every channel, SNR, delta and pair of the folder"
                     mend = f"{whole if name in redone else f'add --redo {name}'}, or {mend}"
-                raise Problem(f"{path.parent} has results of another {name} ({before}, now {mark}); {mend}")
+                raise UserError(f"{path.parent} has results of another {name} ({before}, now {mark}); {mend}")
     settings = old | {
         "seed": seed,
         "ms_ssim": quality.MS_SSIM_DEFINITION,

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from jscc.channel import Chance, Fading, transmit
+from jscc.channel import ChannelNoise, Fading, transmit
 from jscc.model.checkpoint import fill, load_weights, resolve
 from jscc.model.config import CodecConfig
 from jscc.model.decoder import Decoder, batch_to_views, views_to_batch
@@ -33,7 +33,7 @@ class JointCodec(nn.Module):
         pictures_BV3HW: Tensor,
         snr_db_BV: Tensor,
         fading_BV: Tensor | Fading,
-        chance: Chance | torch.Generator | None = None,
+        chance: ChannelNoise | torch.Generator | None = None,
     ) -> Tensor:
         """Send both views over their own links and decode them jointly.
 

@@ -9,7 +9,7 @@ from jscc.model.encoder import to_latent
 from jscc.model.epipolar import EpipolarAttention
 from jscc.model.layers import Blocks, ConvBlock, UpBlock, upscaling
 from jscc.model.linear_path import LinearDecoder
-from jscc.model.scam import Scam, swap_views
+from jscc.model.scam import SCAM, swap_views
 from wire import geometry
 
 LEFT, RIGHT = 1.0, -1.0
@@ -38,7 +38,7 @@ class Decoder(nn.Module):
         side_plane = 1 if config.joint else 0
         self.stem = ConvBlock(latent + latent // 2 + side_plane, wide, 3, known)
         self.at8_before = Blocks(before, wide, kernel, known)
-        self.scam = Scam(wide, config.scam_positional) if config.joint else None
+        self.scam = SCAM(wide, config.scam_positional) if config.joint else None
         self.at8_after = Blocks(after, wide, kernel, known)
         self.up4 = UpBlock(wide, middle, kernel, known, config.upsampling)
         self.at4_before = Blocks(quarter1, middle, kernel, known)

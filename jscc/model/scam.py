@@ -39,7 +39,7 @@ def swap_views(x: Tensor) -> Tensor:
     return torch.stack((x_BV[:, 1], x_BV[:, 0]), 1).reshape(x.shape)
 
 
-class Scam(nn.Module):
+class SCAM(nn.Module):
     """Recalibrates the features of one view by those of the other.
 
     input    features float [2B, C, H, W] (left, right, left, right...), snr_db [2B] of each picture's own link

@@ -22,7 +22,7 @@ from jscc.train.run_folder import STATE, described
 from jscc.train.run_log import differences, read_run, read_table, wall_seconds
 from jscc.train.state import read_ema
 from jscc.train.validation import ms_ssim_table, neighbour_table, read_validation
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float], data: str | None = None) -> str:
@@ -31,7 +31,7 @@ def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float], da
     val      pairs for the card's table; without them it has none
     data     the pictures of the training with their licences; without them the card says that it does not know
     returns  the codec hash
-    raises   OSError, ValueError or Problem for a run or pictures that cannot be read
+    raises   OSError, ValueError or UserError for a run or pictures that cannot be read
     """
     model, step, settings = read_ema(run / STATE)
     about = timed({**described(run), "step": step, "settings": settings}, run)
@@ -70,7 +70,7 @@ def timed(about: Mapping[str, Any], run: Path) -> dict[str, Any]:
         same = settings and set(differences(log.about["settings"], settings)) <= {"steps"}
         if same and log.train:
             made["seconds"] = round(wall_seconds(read_table(run, "train"), until=made["step"]))
-    except Problem:
+    except UserError:
         pass  # the time of a stage whose folder is gone stays as it was noted, or unknown
     if "before" in made:
         made["before"] = timed(made["before"], run.resolve().parent / made["before"]["from"])
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         before = replaced(folder)
         codec_hash = ship(args.run, folder, args.val, args.snrs, args.data)
-    except (OSError, ValueError, Problem) as error:
+    except (OSError, ValueError, UserError) as error:
         sys.exit(f"{parser.prog}: {error}")
     print(
         f"{folder}: codec hash {codec_hash}"

@@ -17,8 +17,8 @@ import torch
 from jscc.data.batches import Mixture, Sources, read_sources
 from jscc.model.codec import count
 from jscc.model.config import PRESETS, preset
-from jscc.train.distributed import Team, processes
-from jscc.train.link_sampling import LinkDraws
+from jscc.train.distributed import ProcessGroup, processes
+from jscc.train.link_sampling import LinkSampling
 from jscc.train.loop import Cadence, run
 from jscc.train.loss import DISTORTIONS
 from jscc.train.overrides import changed
@@ -28,7 +28,7 @@ from jscc.train.start import begin
 from jscc.train.state import TrainState
 from jscc.train.step import Diverged
 from jscc.train.validation import read_validation
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 NUMBERS = (
     "steps",
@@ -123,7 +123,7 @@ def settings_of(args: argparse.Namespace) -> TrainSettings:
         **{name: getattr(args, name) for name in (*NUMBERS, "optimiser", "loss")},
         half_precision=not args.full_precision,
         mixture=changed(Mixture(), args.set, "mixture"),
-        draws=changed(LinkDraws(), args.set, "draws"),
+        draws=changed(LinkSampling(), args.set, "draws"),
     )
 
 
@@ -142,14 +142,14 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
         val = read_validation(args.val) if args.val else None
         folder = RunFolder(args.out)
         state = begin(args, config, settings, folder, sources, device)
-    except (OSError, ValueError, Problem) as error:
+    except (OSError, ValueError, UserError) as error:
         sys.exit(f"{parser().prog}: {error}")
     except KeyboardInterrupt:
         sys.exit(f"{parser().prog}: stopped before this call's first step; what was saved stays")
 
-    team = Team.gather(device)
+    team = ProcessGroup.gather(device)
     if not team.agrees(state.step, device):
-        team.disband()
+        team.shutdown()
         sys.exit(f"{parser().prog}: process {team.rank} is at step {state.step}, others are not: share --out with all")
     team.start_alike(state.model, state.ema)
     if team.rank == 0:
@@ -166,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
     except Diverged as error:
         sys.exit(f"{parser().prog}: {error}; {folder.state} holds what was saved before, if anything")
     finally:
-        team.disband()
+        team.shutdown()
     if team.rank == 0 and state.step >= settings.steps:
         shown = f" --val {args.val}" if args.val else ""
         print(f'finished: python -m jscc.ship --run {args.out} --out my-codec{shown} --data "PICTURES (LICENCE)"')

@@ -18,21 +18,21 @@ PATIENCE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
+class ProcessGroup:
     """`size` processes, of which this one has number `rank`. A team of one does nothing."""
 
     rank: int = 0
     size: int = 1
 
     @classmethod
-    def gather(cls, device: torch.device) -> "Team":
+    def gather(cls, device: torch.device) -> "ProcessGroup":
         """Meet the processes that torchrun started, over nccl for CUDA and gloo otherwise; without torchrun, alone."""
         if processes() == 1:
             return ALONE
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
         return cls(dist.get_rank(), dist.get_world_size())
 
-    def disband(self) -> None:
+    def shutdown(self) -> None:
         """Leave; the others may still be running."""
         if self.size > 1:
             dist.destroy_process_group()
@@ -80,7 +80,7 @@ class Team:
         return ends[0].item() == -ends[1].item()
 
 
-ALONE = Team()
+ALONE = ProcessGroup()
 
 
 def processes() -> int:

@@ -13,7 +13,7 @@ from wire import units
 
 
 @dataclass(frozen=True, slots=True)
-class LinkDraws:
+class LinkSampling:
     """Shares of special pairs. SNRs are uniform over the trained range, drawn for each view on its own."""
 
     better_other: float = 0.20

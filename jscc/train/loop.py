@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from jscc.data.batches import Sources, ahead
-from jscc.train.distributed import ALONE, Team
+from jscc.train.distributed import ALONE, ProcessGroup
 from jscc.train.preview import save_preview
 from jscc.train.run_folder import RunFolder
 from jscc.train.settings import TrainSettings
@@ -48,7 +48,7 @@ def run(
     sources: Sources,
     val_BV3HW: Tensor | None,
     device: torch.device,
-    team: Team = ALONE,
+    team: ProcessGroup = ALONE,
 ) -> bool:
     """Train until the last step, a signal to any process of the team, or `stop_after` steps of this call. Saves.
 

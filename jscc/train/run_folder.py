@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 STATE: Final = "state.pt"
 ABOUT: Final = "run.json"
@@ -63,14 +63,14 @@ class RunFolder:
 
 
 def described(folder: Path) -> dict[str, Any]:
-    """What run.json says of the run in `folder`; Problem if there is none, or if it is damaged."""
+    """What run.json says of the run in `folder`; UserError if there is none, or if it is damaged."""
     file = folder / ABOUT
     try:
         about = json.loads(file.read_text())
         if not isinstance(about, dict) or "settings" not in about:
             raise ValueError("it does not say what was trained")
     except FileNotFoundError:
-        raise Problem(f"{folder} is not a training run: it has no {ABOUT}") from None
+        raise UserError(f"{folder} is not a training run: it has no {ABOUT}") from None
     except (OSError, ValueError) as error:
-        raise Problem(f"{file} cannot be read ({error})") from None
+        raise UserError(f"{file} cannot be read ({error})") from None
     return about

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jscc.train.run_folder import described
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 Row = dict[str, float]
 
@@ -32,7 +32,7 @@ class RunLog:
 
 
 def read_run(folder: Path) -> RunLog:
-    """Read a run's folder; Problem if it is none or if a file is damaged. A run without val.csv has no `val` rows."""
+    """Read a run's folder; UserError if it is none or if a file is damaged. A run without val.csv has no `val` rows."""
     about = described(folder)
     train = read_table(folder, "train")
     return RunLog(folder, about, standing(train), standing(read_table(folder, "val")), wall_seconds(train))
@@ -48,7 +48,7 @@ def read_table(folder: Path, name: str) -> list[Row]:
 
 
 def _rows(path: Path) -> list[Row]:
-    """The rows of one CSV file with a header; Problem names a line that does not fit it."""
+    """The rows of one CSV file with a header; UserError names a line that does not fit it."""
     rows: list[Row] = []
     with path.open(newline="") as file:
         reader = csv.reader(file)
@@ -57,7 +57,9 @@ def _rows(path: Path) -> list[Row]:
             try:
                 rows.append({name: float(value) for name, value in zip(names, values, strict=True)})
             except ValueError:
-                raise Problem(f"{path}:{reader.line_num}: not {len(names)} numbers under {', '.join(names)}") from None
+                raise UserError(
+                    f"{path}:{reader.line_num}: not {len(names)} numbers under {', '.join(names)}"
+                ) from None
     return rows
 
 

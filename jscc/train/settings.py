@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jscc.data.batches import Mixture
-from jscc.train.link_sampling import LinkDraws
+from jscc.train.link_sampling import LinkSampling
 from jscc.train.loss import Distortion
 from wire import geometry
 
@@ -40,7 +40,7 @@ class TrainSettings:
     half_precision: bool = True
     """bfloat16 autocast; 1.7 times faster on a CPU with avx512_bf16."""
     mixture: Mixture = dataclasses.field(default_factory=Mixture)
-    draws: LinkDraws = dataclasses.field(default_factory=LinkDraws)
+    draws: LinkSampling = dataclasses.field(default_factory=LinkSampling)
 
     def __post_init__(self) -> None:
         for name in ("steps", "patches", "pictures", "warm_up"):

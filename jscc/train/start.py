@@ -20,7 +20,7 @@ from jscc.train.run_folder import RunFolder, described
 from jscc.train.run_log import differences
 from jscc.train.settings import PATCH, TrainSettings, completed
 from jscc.train.state import TrainState, new_model, read_start, unlike
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 def start_linear_path(model: JointCodec, sources: Sources, settings: TrainSettings) -> None:
@@ -67,7 +67,7 @@ def begin(
     else:
         try:
             about["before"], new = start_from(args.init, model, args.preset)
-        except (OSError, ValueError, Problem) as error:
+        except (OSError, ValueError, UserError) as error:
             raise ValueError(f"--init {args.init}: {error}") from error
         if leads and new:
             print(f"new residual blocks, which add nothing at first: {', '.join(new)}")

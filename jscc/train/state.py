@@ -115,7 +115,7 @@ def read_start(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The weights that another training begins with, and what is known of how they were made.
 
     name    a run's folder (its average is taken), or a codec: a shipped name, a folder or a file
-    raises  FileNotFoundError, or ValueError or Problem if what is there is damaged
+    raises  FileNotFoundError, or ValueError or UserError if what is there is damaged
     """
     folder = Path(name)
     state = folder / STATE

@@ -5,9 +5,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jscc.channel import Chance
+from jscc.channel import ChannelNoise
 from jscc.quality import psnr
-from jscc.train.distributed import ALONE, Team
+from jscc.train.distributed import ALONE, ProcessGroup
 from jscc.train.loss import pair_loss
 from jscc.train.settings import TrainSettings
 from jscc.train.state import TrainState
@@ -19,7 +19,11 @@ class Diverged(ArithmeticError):
 
 
 def train_step(
-    state: TrainState, settings: TrainSettings, pairs_u8: NDArray[np.uint8], device: torch.device, team: Team = ALONE
+    state: TrainState,
+    settings: TrainSettings,
+    pairs_u8: NDArray[np.uint8],
+    device: torch.device,
+    team: ProcessGroup = ALONE,
 ) -> tuple[float, float]:
     """One descent on uint8 pairs [B, 2, 3, H, W]; returns (loss, mean PSNR in dB of the views that came).
 
@@ -33,7 +37,7 @@ def train_step(
     snr_db, fading = (tensor[mine].to(device) for tensor in settings.draws.draw(count, links))
     cells = (pairs_u8.shape[3] // geometry.DOWNSCALING) * (pairs_u8.shape[4] // geometry.DOWNSCALING)
     symbols = state.model.config.latent_channels * cells // 2
-    chance = Chance.draw(2 * count, symbols, device, noise).part(slice(2 * mine.start, 2 * mine.stop))
+    chance = ChannelNoise.draw(2 * count, symbols, device, noise).part(slice(2 * mine.start, 2 * mine.stop))
     pairs = torch.from_numpy(pairs_u8[mine]).to(device).float() / 255
     present = ~torch.isneginf(snr_db)
 

@@ -7,7 +7,7 @@ import pytest
 
 from center.__main__ import main
 from center.config import CenterConfig
-from wire.runtime.yaml_config import ConfigProblem, load
+from wire.runtime.yaml_config import ConfigError, load
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "config" / "center.yaml"
 
@@ -39,7 +39,7 @@ def test_check_config_says_ok(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_errors_name_the_key_and_what_is_allowed(key: str, value: str, line: str) -> None:
-    with pytest.raises(ConfigProblem) as caught:
+    with pytest.raises(ConfigError) as caught:
         load(CenterConfig, SHIPPED, "VERGENCE_CENTER", {f"VERGENCE_CENTER__{key}": value})
     assert line in str(caught.value)
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 import jscc
 from center.decode.engines import Batch, OnnxEngine, load, warm_up
 from wire.codec import HASH_KEY, ROLE_KEY
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 B = "batch"
 SHAPES = {"symbols": [B, 2, 5120, 2], "reliability": [B, 2, 5120], "snr_db": [B, 2]}
@@ -82,28 +82,28 @@ def test_an_engine_that_cannot_be_had_says_what_to_do(kind: Any, device: Any, li
     torch.cuda = SimpleNamespace(is_available=lambda: False)  # type: ignore[attr-defined]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "torch", torch)
-        with pytest.raises(Problem, match=line):
+        with pytest.raises(UserError, match=line):
             load("small-joint", kind, device, 1)
 
 
 def test_without_torch_the_torch_engine_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(Problem, match=r"pip install 'vergence\[gpu\]'"):
+    with pytest.raises(UserError, match=r"pip install 'vergence\[gpu\]'"):
         load("small-joint", "torch", "cpu", 1)
 
 
 def test_a_file_of_the_other_role_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match="is not a vergence decoder"):
+    with pytest.raises(UserError, match="is not a vergence decoder"):
         OnnxEngine(write_decoder(tmp_path, role="encoder"), threads=1)
 
 
 def test_a_decoder_with_other_inputs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match="takes symbols, reliability, mu instead of symbols, reliability, snr_db"):
+    with pytest.raises(UserError, match="takes symbols, reliability, mu instead of symbols, reliability, snr_db"):
         OnnxEngine(write_decoder(tmp_path, rename="mu"), threads=1)
 
 
 def test_a_decoder_of_other_pictures_does_not_get_warm(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match=r"pictures of shape \(1, 2, 3, 64, 256\)"):
+    with pytest.raises(UserError, match=r"pictures of shape \(1, 2, 3, 64, 256\)"):
         warm_up(OnnxEngine(write_decoder(tmp_path, rows=64), threads=1), 2)
 
 

@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from center.ingest.equaliser import mmse, spread_gain
-from wire.runtime.errors import FrameProblem
+from wire.runtime.errors import FrameError
 from wire.units import noise_variance
 
 COUNT = 200_000
@@ -89,6 +89,6 @@ def test_gains_are_repeated_over_their_coherence() -> None:
 
 @pytest.mark.parametrize(("count", "coherence"), [(2, 2), (4, 2), (5, 0)])
 def test_gains_that_do_not_fit_are_refused(count: int, coherence: int) -> None:
-    with pytest.raises(FrameProblem) as caught:
+    with pytest.raises(FrameError) as caught:
         spread_gain(np.ones(count, np.complex64), coherence, 5)
     assert caught.value.reason == "shape"

@@ -4,7 +4,7 @@ import gc
 import numpy as np
 import pytest
 
-from center.output.broadcast import Hub
+from center.output.broadcast import PairBroadcaster
 from center.output.results import DecodedPair, ViewResult
 from wire.views import View
 
@@ -16,7 +16,7 @@ def pair(rig: str, number: int, psnr_db: float | None = None) -> DecodedPair:
 
 
 async def test_a_slow_watcher_misses_pairs_and_never_sees_stale_ones() -> None:
-    hub = Hub()
+    hub = PairBroadcaster()
     watcher = hub.watch("lab")
     for number in range(5):
         hub.publish(pair("lab", number))
@@ -26,7 +26,7 @@ async def test_a_slow_watcher_misses_pairs_and_never_sees_stale_ones() -> None:
 
 
 async def test_one_busy_rig_does_not_hide_another() -> None:
-    hub = Hub()
+    hub = PairBroadcaster()
     watcher = hub.watch()
     hub.publish(pair("quiet", 1))
     for number in range(5):
@@ -36,7 +36,7 @@ async def test_one_busy_rig_does_not_hide_another() -> None:
 
 
 async def test_a_watcher_of_one_rig_sees_no_other() -> None:
-    hub = Hub()
+    hub = PairBroadcaster()
     watcher = hub.watch("lab")
     hub.publish(pair("roof", 1))
     hub.publish(pair("lab", 2))
@@ -45,7 +45,7 @@ async def test_a_watcher_of_one_rig_sees_no_other() -> None:
 
 
 async def test_late_figures_replace_their_pair_but_never_a_newer_one() -> None:
-    hub = Hub()
+    hub = PairBroadcaster()
     hub.publish(pair("lab", 1))
     hub.publish(pair("lab", 1, psnr_db=30.0))
     latest = hub.latest("lab")
@@ -59,7 +59,7 @@ async def test_late_figures_replace_their_pair_but_never_a_newer_one() -> None:
 
 
 async def test_a_new_pair_is_shown_even_if_the_clock_was_set_back() -> None:
-    hub = Hub()
+    hub = PairBroadcaster()
     watcher = hub.watch("lab")
     hub.publish(pair("lab", 5000))
     hub.publish(pair("lab", 1400))
@@ -69,7 +69,7 @@ async def test_a_new_pair_is_shown_even_if_the_clock_was_set_back() -> None:
 
 
 async def test_closing_ends_every_loop() -> None:
-    hub = Hub()
+    hub = PairBroadcaster()
     watcher = hub.watch()
     hub.publish(pair("lab", 1))
     hub.close()
@@ -77,7 +77,7 @@ async def test_closing_ends_every_loop() -> None:
 
 
 async def test_watchers_that_went_away_are_not_kept() -> None:
-    hub = Hub()
+    hub = PairBroadcaster()
     for _ in range(100):
         hub.watch()
     gc.collect()
@@ -85,7 +85,7 @@ async def test_watchers_that_went_away_are_not_kept() -> None:
 
 
 async def test_a_forgotten_rig_is_gone() -> None:
-    hub = Hub()
+    hub = PairBroadcaster()
     hub.publish(pair("lab", 1))
     hub.forget("lab")
     assert hub.rigs() == []
@@ -93,7 +93,7 @@ async def test_a_forgotten_rig_is_gone() -> None:
 
 
 async def test_late_figures_reach_those_who_asked_for_them_and_nobody_else() -> None:
-    hub = Hub()
+    hub = PairBroadcaster()
     page, program = hub.watch("lab", late_figures=True), hub.watch("lab")
     hub.publish(pair("lab", 2))
     hub.publish(pair("lab", 1, psnr_db=31.0))

@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 
 from center.config import CenterConfig
 from center.service import Center
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import connect, healthy
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import symbol_link_service_pb2_grpc as link_grpc
@@ -61,7 +61,7 @@ async def test_a_taken_port_is_a_problem_with_its_mend(engine: Any) -> None:
         port = taken.getsockname()[1]
         config = CenterConfig.model_validate({"listen": f"127.0.0.1:{port}", "emulator": "", "page": {"port": 0}})
         center = Center(config, engine)
-        with pytest.raises(Problem, match=rf"cannot listen on 127\.0\.0\.1:{port}: address already in use"):
+        with pytest.raises(UserError, match=rf"cannot listen on 127\.0\.0\.1:{port}: address already in use"):
             await center.start()
         await center.stop()
 

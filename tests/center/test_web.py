@@ -8,18 +8,18 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from center.output.broadcast import Hub
+from center.output.broadcast import PairBroadcaster
 from center.output.results import DecodedPair
 from center.web.app import PAGE, Page
 from center.web.guard import Hosts
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 STATUS: dict[str, Any] = {"ready": True, "why": "", "codec": "small-joint", "codec_hash": "00ff", "engine": "fake"}
 
 
 @pytest.fixture
-def hub() -> Hub:
-    return Hub()
+def hub() -> PairBroadcaster:
+    return PairBroadcaster()
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def status() -> dict[str, Any]:
 
 
 @pytest.fixture
-async def page(hub: Hub, status: dict[str, Any]) -> AsyncIterator[Page]:
+async def page(hub: PairBroadcaster, status: dict[str, Any]) -> AsyncIterator[Page]:
     registry = CollectorRegistry()
     Counter("vergence_center_pairs", "Pairs.", registry=registry).inc(3)
     page = Page("127.0.0.1", 0, hub, registry, "", lambda: status)
@@ -99,7 +99,7 @@ async def test_health_follows_the_center(client: httpx.AsyncClient, status: dict
 
 
 async def test_status_is_plain_json_whatever_the_center_says(
-    client: httpx.AsyncClient, status: dict[str, Any], hub: Hub
+    client: httpx.AsyncClient, status: dict[str, Any], hub: PairBroadcaster
 ) -> None:
     status.update(delay=float("inf"), share=float("nan"), path=Path("x"), rates={"left": (1.0, 2)})
     hub.publish(DecodedPair("lab", 1, 1, single=True, views=()))
@@ -166,24 +166,24 @@ async def test_prometheus_and_probes_may_use_any_name(client: httpx.AsyncClient)
         assert (await client.get(path, headers={"Host": "center:8080"})).status_code == 200
 
 
-async def test_a_taken_port_is_a_problem_that_says_what_to_do(hub: Hub) -> None:
+async def test_a_taken_port_is_a_problem_that_says_what_to_do(hub: PairBroadcaster) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         page = Page("127.0.0.1", port, hub, CollectorRegistry(), "", lambda: STATUS)
         with pytest.raises(
-            Problem, match=f"cannot serve the page on 127.0.0.1:{port}: address already in use; stop what"
+            UserError, match=f"cannot serve the page on 127.0.0.1:{port}: address already in use; stop what"
         ):
             await page.start()
         await page.stop()
 
 
-async def test_a_host_that_is_not_ours_is_a_problem(hub: Hub) -> None:
+async def test_a_host_that_is_not_ours_is_a_problem(hub: PairBroadcaster) -> None:
     page = Page("192.0.2.1", 0, hub, CollectorRegistry(), "", lambda: STATUS)
-    with pytest.raises(Problem, match=r"cannot serve the page on 192\.0\.2\.1:0: cannot assign"):
+    with pytest.raises(UserError, match=r"cannot serve the page on 192\.0\.2\.1:0: cannot assign"):
         await page.start()
 
 
-async def test_a_port_is_free_again_after_the_stop(hub: Hub) -> None:
+async def test_a_port_is_free_again_after_the_stop(hub: PairBroadcaster) -> None:
     first = Page("127.0.0.1", 0, hub, CollectorRegistry(), "", lambda: STATUS)
     await first.start()
     await first.stop()

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from center.output.broadcast import Hub
+from center.output.broadcast import PairBroadcaster
 from center.web import links
 from center.web.app import Page
 from wire.runtime.grpc_kit import Server
@@ -76,7 +76,7 @@ class browser:  # noqa: N801 reads as a verb in `async with browser(address)`
     """A client of a page whose emulator is at `address`."""
 
     def __init__(self, address: str) -> None:
-        self.page = Page("127.0.0.1", 0, Hub(), CollectorRegistry(), address, dict)
+        self.page = Page("127.0.0.1", 0, PairBroadcaster(), CollectorRegistry(), address, dict)
 
     async def __aenter__(self) -> httpx.AsyncClient:
         await self.page.start()

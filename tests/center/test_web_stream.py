@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from center.output.broadcast import Hub
+from center.output.broadcast import PairBroadcaster
 from center.output.results import DecodedPair, ViewResult
 from center.web import stream
 from center.web.app import Page
-from center.web.stream import CREDIT, Outbox, PictureShelf
+from center.web.stream import CREDIT, JpegCache, Outbox
 from wire.views import View
 
 GREY = np.full((128, 256, 3), 128, np.uint8)
@@ -49,12 +49,12 @@ def picture(files: bytes, place: list[int]) -> NDArray[np.uint8]:
 
 
 @pytest.fixture
-def hub() -> Hub:
-    return Hub()
+def hub() -> PairBroadcaster:
+    return PairBroadcaster()
 
 
 @pytest.fixture
-async def page(hub: Hub) -> AsyncIterator[Page]:
+async def page(hub: PairBroadcaster) -> AsyncIterator[Page]:
     page = Page("127.0.0.1", 0, hub, CollectorRegistry(), "", dict)
     await page.start()
     yield page
@@ -62,7 +62,7 @@ async def page(hub: Hub) -> AsyncIterator[Page]:
 
 
 @pytest.fixture
-async def browser(page: Page, hub: Hub) -> AsyncIterator[Any]:
+async def browser(page: Page, hub: PairBroadcaster) -> AsyncIterator[Any]:
     async with connect(f"ws://127.0.0.1:{page.port}/ws?rig=lab") as browser:
         await watched(page)
         yield browser
@@ -74,7 +74,7 @@ async def watched(page: Page, watchers: int = 1) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_message_is_a_header_and_pictures(hub: Hub, browser: Any) -> None:
+async def test_a_message_is_a_header_and_pictures(hub: PairBroadcaster, browser: Any) -> None:
     hub.publish(pair(7, view(View.LEFT, 7, 27.5, MOTTLED), view(View.RIGHT, 8)))
     header, files = unpack(await browser.recv())
     assert (header["rig"], header["pairing"]) == ("lab", "paired")
@@ -97,7 +97,7 @@ async def test_a_message_is_a_header_and_pictures(hub: Hub, browser: Any) -> Non
     assert np.abs(shown - MOTTLED).mean() < 4  # a JPEG of quality 92 is near, not equal
 
 
-async def test_what_json_cannot_carry_is_said_in_words(hub: Hub, browser: Any) -> None:
+async def test_what_json_cannot_carry_is_said_in_words(hub: PairBroadcaster, browser: Any) -> None:
     infinite = float("inf")
     hub.publish(pair(1, ViewResult(View.LEFT, 1, infinite, GREY, float("nan"), {}, infinite, 1.0, GREY)))
     header, _ = unpack(await browser.recv())
@@ -107,7 +107,7 @@ async def test_what_json_cannot_carry_is_said_in_words(hub: Hub, browser: Any) -
     assert header["measured"][0]["psnr_db"] == "identical"
 
 
-async def test_a_slow_browser_misses_frames_and_never_sees_stale_ones(hub: Hub, browser: Any) -> None:
+async def test_a_slow_browser_misses_frames_and_never_sees_stale_ones(hub: PairBroadcaster, browser: Any) -> None:
     for number in range(1, CREDIT + 1):
         hub.publish(pair(number))
         header, _ = unpack(await browser.recv())
@@ -122,14 +122,14 @@ async def test_a_slow_browser_misses_frames_and_never_sees_stale_ones(hub: Hub, 
     assert header["views"][0]["sequence"] == 19
 
 
-async def test_another_rig_is_not_shown(hub: Hub, browser: Any) -> None:
+async def test_another_rig_is_not_shown(hub: PairBroadcaster, browser: Any) -> None:
     hub.publish(pair(1, rig="barn"))
     hub.publish(pair(2, rig="lab"))
     header, _ = unpack(await browser.recv())
     assert header["rig"] == "lab"
 
 
-async def test_without_a_rig_every_rig_is_shown(hub: Hub, page: Page) -> None:
+async def test_without_a_rig_every_rig_is_shown(hub: PairBroadcaster, page: Page) -> None:
     async with connect(f"ws://127.0.0.1:{page.port}/ws") as browser:
         await watched(page)
         hub.publish(pair(1, rig="barn"))
@@ -141,7 +141,7 @@ async def test_a_page_of_another_origin_may_not_watch(page: Page) -> None:
         await connect(f"ws://127.0.0.1:{page.port}/ws", origin="https://elsewhere.example")  # type: ignore[arg-type]
 
 
-async def test_a_browser_that_leaves_is_forgotten(hub: Hub, page: Page, browser: Any) -> None:
+async def test_a_browser_that_leaves_is_forgotten(hub: PairBroadcaster, page: Page, browser: Any) -> None:
     hub.publish(pair(1))
     await browser.recv()
     await browser.close()
@@ -150,7 +150,7 @@ async def test_a_browser_that_leaves_is_forgotten(hub: Hub, page: Page, browser:
 
 
 async def test_no_picture_is_encoded_while_nobody_watches(
-    hub: Hub, page: Page, monkeypatch: pytest.MonkeyPatch
+    hub: PairBroadcaster, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "jpeg", pytest.fail)
     hub.publish(pair(1))
@@ -158,7 +158,7 @@ async def test_no_picture_is_encoded_while_nobody_watches(
     assert page._watchers == 0
 
 
-async def test_the_stop_ends_the_watchers(hub: Hub) -> None:
+async def test_the_stop_ends_the_watchers(hub: PairBroadcaster) -> None:
     page = Page("127.0.0.1", 0, hub, CollectorRegistry(), "", dict)
     await page.start()
     async with connect(f"ws://127.0.0.1:{page.port}/ws") as browser:
@@ -170,7 +170,7 @@ async def test_the_stop_ends_the_watchers(hub: Hub) -> None:
     assert page._watchers == 0
 
 
-async def test_a_hub_that_closes_ends_the_watchers(hub: Hub, page: Page, browser: Any) -> None:
+async def test_a_hub_that_closes_ends_the_watchers(hub: PairBroadcaster, page: Page, browser: Any) -> None:
     hub.close()
     with pytest.raises(ConnectionClosed) as closed:
         await browser.recv()
@@ -209,14 +209,14 @@ async def test_a_picture_is_encoded_once_for_all_browsers(monkeypatch: pytest.Mo
         return b"file"
 
     monkeypatch.setattr(stream, "jpeg", jpeg)
-    shelf = PictureShelf()
+    shelf = JpegCache()
     await asyncio.gather(*(shelf.files([GREY, MOTTLED]) for _ in range(4)))
     assert made == [id(GREY), id(MOTTLED)]
 
 
 async def test_the_shelf_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "jpeg", lambda each: bytes(each[:1]))
-    shelf = PictureShelf()
+    shelf = JpegCache()
     for number in range(100):
         picture = np.full(4, number, np.uint8)
         assert await shelf.files([picture]) == [bytes([number])]

@@ -1,14 +1,14 @@
 import numpy as np
 
 from channel_emulator.channel.awgn import cross
-from channel_emulator.channel.randomness import Chance, Purpose, complex_normal
+from channel_emulator.channel.randomness import Purpose, RandomStreams, complex_normal
 from channel_emulator.channel.settings import Csi, Model, Settings
 from wire.geometry import SYMBOLS
 from wire.views import View
 
 
 def noise(seed: int, rig: str, view: View, purpose: Purpose, sequence: int) -> bytes:
-    return complex_normal(Chance(seed, rig, view).of(purpose, sequence), 64).tobytes()
+    return complex_normal(RandomStreams(seed, rig, view).of(purpose, sequence), 64).tobytes()
 
 
 def test_equal_keys_make_equal_noise_and_any_other_key_makes_other_noise() -> None:
@@ -26,7 +26,7 @@ def test_equal_keys_make_equal_noise_and_any_other_key_makes_other_noise() -> No
 
 def test_the_key_does_not_depend_on_the_machine_or_the_day() -> None:
     """Golden: made once with numpy 2; a change here breaks every recorded experiment."""
-    drawn = complex_normal(Chance(1, "demo", View.LEFT).of(Purpose.NOISE, 1), 2)
+    drawn = complex_normal(RandomStreams(1, "demo", View.LEFT).of(Purpose.NOISE, 1), 2)
     np.testing.assert_allclose(drawn, GOLDEN, rtol=1e-6)
 
 
@@ -35,7 +35,7 @@ def test_frames_in_any_order_meet_the_same_channel() -> None:
     symbols = np.ones(SYMBOLS, np.complex64)
 
     def received(sequence: int) -> bytes:
-        return cross(symbols, settings, 5.0, Chance(1, "demo", View.LEFT), sequence).received.tobytes()
+        return cross(symbols, settings, 5.0, RandomStreams(1, "demo", View.LEFT), sequence).received.tobytes()
 
     forwards = {sequence: received(sequence) for sequence in (1, 2, 3)}
     backwards = {sequence: received(sequence) for sequence in (3, 2, 1)}
@@ -45,7 +45,7 @@ def test_frames_in_any_order_meet_the_same_channel() -> None:
 
 def test_a_frame_keeps_its_noise_when_another_impairment_is_switched_on() -> None:
     symbols = np.ones(SYMBOLS, np.complex64)
-    chance = Chance(1, "demo", View.LEFT)
+    chance = RandomStreams(1, "demo", View.LEFT)
     plain = cross(symbols, Settings(), 5.0, chance, 3)
     noisy_csi = cross(symbols, Settings(csi=Csi.NOISY, loss=0.5), 5.0, chance, 3)
     np.testing.assert_array_equal(plain.received, noisy_csi.received)

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from channel_emulator.channel.awgn import cross
 from channel_emulator.channel.fading import SINUSOIDS, Gain, draw, jakes
-from channel_emulator.channel.randomness import Chance
+from channel_emulator.channel.randomness import RandomStreams
 from channel_emulator.channel.settings import Csi, Model, Settings
 from wire.geometry import SYMBOLS
 from wire.units import NOISELESS, mean_power, noise_variance, normalise_power
 from wire.views import View
 
-CHANCE = Chance(5, "demo", View.LEFT)
+CHANCE = RandomStreams(5, "demo", View.LEFT)
 FRAMES = 200
 
 

@@ -4,10 +4,10 @@ import pytest
 
 from channel_emulator.__main__ import main
 from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings
-from channel_emulator.channel.snr import Fixed, Schedule, Walk
+from channel_emulator.channel.snr import Fixed, RandomWalk, Schedule
 from channel_emulator.config import EmulatorConfig
 from channel_emulator.links.registry import Links
-from wire.runtime.yaml_config import ConfigProblem, load
+from wire.runtime.yaml_config import ConfigError, load
 from wire.views import View
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "config" / "emulator.yaml"
@@ -56,7 +56,7 @@ def test_a_link_with_an_snr_of_its_own_leaves_the_walk_of_the_defaults(tmp_path:
     )
     assert settings_of(loaded).snr == Fixed(2.0)
     assert isinstance(settings_of(loaded, view=View.RIGHT).snr, Schedule)
-    assert isinstance(settings_of(loaded, rig="other").snr, Walk)
+    assert isinstance(settings_of(loaded, rig="other").snr, RandomWalk)
 
 
 def test_the_environment_overrides_a_link(tmp_path: Path) -> None:
@@ -84,13 +84,13 @@ def test_the_environment_overrides_a_link(tmp_path: Path) -> None:
     ],
 )
 def test_an_error_points_at_its_line(tmp_path: Path, text: str, line: str) -> None:
-    with pytest.raises(ConfigProblem, match=line):
+    with pytest.raises(ConfigError, match=line):
         config(tmp_path, text)
 
 
 def test_schedule_and_walk_exclude_each_other(tmp_path: Path) -> None:
     (tmp_path / "snr.csv").write_text("time_s,snr_db\n0,3\n5,4\n")
-    with pytest.raises(ConfigProblem, match="schedule and walk exclude each other"):
+    with pytest.raises(ConfigError, match="schedule and walk exclude each other"):
         config(tmp_path, f"defaults: {{walk: {{}}, schedule: {{file: {tmp_path}/snr.csv}}}}\n")
 
 

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from channel_emulator.channel.power import check
-from channel_emulator.channel.randomness import Chance
+from channel_emulator.channel.randomness import RandomStreams
 from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings
-from channel_emulator.links.link import Link, Passed
+from channel_emulator.links.link import Delivered, Link
 from channel_emulator.relay.frames import carry
 from wire.contract.arrays import pack_complex, unpack_complex
 from wire.geometry import SYMBOLS
-from wire.runtime.errors import FrameProblem
+from wire.runtime.errors import FrameError
 from wire.units import mean_power, normalise_power
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
@@ -26,7 +26,7 @@ def test_unit_power_passes_untouched(policy: PowerPolicy) -> None:
 
 def test_another_power_is_rejected_scaled_or_passed_on() -> None:
     loud = UNIT * np.float32(2.0)
-    with pytest.raises(FrameProblem, match=r"mean power \|s\|\^2 is 4 and must be 1 within 0.001; scale") as refused:
+    with pytest.raises(FrameError, match=r"mean power \|s\|\^2 is 4 and must be 1 within 0.001; scale") as refused:
         check(loud, PowerPolicy.REJECT, 1e-3)
     assert refused.value.reason == "power"
     normalised = check(loud, PowerPolicy.NORMALISE, 1e-3)
@@ -38,7 +38,7 @@ def test_another_power_is_rejected_scaled_or_passed_on() -> None:
 
 
 def test_silence_cannot_be_normalised() -> None:
-    with pytest.raises(FrameProblem, match="is 0 and must be 1"):
+    with pytest.raises(FrameError, match="is 0 and must be 1"):
         check(np.zeros(SYMBOLS, np.complex64), PowerPolicy.NORMALISE, 1e-3)
 
 
@@ -47,25 +47,25 @@ def test_silence_cannot_be_normalised() -> None:
 def test_what_is_not_a_number_is_rejected_under_every_policy(policy: PowerPolicy, value: float) -> None:
     symbols = UNIT.copy()
     symbols[[3, 77]] = value
-    with pytest.raises(FrameProblem, match="2 of 5120 symbols are NaN or infinite") as refused:
+    with pytest.raises(FrameError, match="2 of 5120 symbols are NaN or infinite") as refused:
         check(symbols, policy, 1e-3)
     assert refused.value.reason == "not_finite"
 
 
 def test_a_power_beyond_all_measure_is_the_power_and_not_a_nan() -> None:
-    with pytest.raises(FrameProblem, match="too large") as refused:
+    with pytest.raises(FrameError, match="too large") as refused:
         check(UNIT * np.float32(1e30), PowerPolicy.WARN, 1e-3)
     assert refused.value.reason == "power"
 
 
 def test_a_wrong_count_is_rejected() -> None:
-    with pytest.raises(FrameProblem, match="a picture is 5120 complex symbols, but 5119 came") as refused:
+    with pytest.raises(FrameError, match="a picture is 5120 complex symbols, but 5119 came") as refused:
         check(UNIT[1:], PowerPolicy.WARN, 1e-3)
     assert refused.value.reason == "shape"
 
 
 def link(settings: Settings) -> Link:
-    return Link("demo", View.LEFT, settings, Chance(1, "demo", View.LEFT), now=0.0)
+    return Link("demo", View.LEFT, settings, RandomStreams(1, "demo", View.LEFT), now=0.0)
 
 
 @pytest.mark.parametrize("sample_type", ["f32", "f16", "i8"])
@@ -73,21 +73,21 @@ def test_an_honest_picture_passes_in_every_sample_type(sample_type: str) -> None
     drawn = np.random.default_rng(1).standard_normal((20, 2 * SYMBOLS)).astype(np.float32).view(np.complex64)
     for symbols in drawn:
         frame = link_pb2.SymbolFrame(sequence=1, symbols=pack_complex(normalise_power(symbols), sample_type))
-        assert isinstance(carry(link(Settings(model=Model.CLEAN)), frame, now=0.0), Passed)
+        assert isinstance(carry(link(Settings(model=Model.CLEAN)), frame, now=0.0), Delivered)
 
 
 def test_a_broken_scale_is_named_and_not_raised() -> None:
     frame = link_pb2.SymbolFrame(sequence=1, symbols=pack_complex(UNIT, "i8"))
     frame.symbols.scale = float("nan")
     fate = carry(link(Settings()), frame, now=0.0)
-    assert isinstance(fate, FrameProblem)
+    assert isinstance(fate, FrameError)
     assert fate.reason == "not_finite"
 
 
 def test_symbols_go_on_in_f32_with_the_channel_state() -> None:
     frame = link_pb2.SymbolFrame(sequence=9, symbols=pack_complex(UNIT, "f16"))
     fate = carry(link(Settings(model=Model.RAYLEIGH, coherence=1000)), frame, now=0.0)
-    assert isinstance(fate, Passed)
+    assert isinstance(fate, Delivered)
     np.testing.assert_array_equal(unpack_complex(frame.symbols), fate.crossing.received)
     assert frame.channel_state.snr_db == 10.0
     assert frame.channel_state.noise_variance == pytest.approx(0.1)
@@ -99,7 +99,7 @@ def test_symbols_go_on_in_f32_with_the_channel_state() -> None:
 def test_any_sequence_can_be_carried(model: Model) -> None:
     frame = link_pb2.SymbolFrame(sequence=2**64 - 1, symbols=pack_complex(UNIT))
     settings = Settings(model=model, loss=0.01, jitter_ms=1.0, csi=Csi.NOISY)
-    assert isinstance(carry(link(settings), frame, now=0.0), Passed)
+    assert isinstance(carry(link(settings), frame, now=0.0), Delivered)
     assert link(settings).delay(2**64 - 1) >= 0.0
 
 
@@ -112,10 +112,10 @@ def test_no_frame_is_held_back_for_so_long_that_its_edge_gives_the_link_up() -> 
 
 def test_a_frame_that_has_crossed_a_channel_is_refused_by_a_second_one() -> None:
     frame = link_pb2.SymbolFrame(sequence=1, symbols=pack_complex(UNIT))
-    assert isinstance(carry(link(Settings(model=Model.CLEAN)), frame, now=0.0), Passed)
+    assert isinstance(carry(link(Settings(model=Model.CLEAN)), frame, now=0.0), Delivered)
     second = link(Settings())
     problem = carry(second, frame, now=0.0)
-    assert isinstance(problem, FrameProblem)
+    assert isinstance(problem, FrameError)
     assert problem.reason == "type"
     assert str(problem).startswith("the frame has crossed a channel already")
     assert second.frames == 0

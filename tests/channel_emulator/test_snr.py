@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from channel_emulator.channel.randomness import Chance
-from channel_emulator.channel.snr import Fixed, Schedule, Walk, reflect
-from wire.runtime.errors import Problem
+from channel_emulator.channel.randomness import RandomStreams
+from channel_emulator.channel.snr import Fixed, RandomWalk, Schedule, reflect
+from wire.runtime.errors import UserError
 from wire.views import View
 
 
@@ -51,22 +51,22 @@ def test_an_infinite_row_is_noiseless_for_its_time(tmp_path: Path) -> None:
     ],
 )
 def test_a_broken_schedule_points_at_its_line(tmp_path: Path, text: str, line: str) -> None:
-    with pytest.raises(Problem, match=line):
+    with pytest.raises(UserError, match=line):
         schedule(tmp_path, text)
 
 
 def test_infinity_cannot_be_interpolated(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match="cannot be interpolated"):
+    with pytest.raises(UserError, match="cannot be interpolated"):
         schedule(tmp_path, "time_s,snr_db\n0,inf\n1,5\n", interpolate=True)
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match=r"nothing.csv: cannot be read"):
+    with pytest.raises(UserError, match=r"nothing.csv: cannot be read"):
         Schedule.read(tmp_path / "nothing.csv", interpolate=False, loop=False)
 
 
-def walk(seed: int = 1, step_db: float = 2.0, low_db: float = 0.0, high_db: float = 20.0) -> Walk:
-    return Walk(10.0, step_db, low_db, high_db, Chance(seed, "demo", View.LEFT))
+def walk(seed: int = 1, step_db: float = 2.0, low_db: float = 0.0, high_db: float = 20.0) -> RandomWalk:
+    return RandomWalk(10.0, step_db, low_db, high_db, RandomStreams(seed, "demo", View.LEFT))
 
 
 def test_a_walk_is_a_function_of_seed_and_time_alone() -> None:

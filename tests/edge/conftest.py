@@ -14,10 +14,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edge.camera.capture import Shot
+from edge.camera.capture import CapturedFrame
 from edge.camera.newest import NewestSlot
 from edge.config import EdgeConfig
-from edge.encode.frames import FrameMaker
+from edge.encode.frames import FrameEncoder
 from edge.encode.references import References
 from edge.metrics import Metrics
 from edge.uplink.uplink import Uplink
@@ -198,12 +198,12 @@ class Rig:
     uplink: Uplink
     metrics: Metrics
     encoder: FakeEncoder
-    slot: NewestSlot[Shot]
+    slot: NewestSlot[CapturedFrame]
 
     def shoot(self, brightness: int = 128, age_ms: int = 0) -> None:
         """One more picture. age_ms: how long ago it was taken."""
         picture = np.full((HEIGHT, WIDTH, CHANNELS), brightness, np.uint8)
-        if self.slot.put(Shot(picture, NOW_NS - age_ms * 10**6, capture_us=7)) is not None:
+        if self.slot.put(CapturedFrame(picture, NOW_NS - age_ms * 10**6, capture_us=7)) is not None:
             self.metrics.dropped(self.uplink.held_up_by)
         self.uplink.wake()
 
@@ -216,9 +216,9 @@ async def edge_without_camera(link: FakeLink, patience: float) -> AsyncIterator[
     """An uplink to `link` that gives up on silence after `patience` seconds."""
     address = f"127.0.0.1:{link.port}"
     config = settings(link={"address": address, "credit": 2, "backoff_first_s": 0.01, "backoff_cap_s": 0.05})
-    metrics, encoder, slot = Metrics("demo", "left"), FakeEncoder(), NewestSlot[Shot]()
+    metrics, encoder, slot = Metrics("demo", "left"), FakeEncoder(), NewestSlot[CapturedFrame]()
     references = References(config, 42, metrics)
-    maker = FrameMaker(config, encoder, references, metrics, clock_ns=lambda: NOW_NS)
+    maker = FrameEncoder(config, encoder, references, metrics, clock_ns=lambda: NOW_NS)
     uplink = Uplink(config, 42, slot, maker, metrics, patience=patience)
     running = asyncio.create_task(uplink.run())
     yield Rig(uplink, metrics, encoder, slot)

@@ -8,7 +8,7 @@ from edge.camera.capture import Camera
 from edge.camera.sources import Picture
 from edge.metrics import Metrics
 from tests.edge.conftest import counted
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 class Scripted:
@@ -26,7 +26,7 @@ class Scripted:
     def open(self) -> None:
         if self._fails_to_open:
             self._fails_to_open -= 1
-            raise Problem("no answer")
+            raise UserError("no answer")
         self.opened += 1
 
     def next(self, stop: threading.Event) -> tuple[int, Picture] | None:
@@ -83,7 +83,7 @@ def test_pictures_are_fitted_on_the_way() -> None:
 
 
 def test_a_camera_that_fails_is_opened_again_and_reported_once(caplog: pytest.LogCaptureFixture) -> None:
-    failures = [Problem("delivers no pictures")] * 5
+    failures = [UserError("delivers no pictures")] * 5
     source = Scripted([picture(1), *failures, picture(2)])
     camera, metrics, _ = run(source)
     shot = camera.take()
@@ -114,7 +114,7 @@ def test_a_camera_that_fails_in_an_unexpected_way_is_opened_again() -> None:
 
 def test_a_missing_camera_is_a_problem_at_the_start() -> None:
     camera = Camera(Scripted([], fails_to_open=1), Metrics("demo", "left"), lambda: None, lambda: None)
-    with pytest.raises(Problem, match=r"^test camera: no answer$"):
+    with pytest.raises(UserError, match=r"^test camera: no answer$"):
         camera.start()
     camera.stop()
 

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from edge.config import EdgeConfig
-from wire.runtime.yaml_config import ConfigProblem, load
+from wire.runtime.yaml_config import ConfigError, load
 from wire.views import View
 
 DEPLOYED = Path(str(files("deploy"))) / "config"
@@ -60,7 +60,7 @@ def test_a_whole_section_can_be_overridden_by_environment() -> None:
 def test_errors_point_at_the_line(tmp_path: Path, text: str, line: str) -> None:
     file = tmp_path / "edge.yaml"
     file.write_text(text)
-    with pytest.raises(ConfigProblem) as problem:
+    with pytest.raises(ConfigError) as problem:
         load(EdgeConfig, file, "VERGENCE_EDGE", {})
     assert str(problem.value).removeprefix(f"{tmp_path}/").startswith(line)
 

@@ -6,7 +6,7 @@ import pytest
 from edge.encode.encoder import Encoder
 from tests.edge.conftest import HASH, tiny_encoder
 from wire import units
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 def test_symbols_are_complex_of_unit_power_and_carry_the_codecs_hash(tiny_codec: str) -> None:
@@ -30,19 +30,19 @@ def test_the_picture_reaches_the_network_as_planes_in_0_to_1(tiny_codec: str) ->
 
 def test_an_encoder_that_breaks_the_power_constraint_is_refused(tmp_path: Path) -> None:
     tiny_encoder(tmp_path / "encoder.onnx", gain=2.0)
-    with pytest.raises(Problem, match=r"makes 5120 symbols of mean power 4.000; 5120 of power 1 are needed"):
+    with pytest.raises(UserError, match=r"makes 5120 symbols of mean power 4.000; 5120 of power 1 are needed"):
         Encoder(str(tmp_path), threads=1)
 
 
 def test_a_codec_that_is_not_there_is_a_problem() -> None:
-    with pytest.raises(Problem, match="codec 'nowhere' is neither a folder nor shipped"):
+    with pytest.raises(UserError, match="codec 'nowhere' is neither a folder nor shipped"):
         Encoder("nowhere", threads=1)
 
 
 def test_the_shipped_encoder_makes_unit_power_at_every_snr() -> None:
     try:
         encoder = Encoder("small-joint", threads=1)
-    except Problem as problem:
+    except UserError as problem:
         pytest.skip(str(problem))
     picture = np.random.default_rng(0).integers(0, 256, (128, 256, 3), np.uint8)
     for snr_db in (-30.0, -2.0, 5.0, 12.0, 40.0, units.NOISELESS):

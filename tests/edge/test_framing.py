@@ -3,7 +3,7 @@ import pytest
 
 from edge.camera.framing import fit
 from wire.geometry import crop_size
-from wire.runtime.errors import FrameProblem
+from wire.runtime.errors import FrameError
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,6 @@ def test_the_crop_is_central() -> None:
     ],
 )
 def test_a_wrong_picture_is_refused_with_a_clear_line(picture: np.ndarray, reason: str, line: str) -> None:
-    with pytest.raises(FrameProblem, match=line) as refused:
+    with pytest.raises(FrameError, match=line) as refused:
         fit(picture)
     assert refused.value.reason == reason

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from edge.camera import sources
-from edge.camera.frame_clock import Ticks
+from edge.camera.frame_clock import FrameClock
 from edge.camera.sources.base import Clocked
 from edge.camera.sources.folder import Folder
 from edge.camera.sources.live import Live, rtsp, webcam
 from edge.camera.sources.synthetic import Synthetic
 from edge.camera.sources.video import Video
 from edge.config import CameraConfig
-from wire.runtime.errors import FrameProblem, Problem
+from wire.runtime.errors import FrameError, UserError
 from wire.views import View
 
 COUNT = 7
@@ -96,7 +96,7 @@ def test_two_edges_show_the_same_instant_whenever_they_start(kind: str, folder: 
     def source(now_ns: int) -> tuple[Clocked, StoppedClock]:
         clock = StoppedClock(now_ns)
         footage = Folder(str(folder), View.LEFT) if kind == "folder" else Video(str(video))
-        made = Clocked(footage, Ticks(10), clock_ns=lambda: clock.now_ns)
+        made = Clocked(footage, FrameClock(10), clock_ns=lambda: clock.now_ns)
         made.open()
         return made, clock
 
@@ -112,7 +112,7 @@ def test_two_edges_show_the_same_instant_whenever_they_start(kind: str, folder: 
 
 
 def test_a_clocked_source_stops_at_once(folder: Path) -> None:
-    source, stop = Clocked(Folder(str(folder), View.LEFT), Ticks(0.1)), threading.Event()
+    source, stop = Clocked(Folder(str(folder), View.LEFT), FrameClock(0.1)), threading.Event()
     source.open()
     stop.set()
     assert source.next(stop) is None
@@ -129,20 +129,20 @@ def test_a_clocked_source_stops_at_once(folder: Path) -> None:
 )
 def test_missing_footage_is_a_problem_of_one_line(tmp_path: Path, make: object, line: str) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"this is no video")
-    with pytest.raises(Problem, match=line):
+    with pytest.raises(UserError, match=line):
         make(tmp_path).open()  # type: ignore[operator]
 
 
 def test_a_broken_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"this is no picture")
-    with pytest.raises(Problem, match=r"a\.jpg is not a readable picture"):
-        Clocked(Folder(str(tmp_path), View.LEFT), Ticks(10)).open()
+    with pytest.raises(UserError, match=r"a\.jpg is not a readable picture"):
+        Clocked(Folder(str(tmp_path), View.LEFT), FrameClock(10)).open()
 
 
 def test_footage_that_is_too_small_is_found_before_anything_runs(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "small.png"), np.zeros((64, 128, 3), np.uint8))
-    with pytest.raises(FrameProblem, match="64x128"):
-        Clocked(Folder(str(tmp_path), View.LEFT), Ticks(10)).open()
+    with pytest.raises(FrameError, match="64x128"):
+        Clocked(Folder(str(tmp_path), View.LEFT), FrameClock(10)).open()
 
 
 def test_a_video_that_promised_more_frames_loops_over_what_it_has(
@@ -172,7 +172,7 @@ def test_a_live_camera_delivers_until_it_fails_and_can_be_opened_again(video: Pa
         camera.open()
         for _ in range(COUNT - 1):  # opening took one
             assert camera.next(stop) is not None
-        with pytest.raises(Problem, match="delivers no pictures"):
+        with pytest.raises(UserError, match="delivers no pictures"):
             camera.next(stop)
     camera.close()
     camera.close()
@@ -191,7 +191,7 @@ def test_a_cameras_own_delay_is_taken_off_the_capture_time(video: Path) -> None:
 
 
 def test_a_webcam_that_is_not_there_is_a_problem(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(Problem, match="no answer; check that it is connected"):
+    with pytest.raises(UserError, match="no answer; check that it is connected"):
         webcam("/dev/video99", 10, 0).open()
 
 
@@ -201,12 +201,12 @@ def test_an_rtsp_camera_is_waited_for_and_keeps_its_password_to_itself(monkeypat
     camera = rtsp("rtsp://admin:secret@127.0.0.1:1/stream?token=secret", 10, 0)
     assert camera.name == "camera rtsp://127.0.0.1:1/stream"
     assert camera.patient
-    with pytest.raises(Problem, match="no answer"):
+    with pytest.raises(UserError, match="no answer"):
         camera.open()
 
 
 def scene(view: View, tick: int) -> np.ndarray:
-    return Synthetic(view, Ticks(10)).picture(tick)
+    return Synthetic(view, FrameClock(10)).picture(tick)
 
 
 def test_the_drawn_scene_is_a_rectified_stereo_pair() -> None:

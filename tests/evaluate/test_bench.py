@@ -22,7 +22,7 @@ from jscc.evaluate.session import Request, run_session
 from jscc.evaluate.systems.base import Channel, Pair, Sent
 from jscc.evaluate.systems.registry import expand
 from wire import quality
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 class Echo:
@@ -99,10 +99,10 @@ def test_a_run_goes_on_where_it_was_cut_off(folder: Path, tmp_path: Path) -> Non
 
 def test_a_folder_of_results_is_not_mixed_with_other_conditions(folder: Path, tmp_path: Path) -> None:
     session(folder, tmp_path)
-    with pytest.raises(Problem, match="was made with --seed 0; use that, or another --out"):
+    with pytest.raises(UserError, match="was made with --seed 0; use that, or another --out"):
         session(folder, tmp_path, seed=1)
     Echo.fingerprint = "two"
-    with pytest.raises(Problem, match=r"another echo:Echo \(one, now two\); add --redo echo:Echo, or use another"):
+    with pytest.raises(UserError, match=r"another echo:Echo \(one, now two\); add --redo echo:Echo, or use another"):
         session(folder, tmp_path)
     assert len(session(folder, tmp_path, redo=("echo:Echo",))) == 24
     assert len(Echo.calls) == 2 * 2 * (1 + 2 + 2)  # all of it, with the new weights
@@ -110,7 +110,7 @@ def test_a_folder_of_results_is_not_mixed_with_other_conditions(folder: Path, tm
 
 def test_only_what_is_asked_for_is_thrown_away(folder: Path, tmp_path: Path) -> None:
     before = session(folder, tmp_path)
-    with pytest.raises(Problem, match="--redo jpeg2000-capacity is not among the systems of this run; add it"):
+    with pytest.raises(UserError, match="--redo jpeg2000-capacity is not among the systems of this run; add it"):
         session(folder, tmp_path, redo=("jpeg2000-capacity",))
     again = session(folder, tmp_path, (0.0,), redo=("echo:Echo",))
     assert {call[1:] for call in Echo.calls} == {
@@ -123,7 +123,7 @@ def test_rows_of_old_weights_do_not_stay_beside_those_of_new_ones(folder: Path, 
     session(folder, tmp_path)
     before = (tmp_path / "results.csv").read_text()
     Echo.fingerprint = "two"
-    with pytest.raises(Problem, match="let --redo have every channel, SNR, delta and pair of the folder, or use"):
+    with pytest.raises(UserError, match="let --redo have every channel, SNR, delta and pair of the folder, or use"):
         session(folder, tmp_path, (0.0,), redo=("echo:Echo",))
     assert (tmp_path / "results.csv").read_text() == before
 
@@ -150,14 +150,14 @@ def test_systems_come_into_a_folder_one_by_one(folder: Path, tmp_path: Path) -> 
 
 def test_a_system_that_spends_too_many_symbols_is_stopped(folder: Path, tmp_path: Path) -> None:
     Echo.symbols = 5121
-    with pytest.raises(Problem, match="echo:Echo spent 5121 symbols on a view; every system has 5120"):
+    with pytest.raises(UserError, match="echo:Echo spent 5121 symbols on a view; every system has 5120"):
         session(folder, tmp_path)
 
 
 def test_a_damaged_table_is_named_with_its_line(tmp_path: Path) -> None:
     table = tmp_path / "results.csv"
     table.write_text(",".join(COLUMNS) + "\nbroken,line\n" + "x,awgn,0,0,a,left,1,1,,5120,1\n")
-    with pytest.raises(Problem, match=r"results.csv:2: expected 11 columns, got 2"):
+    with pytest.raises(UserError, match=r"results.csv:2: expected 11 columns, got 2"):
         Table(table).read()
 
 
@@ -232,7 +232,7 @@ def test_means_over_other_pictures_do_not_come_into_one_table(folder: Path, tmp_
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     echo = Request(("echo:Echo",), ("awgn",), (2.0, 4.0))
     with pytest.raises(
-        Problem, match=r"has results of 1 pairs that echo:Echo at 2 dB, delta 0 \(awgn\) would lack, first a"
+        UserError, match=r"has results of 1 pairs that echo:Echo at 2 dB, delta 0 \(awgn\) would lack, first a"
     ):
         run_session(pairs[1:], echo, tmp_path, io.StringIO())
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

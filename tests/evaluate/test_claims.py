@@ -13,7 +13,7 @@ from jscc.evaluate.report.gains import Curves, Gain, Gains, Missing, gains, told
 from jscc.evaluate.report.summary import with_envelopes
 from jscc.evaluate.rows import Row
 from jscc.evaluate.systems.base import CHANNELS, Channel
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 AIMED = "proposed-1@small-ms-ssim"
 SETTINGS = {
@@ -161,7 +161,7 @@ def test_the_table_goes_between_the_marks_of_a_page(tmp_path: Path) -> None:
     fill(page, "new\n")
     assert page.read_text() == f"before\n{MARKS[0]}\nnew\n{MARKS[1]}\nafter\n"
     page.write_text("no marks")
-    with pytest.raises(Problem, match="has no place for the claims; put <!-- claims -->"):
+    with pytest.raises(UserError, match="has no place for the claims; put <!-- claims -->"):
         fill(page, "new\n")
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from jscc.evaluate.links import noise_of, send
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 def received(snr_left: float, snr_right: float, key: tuple[int, str, float], channel: str = "awgn") -> torch.Tensor:
@@ -45,7 +45,7 @@ def test_a_view_of_too_much_power_is_refused(power: float, refused: bool) -> Non
     symbols[1] *= power**0.5
     if refused:
         with pytest.raises(
-            Problem, match=f"the symbols of a view have a mean power of {power:g}; scale each view to 1"
+            UserError, match=f"the symbols of a view have a mean power of {power:g}; scale each view to 1"
         ):
             send(symbols, (0.0, 0.0), "awgn", noise_of(0, "a", 0.0))
     else:

@@ -5,7 +5,7 @@ from jscc.evaluate.coding.ldpc import MODES
 from jscc.evaluate.systems.base import CHANNELS, Pair
 from jscc.evaluate.systems.live import THRESHOLDS_DB, best_mode, transmit_live
 from wire.quality import psnr
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 def test_every_mode_has_a_threshold_and_faster_modes_need_more() -> None:
@@ -32,7 +32,7 @@ def test_one_frame_arrives_above_the_cliff_and_turns_flat_below(pair: Pair) -> N
 
 @pytest.mark.parametrize("shape", [(128, 256, 3), (3, 64, 64)])
 def test_a_picture_of_another_kind_is_told(shape: tuple[int, ...]) -> None:
-    with pytest.raises(Problem, match="give one of 3x128x256 uint8"):
+    with pytest.raises(UserError, match="give one of 3x128x256 uint8"):
         transmit_live(np.zeros(shape, np.uint8), 3.0)
-    with pytest.raises(Problem, match="float64"):
+    with pytest.raises(UserError, match="float64"):
         transmit_live(np.zeros((3, 128, 256)), 3.0)  # type: ignore[arg-type]

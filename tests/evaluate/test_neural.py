@@ -10,7 +10,7 @@ from jscc.evaluate.systems.base import Pair, Sent
 from jscc.evaluate.systems.neural import DELTAS, NeuralSystem
 from jscc.model.codec import Codec, JointCodec
 from jscc.model.config import preset
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 def codec(*, joint: bool) -> Codec:
@@ -39,14 +39,14 @@ def test_the_baseline_does_not_care_about_the_other_link(pair: Pair) -> None:
 
 def test_weights_of_the_wrong_kind_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neural, "_load_codec", lambda name, weights: (codec(joint=name == "baseline"), ""))
-    with pytest.raises(Problem, match=r"^baseline cannot use the weights x: they decode both views jointly$"):
+    with pytest.raises(UserError, match=r"^baseline cannot use the weights x: they decode both views jointly$"):
         NeuralSystem.load("baseline", "x")
-    with pytest.raises(Problem, match=r"^proposed-2 cannot use the weights x: they decode each view alone$"):
+    with pytest.raises(UserError, match=r"^proposed-2 cannot use the weights x: they decode each view alone$"):
         NeuralSystem.load("proposed-2", "x")
 
 
 def test_weights_that_are_not_there_are_one_line() -> None:
-    with pytest.raises(Problem, match=r"^proposed-1 has no weights no-such-weights: "):
+    with pytest.raises(UserError, match=r"^proposed-1 has no weights no-such-weights: "):
         NeuralSystem.load("proposed-1", "no-such-weights")
 
 

@@ -9,11 +9,11 @@ from jscc import kitti
 from jscc.data.batches import centre
 from jscc.data.pairs import fit, read_pairs
 from tests.evaluate.conftest import made_up_pair, write_pairs
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 def complaint(folder: Path) -> str:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         read_pairs(folder)
     message = str(caught.value)
     assert "\n" not in message

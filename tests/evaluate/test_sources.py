@@ -18,7 +18,7 @@ from jscc.evaluate.coding.rate_search import RateSearch, largest_fit
 from jscc.evaluate.systems.base import Pair
 from tests.evaluate.conftest import made_up_pair
 from wire.quality import psnr
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 CLIP = Path(__file__).resolve().parents[2] / "deploy" / "local" / "footage" / "left"
 BUDGETS = (451, 876, 1836)
@@ -105,18 +105,18 @@ def test_a_program_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     program.write_text("#!/bin/sh\necho bad magic >&2\nexit 3\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(Problem, match=r"^bpgenc failed with code 3: bad magic$"):
+    with pytest.raises(UserError, match=r"^bpgenc failed with code 3: bad magic$"):
         BpgProgram("4:2:0").encode(pair.views[0], 20)
 
 
 def test_a_missing_library_is_one_line_that_says_what_to_install() -> None:
-    with pytest.raises(Problem, match=r"^bpg needs no_such_codec, which is not installed; pip install 'vergence"):
+    with pytest.raises(UserError, match=r"^bpg needs no_such_codec, which is not installed; pip install 'vergence"):
         extras.require("no_such_codec.parts", "bpg")
 
 
 def test_a_pillow_without_openjpeg_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jpeg2000.features, "check", lambda name: False)
-    with pytest.raises(Problem, match=r"^jpeg2000 needs a Pillow with OpenJPEG, and this one has none; "):
+    with pytest.raises(UserError, match=r"^jpeg2000 needs a Pillow with OpenJPEG, and this one has none; "):
         Jpeg2000()
 
 
@@ -129,7 +129,7 @@ def test_a_pyav_without_x265_is_one_line(monkeypatch: pytest.MonkeyPatch, pair: 
 
     pretend = SimpleNamespace(CodecContext=SimpleNamespace(create=refuse), codec=av.codec)
     monkeypatch.setattr(hevc, "require", lambda module, purpose: pretend)
-    with pytest.raises(Problem, match=r"^bpg needs an HEVC encoder, and this PyAV has no libx265; "):
+    with pytest.raises(UserError, match=r"^bpg needs an HEVC encoder, and this PyAV has no libx265; "):
         HevcIntra("4:2:0").encode(pair.views[0], 20)
 
 

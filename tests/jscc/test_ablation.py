@@ -18,7 +18,7 @@ from jscc.data.batches import Sources, read_sources
 from jscc.model.codec import JointCodec
 from jscc.model.config import preset
 from jscc.model.scam import swap_views
-from jscc.train.link_sampling import LinkDraws
+from jscc.train.link_sampling import LinkSampling
 from jscc.train.loop import Cadence
 from jscc.train.state import read_ema
 
@@ -158,7 +158,7 @@ def test_equal_links_are_equal() -> None:
     assert torch.equal(snr_db[came, 0], snr_db[came, 1])
     assert 0.03 < float((~came).float().mean()) < 0.07
     assert not bool(torch.isposinf(snr_db).any())
-    assert draws != LinkDraws(better_other=0.0, noiseless_other=0.0)
+    assert draws != LinkSampling(better_other=0.0, noiseless_other=0.0)
 
 
 def test_the_half_size_is_half() -> None:

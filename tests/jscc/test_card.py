@@ -14,7 +14,7 @@ from jscc.release.bundle import main as ship_main
 from jscc.release.bundle import replaced, ship, timed
 from jscc.release.model_card import card
 from jscc.train.__main__ import main as train_main
-from jscc.train.link_sampling import LinkDraws
+from jscc.train.link_sampling import LinkSampling
 from jscc.train.validation import NEIGHBOURS, ms_ssim_table, neighbour_table
 
 SETTINGS: dict[str, Any] = {
@@ -129,7 +129,7 @@ def test_the_pictures_can_be_others(tiny: Codec) -> None:
 
 
 def test_the_default_draws_can_be_told(tiny: Codec) -> None:
-    draws = {name: getattr(LinkDraws(), name) for name in LinkDraws.__dataclass_fields__}
+    draws = {name: getattr(LinkSampling(), name) for name in LinkSampling.__dataclass_fields__}
     assert "absent in 5%;" in card("mine", tiny, {**FIRST, "settings": {**SETTINGS, "draws": draws}})
     skewed = card("mine", tiny, {**FIRST, "settings": {**SETTINGS, "draws": {**draws, "absent_skew": 2.0}}})
     assert "absent in 5% (the SNR there a uniform number to the power 2);" in skewed

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from jscc.channel import Fading, transmit
-from jscc.train.link_sampling import LinkDraws
+from jscc.train.link_sampling import LinkSampling
 
 B, K = 4, 50_000
 
@@ -76,7 +76,7 @@ def test_fading_is_a_property_of_each_picture_and_gradients_pass() -> None:
 
 
 def test_links_are_drawn_independently_with_the_stated_shares() -> None:
-    snr_db, fading = LinkDraws().draw(20_000, np.random.default_rng(0))
+    snr_db, fading = LinkSampling().draw(20_000, np.random.default_rng(0))
     absent, noiseless = torch.isneginf(snr_db).any(1), torch.isposinf(snr_db).any(1)
     assert abs(float(absent.float().mean()) - 0.05) < 0.01
     assert abs(float(noiseless.float().mean()) - 0.13) < 0.01
@@ -95,11 +95,11 @@ def test_links_are_drawn_independently_with_the_stated_shares() -> None:
 
 
 def test_views_whose_neighbour_is_absent_can_meet_low_snrs_more_often() -> None:
-    usual = LinkDraws(absent_other=0.5).draw(4000, np.random.default_rng(1))[0]
-    skewed = LinkDraws(absent_other=0.5, absent_skew=2.0).draw(4000, np.random.default_rng(1))[0]
+    usual = LinkSampling(absent_other=0.5).draw(4000, np.random.default_rng(1))[0]
+    skewed = LinkSampling(absent_other=0.5, absent_skew=2.0).draw(4000, np.random.default_rng(1))[0]
     alone = torch.isneginf(usual).any(1)
     assert torch.equal(skewed[~alone], usual[~alone])
     before, after = usual[alone].max(1).values, skewed[alone].max(1).values
     torch.testing.assert_close(after, -3 + 17 * ((before + 3) / 17) ** 2)
     with pytest.raises(ValueError, match="absent_skew is 0"):
-        LinkDraws(absent_skew=0.0)
+        LinkSampling(absent_skew=0.0)

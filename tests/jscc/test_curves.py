@@ -5,7 +5,7 @@ import pytest
 
 from jscc.curves import averaged, draw, main, stages
 from jscc.train.run_log import duration, read_run, read_table, standing, wall_seconds
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 OLD = "step,true@-2,absent@-2"
 NEW = "step,true@-2,better@-2,absent@-2,true@12,absent@12"
@@ -143,7 +143,7 @@ def test_a_missing_matplotlib_says_what_to_install(first: Path, monkeypatch: pyt
 
     runs = [read_run(first)]
     monkeypatch.setattr("importlib.import_module", missing)
-    with pytest.raises(Problem, match=r"drawing curves needs matplotlib.*pip install 'vergence\[evaluate\]'"):
+    with pytest.raises(UserError, match=r"drawing curves needs matplotlib.*pip install 'vergence\[evaluate\]'"):
         draw(runs, first / "x.svg")
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from jscc.data.batches import Mixture
 from jscc.model.config import preset
-from jscc.train.link_sampling import LinkDraws
+from jscc.train.link_sampling import LinkSampling
 from jscc.train.overrides import changed
 
 
@@ -20,7 +20,7 @@ def test_changes_reach_their_part_and_keep_their_type() -> None:
     assert (codec.epipolar, codec.decoder_widths, codec.upsampling) == (False, (16, 32, 8), "transposed")
     assert (mixture.mono_share, mixture.scales) == (0.0, (1.6, 2.0))
     assert [type(value) for value in (mixture.mono_share, *mixture.scales)] == [float] * 3
-    assert changed(LinkDraws(), changes, "draws") == LinkDraws()
+    assert changed(LinkSampling(), changes, "draws") == LinkSampling()
 
 
 @pytest.mark.parametrize(
@@ -40,18 +40,18 @@ def test_changes_reach_their_part_and_keep_their_type() -> None:
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(part: str, change: str, said: str) -> None:
-    settings = LinkDraws() if part == "draws" else Mixture()
+    settings = LinkSampling() if part == "draws" else Mixture()
     with pytest.raises(ValueError, match=re.escape(said)):
         changed(settings, [f"{part}.{change}"], part)
 
 
 def test_shares_may_fill_the_whole() -> None:
     whole = ["draws.better_other=0.7", "draws.noiseless_other=0.2", "draws.absent_other=0.1"]  # 0.99999... in floats
-    assert changed(LinkDraws(), whole, "draws").better_other == 0.7
+    assert changed(LinkSampling(), whole, "draws").better_other == 0.7
 
 
 def test_the_last_of_two_changes_counts() -> None:
-    assert changed(LinkDraws(), ["draws.absent_other=0.1", "draws.absent_other=0.2"], "draws").absent_other == 0.2
+    assert changed(LinkSampling(), ["draws.absent_other=0.1", "draws.absent_other=0.2"], "draws").absent_other == 0.2
 
 
 @pytest.mark.parametrize(

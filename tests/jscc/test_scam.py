@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from jscc.model.epipolar import EpipolarAttention
-from jscc.model.scam import ABSENT_TOKEN, NOISELESS_TOKEN, TOKENS, Scam, swap_views, token_index
+from jscc.model.scam import ABSENT_TOKEN, NOISELESS_TOKEN, SCAM, TOKENS, swap_views, token_index
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_there_are_18_snr_tokens_and_two_special_ones() -> None:
 @pytest.mark.parametrize("positional", [False, True])
 def test_scam_keeps_the_shape_and_looks_at_the_other_view(positional: bool) -> None:
     torch.manual_seed(0)
-    scam = Scam(16, positional)
+    scam = SCAM(16, positional)
     x, snr_db = torch.randn(4, 16, 4, 8), torch.tensor([1.0, 5.0, math.inf, -math.inf])
     before = scam(x, snr_db)
     assert before.shape == x.shape
@@ -37,7 +37,7 @@ def test_scam_keeps_the_shape_and_looks_at_the_other_view(positional: bool) -> N
 
 def test_the_paper_has_no_positions_so_a_permutation_of_keys_changes_nothing() -> None:
     torch.manual_seed(0)
-    scam = Scam(16, positional=False)
+    scam = SCAM(16, positional=False)
     x, snr_db = torch.randn(2, 16, 4, 8), torch.tensor([1.0, 5.0])
     before = scam(x, snr_db)[0]
     x[1] = x[1].flatten(1)[:, torch.randperm(32)].reshape(16, 4, 8)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from jscc.train.link_sampling import LinkDraws
+from jscc.train.link_sampling import LinkSampling
 from jscc.train.settings import TrainSettings, completed
 
 
@@ -19,6 +19,6 @@ def test_patches_first_then_whole_pictures_and_a_cosine() -> None:
 
 
 def test_settings_of_an_older_version_are_completed_with_what_changes_nothing() -> None:
-    settings = json.loads(json.dumps(dataclasses.asdict(TrainSettings(lr=1e-3, draws=LinkDraws(absent_other=0.5)))))
+    settings = json.loads(json.dumps(dataclasses.asdict(TrainSettings(lr=1e-3, draws=LinkSampling(absent_other=0.5)))))
     older = {**settings, "draws": {key: value for key, value in settings["draws"].items() if key != "absent_skew"}}
     assert completed(older) == completed(settings) == settings

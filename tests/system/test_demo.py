@@ -17,7 +17,7 @@ import pytest
 from deploy.bench.faults import LIMIT_SECONDS, kill
 from deploy.bench.watch import PairWatcher
 from deploy.local.stack import CONFIG, Ports, Stack, running
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 from wire.views import View
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,7 +107,7 @@ def test_a_second_left_camera_is_refused_with_a_line_and_disturbs_nobody(stack: 
 
 def test_a_taken_port_is_named_before_anything_starts() -> None:
     ports = Ports.free()
-    with socket.create_server((ports.host, ports.page)), pytest.raises(Problem, match=f"port {ports.page} .page. is"):
+    with socket.create_server((ports.host, ports.page)), pytest.raises(UserError, match=f"port {ports.page} .page. is"):
         Stack(ports, ROOT / "runs").start(print)
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from wire.contract.arrays import pack_complex, pack_picture, unpack_complex, unpack_picture
 from wire.geometry import HEIGHT, SYMBOLS, WIDTH
-from wire.runtime.errors import FrameProblem
+from wire.runtime.errors import FrameError
 from wire.v1 import types_pb2
 
 RNG = np.random.default_rng(0)
@@ -27,13 +27,13 @@ def test_symbols_are_interleaved_little_endian() -> None:
 def test_a_wrong_length_says_what_was_expected() -> None:
     message = pack_complex(SYMBOL_ROW)
     message.data = message.data[:-1]
-    with pytest.raises(FrameProblem, match="are 40960 bytes, but 40959 came") as caught:
+    with pytest.raises(FrameError, match="are 40960 bytes, but 40959 came") as caught:
         unpack_complex(message)
     assert caught.value.reason == "shape"
 
 
 def test_an_unknown_sample_type_names_the_known_ones() -> None:
-    with pytest.raises(FrameProblem, match="send one of f32, f16, i8") as caught:
+    with pytest.raises(FrameError, match="send one of f32, f16, i8") as caught:
         unpack_complex(types_pb2.ComplexArray(count=1, data=b"12345678"))
     assert caught.value.reason == "type"
 
@@ -59,5 +59,5 @@ def test_a_wrong_picture_is_refused_with_the_mend(change: dict[str, object], lin
     message = pack_picture(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     for key, value in change.items():
         setattr(message, key, value)
-    with pytest.raises(FrameProblem, match=line):
+    with pytest.raises(FrameError, match=line):
         unpack_picture(message)

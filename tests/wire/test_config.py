@@ -4,7 +4,7 @@ from typing import Literal
 import pytest
 from pydantic import Field, model_validator
 
-from wire.runtime.yaml_config import ConfigProblem, Section, load
+from wire.runtime.yaml_config import ConfigError, Section, load
 
 
 class Link(Section):
@@ -33,7 +33,7 @@ def read(tmp_path: Path, text: str, **environment: str) -> Settings:
 
 
 def problem(tmp_path: Path, text: str, **environment: str) -> str:
-    with pytest.raises(ConfigProblem) as caught:
+    with pytest.raises(ConfigError) as caught:
         read(tmp_path, text, **environment)
     return str(caught.value).replace(str(tmp_path) + "/", "")
 
@@ -116,10 +116,10 @@ def test_a_key_that_is_given_twice_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "edge.yaml"
     path.write_bytes(b"view: left\nrig: caf\xe9\n")
-    with pytest.raises(ConfigProblem, match=r"edge.yaml:2: not UTF-8"):
+    with pytest.raises(ConfigError, match=r"edge.yaml:2: not UTF-8"):
         load(Settings, path, "VERGENCE_EDGE", {})
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ConfigProblem, match=r"cannot be read \(No such file or directory\); give --config"):
+    with pytest.raises(ConfigError, match=r"cannot be read \(No such file or directory\); give --config"):
         load(Settings, tmp_path / "none.yaml", "VERGENCE_EDGE", {})

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from wire import codec
 from wire.runtime import grpc_kit, metrics
-from wire.runtime.errors import Problem, cause
+from wire.runtime.errors import UserError, cause
 from wire.runtime.retry import Backoff
 from wire.views import View
 
@@ -32,7 +32,7 @@ def test_backoff_spreads_over_the_whole_range() -> None:
 def test_views_know_their_place_and_their_other() -> None:
     assert View.LEFT.other is View.RIGHT
     assert [View.from_proto(view.to_proto()).position for view in View] == [0, 1]
-    with pytest.raises(Problem, match="view 0 is unknown"):
+    with pytest.raises(UserError, match="view 0 is unknown"):
         View.from_proto(0)
 
 
@@ -51,17 +51,17 @@ async def test_a_server_is_not_healthy_before_it_is_ready() -> None:
 async def test_a_taken_port_says_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(Problem, match=f"cannot listen on {address}: address already in use; stop what uses"):
+        with pytest.raises(UserError, match=f"cannot listen on {address}: address already in use; stop what uses"):
             await grpc_kit.Server(address).start([])
 
 
 async def test_an_address_without_a_port_says_how_to_write_it() -> None:
-    with pytest.raises(Problem, match="write the address as host:port"):
+    with pytest.raises(UserError, match="write the address as host:port"):
         await grpc_kit.Server("127.0.0.1:abc").start([])
 
 
 def test_a_taken_metrics_port_says_what_to_do() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(Problem, match="cannot serve metrics on"):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="cannot serve metrics on"):
         metrics.expose("127.0.0.1", taken.getsockname()[1], CollectorRegistry())
 
 
@@ -70,5 +70,5 @@ def test_a_host_that_nobody_knows_is_told_in_words() -> None:
 
 
 def test_an_unknown_codec_names_the_shipped_ones() -> None:
-    with pytest.raises(Problem, match="codec 'nope' is neither a folder nor shipped; shipped:"):
+    with pytest.raises(UserError, match="codec 'nope' is neither a folder nor shipped; shipped:"):
         codec.folder("nope")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wire.geometry import HEIGHT, WIDTH
-from wire.runtime.errors import FrameProblem
+from wire.runtime.errors import FrameError
 from wire.v1 import types_pb2
 
 SAMPLE_TYPES: Final = {
@@ -47,14 +47,14 @@ def unpack_complex(array: types_pb2.ComplexArray) -> NDArray[np.complex64]:
     """The wire to complex numbers.
 
     returns  complex64 [count]; for f32 a read-only view of the message's bytes
-    raises   FrameProblem if the sample type is unknown or the length does not fit the count
+    raises   FrameError if the sample type is unknown or the length does not fit the count
     """
     dtype = _DTYPES.get(array.sample_type)
     if dtype is None:
-        raise FrameProblem("type", f"sample type {array.sample_type} is unknown; send one of {', '.join(SAMPLE_TYPES)}")
+        raise FrameError("type", f"sample type {array.sample_type} is unknown; send one of {', '.join(SAMPLE_TYPES)}")
     expected = array.count * 2 * dtype.itemsize
     if len(array.data) != expected:
-        raise FrameProblem(
+        raise FrameError(
             "shape",
             f"{array.count} complex symbols of {dtype.itemsize} bytes a number are {expected} bytes,"
             f" but {len(array.data)} came; send count * 2 * {dtype.itemsize} bytes",
@@ -76,15 +76,15 @@ def unpack_picture(picture: types_pb2.Picture) -> NDArray[np.uint8]:
     """The wire to an RGB picture.
 
     returns  uint8 [128, 256, 3], read-only
-    raises   FrameProblem if the format, the size or the length is not that of an RGB8 128x256 picture
+    raises   FrameError if the format, the size or the length is not that of an RGB8 128x256 picture
     """
     if picture.format != types_pb2.PICTURE_FORMAT_RGB8:
-        raise FrameProblem("type", f"picture format {picture.format} is not taken here; send RGB8")
+        raise FrameError("type", f"picture format {picture.format} is not taken here; send RGB8")
     if (picture.height, picture.width) != (HEIGHT, WIDTH):
-        raise FrameProblem(
+        raise FrameError(
             "shape", f"the picture is {picture.height}x{picture.width} (rows x columns); send {HEIGHT}x{WIDTH}"
         )
     expected = picture.height * picture.width * 3
     if len(picture.data) != expected:
-        raise FrameProblem("shape", f"the picture has {len(picture.data)} bytes; {expected} are needed")
+        raise FrameError("shape", f"the picture has {len(picture.data)} bytes; {expected} are needed")
     return np.frombuffer(picture.data, dtype=np.uint8).reshape(picture.height, picture.width, 3)

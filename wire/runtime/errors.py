@@ -3,11 +3,11 @@
 import os
 
 
-class Problem(Exception):
+class UserError(Exception):
     """One clear line that says what is wrong and what to do. Printed without a traceback."""
 
 
-class FrameProblem(Problem):
+class FrameError(UserError):
     """A single frame is wrong; the stream goes on.
 
     reason: the short word for counters (docs/errors.md lists them); the message is for a person.

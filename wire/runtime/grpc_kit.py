@@ -12,7 +12,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from wire.runtime import notify
-from wire.runtime.errors import Problem, cause
+from wire.runtime.errors import UserError, cause
 
 MAX_MESSAGE: Final = 8 * 2**20
 STATUS_LOST: Final = "Internal error from Core"
@@ -77,7 +77,7 @@ class Server:
 
         services  full names that were added to `self.grpc`, such as "vergence.v1.PairService"
         returns   the bound port
-        raises    Problem if the address is taken or makes no sense
+        raises    UserError if the address is taken or makes no sense
         """
         self._services = ["", *services]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
@@ -86,7 +86,7 @@ class Server:
         try:
             port = self.grpc.add_insecure_port(self.address)
         except RuntimeError:
-            raise Problem(f"cannot listen on {self.address}: {_why(self.address)}") from None
+            raise UserError(f"cannot listen on {self.address}: {_why(self.address)}") from None
         await self.grpc.start()
         return port
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
 
-from wire.runtime.errors import Problem, cause
+from wire.runtime.errors import UserError, cause
 
 SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.066, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
 """Buckets for times, 1 ms to 2.5 s; the usual ones start too late for a frame."""
@@ -25,11 +25,11 @@ def own_registry() -> CollectorRegistry:
 def expose(host: str, port: int, registry: CollectorRegistry) -> None:
     """Serve `/metrics` from a thread of its own.
 
-    raises  Problem if the port is taken
+    raises  UserError if the port is taken
     """
     try:
         start_http_server(port, host, registry)
     except OSError as error:
-        raise Problem(
+        raise UserError(
             f"cannot serve metrics on {host}:{port}: {cause(error)}; stop what uses the port or set another one"
         ) from None

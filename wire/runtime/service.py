@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from wire.runtime import notify, yaml_config
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 Config = TypeVar("Config", bound=yaml_config.Section)
 EXIT_PROBLEM: Final = 1
@@ -41,7 +41,7 @@ class Service(Generic[Config]):
         return parser
 
     def load(self, path: Path | None) -> Config:
-        """raises Problem on any error in the file or the environment."""
+        """raises UserError on any error in the file or the environment."""
         return yaml_config.load(self.model, path, f"VERGENCE_{self.name.upper()}", os.environ)
 
     def main(self, arguments: list[str] | None = None) -> int:
@@ -53,10 +53,10 @@ class Service(Generic[Config]):
                 print(f"{parsed.config or 'defaults'}: ok")
                 return 0
             return self.execute(parsed.command, loaded, parsed)
-        except Problem as problem:
+        except UserError as problem:
             for line in str(problem).splitlines():
                 print(f"vergence-{self.name}: error: {line}", file=sys.stderr)
-            return EXIT_CONFIG if isinstance(problem, yaml_config.ConfigProblem) else EXIT_PROBLEM
+            return EXIT_CONFIG if isinstance(problem, yaml_config.ConfigError) else EXIT_PROBLEM
 
     def execute(self, command: str, loaded: Config, parsed: argparse.Namespace) -> int:
         """Carry out one command; services with more commands extend it."""
@@ -69,7 +69,7 @@ def log_to_stderr() -> None:
     """One line per event on standard error; level from VERGENCE_LOG (default INFO)."""
     level = os.environ.get("VERGENCE_LOG", "INFO").upper()
     if level not in logging.getLevelNamesMapping():
-        raise Problem(f"VERGENCE_LOG={level} is not a level; use DEBUG, INFO, WARNING or ERROR")
+        raise UserError(f"VERGENCE_LOG={level} is not a level; use DEBUG, INFO, WARNING or ERROR")
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
 

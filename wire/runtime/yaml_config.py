@@ -14,7 +14,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 class Section(BaseModel):
@@ -37,7 +37,7 @@ Config = TypeVar("Config", bound=Section)
 Location = tuple[int | str, ...]
 
 
-class ConfigProblem(Problem):
+class ConfigError(UserError):
     """Every error of a configuration, one line each."""
 
 
@@ -47,7 +47,7 @@ def load(model: type[Config], path: Path | str | None, prefix: str, environment:
     path         YAML file; None starts from the defaults
     prefix       of the environment variables, without the two underscores, such as "VERGENCE_EDGE"
     environment  usually os.environ
-    raises       ConfigProblem with a line for every error: file, line, dotted path, what is allowed
+    raises       ConfigError with a line for every error: file, line, dotted path, what is allowed
     """
     source = _Source.read(path)
     values = source.values
@@ -61,7 +61,7 @@ def load(model: type[Config], path: Path | str | None, prefix: str, environment:
         return model.model_validate(values)
     except ValidationError as error:
         lines = [_describe(detail, model, source, overridden) for detail in error.errors()]
-        raise ConfigProblem("\n".join(dict.fromkeys(lines))) from None
+        raise ConfigError("\n".join(dict.fromkeys(lines))) from None
 
 
 @dataclass(frozen=True)
@@ -79,27 +79,27 @@ class _Source:
         try:
             text = Path(path).read_text(encoding="utf-8")
         except OSError as error:
-            raise ConfigProblem(f"{path}: cannot be read ({error.strerror}); give --config an existing file") from None
+            raise ConfigError(f"{path}: cannot be read ({error.strerror}); give --config an existing file") from None
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
-            raise ConfigProblem(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
+            raise ConfigError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
         try:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
             values = yaml.safe_load(text)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise ConfigProblem(f"{path}:{line}: not YAML: {error.problem}") from None
+            raise ConfigError(f"{path}:{line}: not YAML: {error.problem}") from None
         except yaml.reader.ReaderError as error:
             line = text[: error.position].count("\n") + 1
-            raise ConfigProblem(f"{path}:{line}: not YAML: {error.reason}") from None
+            raise ConfigError(f"{path}:{line}: not YAML: {error.reason}") from None
         twice = list(_given_twice(node))
         if twice:
             lines = [f"{path}:{key.start_mark.line + 1}: {key.value}: given twice; keep one" for key in twice]
-            raise ConfigProblem("\n".join(lines))
+            raise ConfigError("\n".join(lines))
         if values is None:
             values = {}
         if not isinstance(values, dict):
-            raise ConfigProblem(f"{path}:1: the file must hold keys and values")
+            raise ConfigError(f"{path}:1: the file must hold keys and values")
         return _Source(str(path), values, node)
 
     def line(self, location: Location) -> int | None:
@@ -139,7 +139,7 @@ def _scalar(name: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ConfigProblem(f"{name}: '{text}' is not a YAML value; quote it") from None
+        raise ConfigError(f"{name}: '{text}' is not a YAML value; quote it") from None
 
 
 def _override(values: Any, location: Location, value: Any, name: str) -> None:
@@ -151,14 +151,14 @@ def _override(values: Any, location: Location, value: Any, name: str) -> None:
         elif isinstance(values, list) and isinstance(part, int) and part < len(values):
             values = values[part]
         else:
-            raise ConfigProblem(f"{name}: there is nothing at '{part}' to override")
+            raise ConfigError(f"{name}: there is nothing at '{part}' to override")
     last = location[-1]
     if isinstance(values, list) and isinstance(last, int) and last < len(values):
         values[last] = value
     elif isinstance(values, dict):
         values[str(last)] = value
     else:
-        raise ConfigProblem(f"{name}: there is nothing at '{last}' to override")
+        raise ConfigError(f"{name}: there is nothing at '{last}' to override")
 
 
 def _describe(detail: ErrorDetails, model: type[BaseModel], source: _Source, overridden: Mapping[Location, str]) -> str:

@@ -1,6 +1,6 @@
 """Where pictures come from: clips and a drawn scene on the wall clock's beat, and live cameras."""
 
-from edge.camera.frame_clock import Ticks
+from edge.camera.frame_clock import FrameClock
 from edge.camera.sources.base import Clocked, Picture, Source
 from edge.camera.sources.folder import Folder
 from edge.camera.sources.live import rtsp, webcam
@@ -15,9 +15,9 @@ __all__ = ["Picture", "Source", "make"]
 def make(camera: CameraConfig, view: View) -> Source:
     """The source that a configuration asks for, not opened yet.
 
-    raises  Problem if a built-in clip is not installed
+    raises  UserError if a built-in clip is not installed
     """
-    ticks = Ticks(camera.fps)
+    ticks = FrameClock(camera.fps)
     match camera.kind:
         case CameraKind.FOLDER:
             return Clocked(Folder(str(camera.path), view), ticks)

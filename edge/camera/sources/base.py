@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.camera.frame_clock import Ticks
+from edge.camera.frame_clock import FrameClock
 from edge.camera.framing import fit
 
 Picture = NDArray[np.uint8]
@@ -17,7 +17,7 @@ Picture = NDArray[np.uint8]
 
 
 class Source(Protocol):
-    """A camera, as the capture thread sees it. Any method may raise Problem; the camera may be opened again then."""
+    """A camera, as the capture thread sees it. Any method may raise UserError; the camera may be opened again then."""
 
     name: str
     patient: bool
@@ -39,10 +39,10 @@ class Footage(Protocol):
     name: str
 
     def open(self) -> None:
-        """raises Problem if there is nothing to show"""
+        """raises UserError if there is nothing to show"""
 
     def picture(self, tick: int) -> Picture:
-        """The picture of one tick, the same whenever it is asked for. raises Problem if it cannot be read"""
+        """The picture of one tick, the same whenever it is asked for. raises UserError if it cannot be read"""
 
     def close(self) -> None:
         """Let go of files. May be called twice."""
@@ -53,7 +53,7 @@ class Clocked:
 
     patient = False
 
-    def __init__(self, footage: Footage, ticks: Ticks, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, footage: Footage, ticks: FrameClock, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self.name = footage.name
         self._footage, self._ticks, self._clock_ns = footage, ticks, clock_ns
         self._last: int | None = None

@@ -7,7 +7,7 @@ from typing import Final
 import cv2
 
 from edge.camera.sources.base import Picture, to_rgb
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 from wire.views import View
 
 BUILTIN_DEMO: Final = "builtin:demo"
@@ -18,26 +18,26 @@ class Folder:
     """Pictures of one folder in the order of their names; tick k shows number k modulo their count."""
 
     def __init__(self, path: str, view: View) -> None:
-        """path: a folder, or "builtin:demo" for the clip that is shipped (raises Problem if it is not installed)."""
+        """path: a folder, or "builtin:demo" for the clip that is shipped (raises UserError if it is not installed)."""
         self._path = _builtin(view) if path == BUILTIN_DEMO else Path(path).expanduser()
         self._files: list[Path] = []
         self.name = f"folder {self._path}"
 
     def open(self) -> None:
         if not self._path.is_dir():
-            raise Problem("there is no such folder; set camera.path to a folder of pictures")
+            raise UserError("there is no such folder; set camera.path to a folder of pictures")
         try:
             self._files = sorted(file for file in self._path.iterdir() if file.suffix.lower() in SUFFIXES)
         except OSError as error:
-            raise Problem(f"cannot be read ({error.strerror}); check its permissions") from None
+            raise UserError(f"cannot be read ({error.strerror}); check its permissions") from None
         if not self._files:
-            raise Problem(f"no pictures in it ({', '.join(SUFFIXES)}); set camera.path to a folder of pictures")
+            raise UserError(f"no pictures in it ({', '.join(SUFFIXES)}); set camera.path to a folder of pictures")
 
     def picture(self, tick: int) -> Picture:
         file = self._files[tick % len(self._files)]
         picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
         if picture is None:
-            raise Problem(f"{file.name} is not a readable picture; replace or remove it")
+            raise UserError(f"{file.name} is not a readable picture; replace or remove it")
         return to_rgb(picture)
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ def _builtin(view: View) -> Path:
         package = Path()
     footage = package / "footage" / view.value
     if not footage.is_dir():
-        raise Problem(
+        raise UserError(
             f"the clip {BUILTIN_DEMO} is not installed (deploy.local); set camera.path to a folder of pictures"
         )
     return footage

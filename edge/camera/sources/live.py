@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import cv2
 
-from edge.camera.frame_clock import Thinning
+from edge.camera.frame_clock import FrameRateLimiter
 from edge.camera.framing import fit
 from edge.camera.sources.base import Picture, to_rgb
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 RTSP_TIMEOUT_MS: Final = 5_000
 _FFMPEG: Final = {
@@ -32,7 +32,7 @@ class Live:
         self.name, self.patient = name, patient
         self._connect = connect
         self._delay_ns = round(delay_ms * 1e6)
-        self._thinning = Thinning(fps)
+        self._thinning = FrameRateLimiter(fps)
         self._capture: cv2.VideoCapture | None = None
 
     def open(self) -> None:
@@ -40,7 +40,7 @@ class Live:
         self._capture = self._connect()
         if not self._capture.isOpened():
             self.close()
-            raise Problem("no answer; check that it is connected, switched on and not used by another program")
+            raise UserError("no answer; check that it is connected, switched on and not used by another program")
         fit(self._frame()[1])
 
     def next(self, stop: threading.Event) -> tuple[int, Picture] | None:
@@ -61,7 +61,7 @@ class Live:
     def _grab(self) -> int:
         """Wait for a frame; returns its capture time, Unix time in nanoseconds."""
         if self._capture is None or not self._capture.grab():
-            raise Problem("delivers no pictures; opening it again")
+            raise UserError("delivers no pictures; opening it again")
         return time.time_ns() - self._delay_ns
 
     def _retrieve(self) -> Picture:
@@ -70,7 +70,7 @@ class Live:
             readable, picture = self._capture.retrieve()
             if readable:
                 return to_rgb(picture)
-        raise Problem("delivers pictures that cannot be decoded; opening it again")
+        raise UserError("delivers pictures that cannot be decoded; opening it again")
 
 
 def webcam(device: int | str, fps: float, delay_ms: float) -> Live:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.camera.frame_clock import Ticks
+from edge.camera.frame_clock import FrameClock
 from edge.camera.sources.base import Picture
 from wire.geometry import HEIGHT, WIDTH
 from wire.views import View
@@ -42,7 +42,7 @@ class Synthetic:
 
     name = "synthetic scene"
 
-    def __init__(self, view: View, ticks: Ticks) -> None:
+    def __init__(self, view: View, ticks: FrameClock) -> None:
         self._ticks = ticks
         self._is_left = view is View.LEFT
         rng = np.random.default_rng(_SEED)

@@ -7,7 +7,7 @@ from typing import Final
 import cv2
 
 from edge.camera.sources.base import Picture, to_rgb
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 _log = logging.getLogger("edge")
 _STEP: Final = 30
@@ -25,14 +25,14 @@ class Video:
 
     def open(self) -> None:
         if not self._path.is_file():
-            raise Problem("there is no such file; set camera.path to a video")
+            raise UserError("there is no such file; set camera.path to a video")
         self.close()
         self._capture = cv2.VideoCapture(str(self._path))
         self._next = 0
         self._count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)) if self._capture.isOpened() else 0
         if self._count <= 0:
             self.close()
-            raise Problem("cannot be read as a video; check it with ffprobe, or convert it to MP4")
+            raise UserError("cannot be read as a video; check it with ffprobe, or convert it to MP4")
 
     def picture(self, tick: int) -> Picture:
         index = tick % self._count
@@ -42,7 +42,7 @@ class Video:
             self._count = index
             picture = self._read(tick % self._count)
         if picture is None:
-            raise Problem("cannot be read any more; check the file")
+            raise UserError("cannot be read any more; check the file")
         return picture
 
     def close(self) -> None:

@@ -13,14 +13,14 @@ from PIL import Image
 from jscc.evaluate.coding.hevc import Chroma, HevcIntra, guess_quality, parameter_sets
 from jscc.evaluate.coding.rate_search import SourceCodec
 from jscc.evaluate.systems.base import Bytes, Picture, unit
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 def bpg_forms(*, live: bool = False) -> tuple[SourceCodec, ...]:
     """4:2:0 and 4:4:4 of the best BPG encoder at hand.
 
     live    a faster x265 preset and 4:2:0 alone, for one frame in well under a second
-    raises  Problem if there is no encoder
+    raises  UserError if there is no encoder
     """
     if live:
         return (HevcIntra("4:2:0", preset="medium"),)
@@ -70,4 +70,4 @@ def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         detail = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise Problem(f"{command[0]} failed with code {done.returncode}: {detail}")
+        raise UserError(f"{command[0]} failed with code {done.returncode}: {detail}")

@@ -21,7 +21,7 @@ from jscc.evaluate.coding.rate_search import between
 from jscc.evaluate.extras import require
 from jscc.evaluate.systems.base import Bytes, Picture
 from wire import geometry
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 Chroma = Literal["4:2:0", "4:4:4"]
 
@@ -82,7 +82,7 @@ def _encode(planes: Bytes, chroma: Chroma, qp: int, preset: str) -> bytes:
     try:
         encoder = av.CodecContext.create("libx265", "w")
     except av.codec.codec.UnknownCodecError:
-        raise Problem(
+        raise UserError(
             "bpg needs an HEVC encoder, and this PyAV has no libx265; put bpgenc and bpgdec on PATH or "
             "install PyAV from a wheel"
         ) from None

@@ -18,7 +18,7 @@ from PIL import Image, features
 
 from jscc.evaluate.systems.base import Bytes, Picture, unit
 from wire import geometry
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 _RAW_BYTES: Final = geometry.CHANNELS * geometry.HEIGHT * geometry.WIDTH
 _START_OF_TILE: Final = b"\xff\x90"
@@ -40,7 +40,9 @@ class Jpeg2000:
 
     def __post_init__(self) -> None:
         if not features.check("jpg_2000"):
-            raise Problem("jpeg2000 needs a Pillow with OpenJPEG, and this one has none; reinstall Pillow from a wheel")
+            raise UserError(
+                "jpeg2000 needs a Pillow with OpenJPEG, and this one has none; reinstall Pillow from a wheel"
+            )
 
     def qualities(self, budget: int) -> range:
         """A quality is a target size in bytes, main header included; the encoder stays somewhat below it."""

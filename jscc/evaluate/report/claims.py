@@ -16,7 +16,7 @@ from jscc.evaluate.report.criteria import CLAIMS, Finding
 from jscc.evaluate.report.gains import Curves, Missing
 from jscc.evaluate.rows import Row, Table
 from wire import quality
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 MARKS: Final = ("<!-- claims -->", "<!-- end of claims -->")
 
@@ -51,12 +51,12 @@ def page(rows: Sequence[Row], settings: Mapping[str, Any]) -> str:
 
 
 def fill(path: Path, text: str) -> None:
-    """Put text between the marks of a page; raises Problem if it has none"""
+    """Put text between the marks of a page; raises UserError if it has none"""
     whole = path.read_text(encoding="utf-8")
     before, begin, rest = whole.partition(MARKS[0])
     _, end, after = rest.partition(MARKS[1])
     if not begin or not end:
-        raise Problem(f"{path} has no place for the claims; put {MARKS[0]} and {MARKS[1]} where they belong")
+        raise UserError(f"{path} has no place for the claims; put {MARKS[0]} and {MARKS[1]} where they belong")
     path.write_text(f"{before}{begin}\n{text}{end}{after}", encoding="utf-8")
 
 
@@ -72,10 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def refill(folder: Path, page_path: Path) -> None:
-    """Put the claims' table of a run's folder into a page; Problem if one of them is not there."""
+    """Put the claims' table of a run's folder into a page; UserError if one of them is not there."""
     settings = folder / "settings.json"
     if not settings.exists() or not page_path.exists():
-        raise Problem(f"there is no {page_path if settings.exists() else settings}")
+        raise UserError(f"there is no {page_path if settings.exists() else settings}")
     fill(page_path, table(Table(folder / "results.csv").read(), json.loads(settings.read_text())))
 
 

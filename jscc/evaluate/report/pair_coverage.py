@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import TextIO
 
 from jscc.evaluate.rows import Cell, Point, Row
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 
 def check_alike(out: Path, asked: Sequence[Cell], done: Sequence[Cell]) -> None:
-    """Problem if a mean that is asked for would be over fewer pairs than others in `out`."""
+    """UserError if a mean that is asked for would be over fewer pairs than others in `out`."""
     pictures = _pictures([*asked, *done])
     whole = _whole(pictures)
     for point in dict.fromkeys(cell.point for cell in asked):
         missing = sorted(whole[point.channel] - pictures[point])
         if missing:
-            raise Problem(
+            raise UserError(
                 f"{out} has results of {len(missing)} pairs that {point} would lack, first {missing[0]}: means over"
                 " other pairs cannot be compared, so ask for all pairs, or use another --out"
             )

@@ -13,7 +13,7 @@ from jscc.evaluate.coding.rate_search import RateSearch
 from jscc.evaluate.systems.base import Bytes, Channel, Picture
 from jscc.evaluate.systems.separate import mean_colour
 from wire import geometry
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 PICTURE_SHAPE: Final = (geometry.CHANNELS, geometry.HEIGHT, geometry.WIDTH)
 
@@ -73,14 +73,14 @@ def transmit_live(
     picture  uint8 RGB [3, 128, 256]
     mode     None adapts to the SNR; a fixed one shows the cliff
     rng      noise; None draws afresh
-    raises   Problem if the picture is of another kind, or if an encoder or the LDPC library is missing
+    raises   UserError if the picture is of another kind, or if an encoder or the LDPC library is missing
 
     The first call of a mode loads libraries and builds the code (seconds); call it once with any picture to warm up.
     One thread only.
     """
     if picture.shape != PICTURE_SHAPE or picture.dtype != np.uint8:
         wanted = "x".join(map(str, PICTURE_SHAPE))
-        raise Problem(f"a picture of {'x'.join(map(str, picture.shape))} {picture.dtype}; give one of {wanted} uint8")
+        raise UserError(f"a picture of {'x'.join(map(str, picture.shape))} {picture.dtype}; give one of {wanted} uint8")
     started = time.perf_counter()
     mode = mode or best_mode(snr_db, channel)
     fitted = _search().fit(picture, mode.budget_bytes)

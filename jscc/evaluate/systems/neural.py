@@ -13,7 +13,7 @@ from jscc.evaluate.systems.base import MS_SSIM, Channel, Pair, Sent, unit
 from jscc.model.checkpoint import read_about, resolve
 from jscc.model.codec import Codec
 from wire import geometry, units
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 WEIGHTS: Final = {
     "proposed-1": "small-joint",
@@ -45,13 +45,13 @@ class NeuralSystem:
         """A system by its name on the bench.
 
         weights  name or path; None = the shipped ones
-        raises   Problem if there are no such weights, or they are of the other kind
+        raises   UserError if there are no such weights, or they are of the other kind
         """
         weights = weights or WEIGHTS[name]
         codec, loss = _load_codec(name, weights)
         if codec.config.joint != (name != "baseline"):
             kind = "decode both views jointly" if codec.config.joint else "decode each view alone"
-            raise Problem(f"{name} cannot use the weights {weights}: they {kind}")
+            raise UserError(f"{name} cannot use the weights {weights}: they {kind}")
         return cls(codec, DELTAS[name], MS_SSIM if loss == "ms-ssim" else "")
 
     @torch.inference_mode()
@@ -85,6 +85,6 @@ def _load_codec(name: str, weights: str) -> tuple[Codec, str]:
     try:
         return load(weights), str(read_about(resolve(weights)).get("settings", {}).get("loss", ""))
     except FileNotFoundError as error:
-        raise Problem(f"{name} has no weights {weights}: {error}") from None
+        raise UserError(f"{name} has no weights {weights}: {error}") from None
     except ValueError as error:
-        raise Problem(f"{name} cannot use the weights {weights}: {error}") from None
+        raise UserError(f"{name} cannot use the weights {weights}: {error}") from None

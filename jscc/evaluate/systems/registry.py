@@ -13,7 +13,7 @@ from jscc.evaluate.coding.rate_search import RateSearch
 from jscc.evaluate.extras import require
 from jscc.evaluate.systems.base import System
 from jscc.evaluate.systems.separate import CapacitySystem, LdpcSystem
-from wire.runtime.errors import Problem
+from wire.runtime.errors import UserError
 
 NEURAL: Final = ("proposed-1", "proposed-2", "proposed-absent", "baseline")
 LDPC: Final = ("bpg-ldpc", "jpeg2000-ldpc")
@@ -37,7 +37,7 @@ class Entry:
 def expand(names: Sequence[str]) -> list[Entry]:
     """Names as a user gives them -> the systems to run; `bpg-ldpc` becomes one system per mode.
 
-    raises  Problem for a name that is not known
+    raises  UserError for a name that is not known
     """
     entries: list[Entry] = []
     for name in dict.fromkeys(one for given in names for one in GROUPS.get(given, (given,))):
@@ -58,7 +58,7 @@ def _entry(name: str) -> Entry:
     if ":" in name:
         return Entry(name, partial(_import, name))
     allowed = ", ".join((*NAMES, *GROUPS, "NAME@WEIGHTS", "package.module:Class"))
-    raise Problem(f"unknown system {name!r}; allowed: {allowed}")
+    raise UserError(f"unknown system {name!r}; allowed: {allowed}")
 
 
 def envelope_of(system: str) -> str | None:
@@ -95,5 +95,5 @@ def _import(path: str) -> System:
     try:
         made = getattr(importlib.import_module(module), attribute)()
     except (ImportError, AttributeError) as error:
-        raise Problem(f"cannot load the system {path}: {error}") from None
+        raise UserError(f"cannot load the system {path}: {error}") from None
     return cast(System, made)
