@@ -102,7 +102,7 @@ def draw(runs: Sequence[RunLog], out: Path) -> None:
     placed = stages(runs)
     if not any(run.train for run in runs):
         raise UserError("no run has a row in train.csv yet; the first comes after --log-every steps")
-    require("matplotlib", "drawing curves")
+    require("matplotlib", "drawing curves", extra="train")
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
