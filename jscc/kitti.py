@@ -12,9 +12,7 @@ pair stands once, and since the lists leave no scene out, counts say it all. A t
 """
 
 import argparse
-import contextlib
 import errno
-import os
 import sys
 import zipfile
 import zlib
@@ -32,6 +30,7 @@ from jscc.data.batches import middle
 from jscc.data.synthetic_stereo import Picture
 from wire import geometry
 from wire.runtime.errors import UserError, cause
+from wire.runtime.files import write_atomically
 
 TRAIN_ROWS: Final = 256
 SIDES: Final = ("left", "right")
@@ -200,17 +199,12 @@ def whole_png(raw: bytes, rows: int | None = None) -> bool:
 
 def write(path: Path, picture: Picture) -> None:
     """One PNG file, in one move: there is never half a picture under its name."""
-    partial = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
-        os.replace(partial, path)
+        write_atomically(path, cv2.imencode(".png", picture)[1].tobytes())
     except OSError as error:
         hint = "; the whole set takes 0.8 GB" if error.errno == errno.ENOSPC else ""
         raise UserError(f"cannot write {path}: {cause(error)}{hint}; the same command goes on from here") from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
 
 
 def make(archives: Path, out: Path) -> Iterator[tuple[int, bool, int]]:

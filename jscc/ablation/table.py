@@ -1,11 +1,13 @@
 """The results of finished variants as ablation.csv and ablation.md."""
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jscc.train.validation import NEIGHBOURS, SNRS_DB
+from wire.runtime.files import write_atomically
 
 REFERENCE = "reference"
 
@@ -29,19 +31,20 @@ def write_tables(folder: Path, results: Sequence[Result], header: str) -> None:
     """Write both files; differences to the reference stand where it is among the results."""
     reference = next((result.psnr for result in results if result.name == REFERENCE), None)
     _write_csv(folder / "ablation.csv", results, reference)
-    (folder / "ablation.md").write_text(_markdown(results, reference, header))
+    write_atomically(folder / "ablation.md", _markdown(results, reference, header))
 
 
 def _write_csv(path: Path, results: Sequence[Result], reference: dict[str, float] | None) -> None:
     """One row a variant: PSNR of each neighbour@SNR, then the same minus the reference's."""
     keys = [f"{kind}@{snr:g}" for snr in SNRS_DB for kind in NEIGHBOURS]
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["variant", "seconds_per_step", "parameters", *keys, *(f"difference {key}" for key in keys)])
-        for result in results:
-            differences = [f"{result.psnr[key] - reference[key]:.4f}" if reference else "" for key in keys]
-            numbers = [f"{result.psnr[key]:.4f}" for key in keys]
-            writer.writerow([result.name, f"{result.seconds_per_step:.4f}", result.parameters, *numbers, *differences])
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["variant", "seconds_per_step", "parameters", *keys, *(f"difference {key}" for key in keys)])
+    for result in results:
+        differences = [f"{result.psnr[key] - reference[key]:.4f}" if reference else "" for key in keys]
+        numbers = [f"{result.psnr[key]:.4f}" for key in keys]
+        writer.writerow([result.name, f"{result.seconds_per_step:.4f}", result.parameters, *numbers, *differences])
+    write_atomically(path, buffer.getvalue())
 
 
 def _markdown(results: Sequence[Result], reference: dict[str, float] | None, header: str) -> str:

@@ -2,13 +2,13 @@
 
 import csv
 import io
-import os
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from wire.runtime.errors import UserError
+from wire.runtime.files import write_atomically
 
 
 class Point(NamedTuple):
@@ -118,9 +118,7 @@ class Table:
 
     def write(self, rows: Iterable[Row]) -> None:
         """Replace the whole table at once."""
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(_HEADER + "".join(row.to_csv() for row in rows))
-        os.replace(partial, self.path)
+        write_atomically(self.path, _HEADER + "".join(row.to_csv() for row in rows))
 
     def append(self, rows: Iterable[Row]) -> None:
         """Add rows; they are on disk when this returns."""

@@ -18,6 +18,7 @@ from jscc.evaluate.systems.base import Channel, Pair, System
 from jscc.evaluate.systems.registry import expand
 from wire import quality
 from wire.runtime.errors import UserError
+from wire.runtime.files import write_atomically
 from wire.views import View
 
 DELTAS: Final = (0.0, 5.0, 10.0)
@@ -133,13 +134,13 @@ def _agree(
         "trained_for": old["trained_for"] | {name: aim for name, aim in aims.items() if aim},
         "pictures": old.get("pictures", {}) | pictures,
     }
-    path.write_text(json.dumps(settings, indent=1) + "\n")
+    write_atomically(path, json.dumps(settings, indent=1) + "\n")
     return float(settings["seconds"])
 
 
 def _add_seconds(path: Path, seconds: float) -> None:
     settings = json.loads(path.read_text())
-    path.write_text(json.dumps(settings | {"seconds": round(seconds, 1)}, indent=1) + "\n")
+    write_atomically(path, json.dumps(settings | {"seconds": round(seconds, 1)}, indent=1) + "\n")
 
 
 class Progress:

@@ -2,12 +2,13 @@
 
 import csv
 import json
-import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from wire.runtime.errors import UserError
+from wire.runtime.files import write_atomically
 
 STATE: Final = "state.pt"
 ABOUT: Final = "run.json"
@@ -16,12 +17,17 @@ WHOLE = ("session", "seconds")
 
 
 class RunFolder:
-    """Writes into `path`; makes it. OSError says what is in the way."""
+    """Writes into `path`; makes it. OSError says what is in the way.
+
+    It leaves no file there before there is something to write: a run may still be refused.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
             path.mkdir(parents=True, exist_ok=True)
-            (path / "train.csv").open("a").close()
+            if (path / "train.csv").exists():
+                (path / "train.csv").open("a").close()
+            tempfile.TemporaryFile(dir=path).close()
         except OSError as error:
             raise OSError(f"--out {path} cannot be written: {error.strerror}") from error
         self.path = path
@@ -33,9 +39,7 @@ class RunFolder:
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file, in one move."""
-        partial = self.path / f"{name}.partial"
-        partial.write_text(json.dumps(content, indent=1))
-        os.replace(partial, self.path / name)
+        write_atomically(self.path / name, json.dumps(content, indent=1))
 
     def row(self, name: str, values: Mapping[str, float]) -> None:
         """Append one row to `name`.csv. A file with other columns (of an older version) is put aside first."""

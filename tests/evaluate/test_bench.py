@@ -97,6 +97,22 @@ def test_a_run_goes_on_where_it_was_cut_off(folder: Path, tmp_path: Path) -> Non
     assert Echo.calls == []
 
 
+def test_settings_and_table_are_replaced_and_never_written_over(folder: Path, tmp_path: Path) -> None:
+    """A crash in the middle of writing may cost what is new, but not what was there."""
+    session(folder, tmp_path, (0.0,))
+    before = {}
+    for name in ("settings.json", "results.csv"):
+        (tmp_path / f"old-{name}").hardlink_to(tmp_path / name)
+        before[name] = (tmp_path / name).read_text()
+    Echo.fingerprint = "two"
+    session(folder, tmp_path, redo=("echo:Echo",))
+    assert "two" in (tmp_path / "settings.json").read_text()
+    for name, text in before.items():
+        assert (tmp_path / f"old-{name}").read_text() == text
+    assert len(Table(tmp_path / "results.csv").read()) == 24
+    assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
+
+
 def test_a_folder_of_results_is_not_mixed_with_other_conditions(folder: Path, tmp_path: Path) -> None:
     session(folder, tmp_path)
     with pytest.raises(UserError, match="was made with --seed 0; use that, or another --out"):

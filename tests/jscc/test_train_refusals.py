@@ -42,6 +42,7 @@ def test_what_cannot_be_begun_with_is_one_clear_line(
         message = refusal(tmp_path / "run", picture_folders, "--init", str(init), *more)
         assert f"--init {init}: " in message
         assert said in message
+        assert not list((tmp_path / "run").iterdir())  # no train.csv of a run that never was
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "state.pt").write_bytes(b"nonsense")
     assert "damaged" in refusal(tmp_path / "run", picture_folders, "--init", str(tmp_path / "broken"))

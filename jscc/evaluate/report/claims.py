@@ -17,6 +17,7 @@ from jscc.evaluate.report.gains import Curves, Missing
 from jscc.evaluate.rows import Row, Table
 from wire import quality
 from wire.runtime.errors import UserError
+from wire.runtime.files import write_atomically
 
 MARKS: Final = ("<!-- claims -->", "<!-- end of claims -->")
 
@@ -57,7 +58,7 @@ def fill(path: Path, text: str) -> None:
     _, end, after = rest.partition(MARKS[1])
     if not begin or not end:
         raise UserError(f"{path} has no place for the claims; put {MARKS[0]} and {MARKS[1]} where they belong")
-    path.write_text(f"{before}{begin}\n{text}{end}{after}", encoding="utf-8")
+    write_atomically(path, f"{before}{begin}\n{text}{end}{after}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

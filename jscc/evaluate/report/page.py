@@ -14,6 +14,7 @@ from jscc.evaluate.session import Request
 from jscc.evaluate.systems.base import MS_SSIM, Pair, System
 from jscc.evaluate.systems.live import best_mode
 from jscc.evaluate.systems.registry import Entry, envelope_of, expand
+from wire.runtime.files import write_atomically
 
 _ORDER: Final = ("jpeg2000", "bpg", "baseline", "proposed-1", "proposed-2")
 """Of the panels, as in the paper's Fig. 4."""
@@ -26,9 +27,9 @@ def write_report(rows: Sequence[Row], out: Path, request: Request, shown: Pair, 
     draw(rows, out, _aimed(settings))
     numbers = _galleries(out, request, shown, snr_db)
     settings["galleries"] = settings.get("galleries", {}) | numbers
-    path.write_text(json.dumps(settings, indent=1) + "\n")
+    write_atomically(path, json.dumps(settings, indent=1) + "\n")
     write_page(rows, out, settings, command)
-    (out / "claims.md").write_text(claims_page(rows, settings))
+    write_atomically(out / "claims.md", claims_page(rows, settings))
 
 
 def write_page(rows: Sequence[Row], out: Path, settings: Mapping[str, Any], command: str) -> None:
@@ -37,7 +38,7 @@ def write_page(rows: Sequence[Row], out: Path, settings: Mapping[str, Any], comm
     notes = [f"`{command}`", f"{settings['seconds'] / 60:.1f} minutes of wall time, seed {settings['seed']}."]
     notes += [f"{name}: {mark}." for name, mark in sorted(marks.items())]
     notes += [f"{name}: trained for MS-SSIM." for name in sorted(_aimed(settings))]
-    (out / "results.md").write_text(markdown(rows, "Results of the bench", notes))
+    write_atomically(out / "results.md", markdown(rows, "Results of the bench", notes))
 
 
 def _aimed(settings: Mapping[str, Any]) -> set[str]:
