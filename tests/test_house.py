@@ -62,3 +62,14 @@ def test_services_start_without_heavy_libraries(package: str) -> None:
 def test_modules_stay_readable_in_one_sitting(package: str) -> None:
     long = {path.name: lines for path in modules(package) if (lines := len(path.read_text().splitlines())) > 300}
     assert not long
+
+
+@pytest.mark.parametrize("package", [package for package in OURS if package != "wire"])
+def test_importing_a_module_changes_nothing_outside_it(package: str) -> None:
+    """No call for its effect and no assignment to something of another module, such as `os.environ`, at the top."""
+    for path in modules(package):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            where = f"{path}:{node.lineno}"
+            assert not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)), where
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            assert not any(isinstance(target, ast.Subscript | ast.Attribute) for target in targets), where

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import torch
 
 from jscc.ablation.runner import ablate
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     p.add_argument("--threads", type=int, default=1)
     args = p.parse_args(arguments)
     torch.set_num_threads(max(args.threads, 1))
+    cv2.setNumThreads(0)  # as in `jscc.train`
     chosen = [variant for variant in VARIANTS if args.only is None or variant.name in args.only]
     try:
         settings, device = reference_settings(args.steps), read_device(args.device)

@@ -19,7 +19,6 @@ from jscc.data.synthetic_stereo import Picture, second_view
 from jscc.train.overrides import check_shares
 from wire import geometry
 
-cv2.setNumThreads(0)
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 

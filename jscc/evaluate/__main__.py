@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+import cv2
 import torch
 
 from jscc.cli import exit_code
@@ -125,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if word in ("--snr", "--deltas", "--show-snr") and given[i + 1].startswith("-"):
             given[i : i + 2] = [f"{word}={given[i + 1]}", ""]  # argparse would take -2:12:2 for an option
     arguments = parser().parse_args([word for word in given if word])
+    cv2.setNumThreads(0)
     torch.set_num_threads(1)  # on a busy machine two threads of one decoder wait for each other ten times longer
     return exit_code(lambda: evaluate(arguments, f"python -m jscc.evaluate {' '.join(word for word in given if word)}"))
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import torch
 
 from jscc.data.batches import Mixture, Sources, read_sources
@@ -132,6 +133,9 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
     args = parser().parse_args(arguments)
     if args.threads > 0:
         torch.set_num_threads(args.threads)
+    cv2.setNumThreads(
+        0
+    )  # cutting batches has a thread of its own; OpenCV's would take the cores that torch computes on
     try:
         device = read_device(args.device)
         settings = settings_of(args)
