@@ -1,4 +1,4 @@
-"""Exported codecs on disk: where the shipped ones are, and what an ONNX file says of itself.
+"""Codecs on disk: what their files and metadata are called, where the shipped ones are, how a half is loaded.
 
 A codec is a folder with `encoder.onnx`, `decoder.onnx` and `model.safetensors`. Each ONNX file carries
 the hash of the codec in its metadata; edge and center refuse to talk when the hashes differ.
@@ -7,7 +7,7 @@ the hash of the codec in its metadata; edge and center refuse to talk when the h
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from wire.runtime.errors import UserError
 
@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 DEFAULT: Final = "small-joint"
+Role = Literal["encoder", "decoder"]
+WEIGHTS_FILE: Final = "model.safetensors"
+ONNX_FILES: Final[dict[Role, str]] = {"encoder": "encoder.onnx", "decoder": "decoder.onnx"}
 HASH_KEY: Final = "vergence.codec_hash"
 ROLE_KEY: Final = "vergence.role"
+CONFIG_KEY: Final = "vergence.config"
+PRESET_KEY: Final = "vergence.preset"
+"""In the metadata of an ONNX file: 16 hexadecimal digits; a `Role`; the codec's config as JSON; its preset's name."""
 _EXPORT: Final = "make one with `vergence-edge export` (needs the train extra)"
 
 
@@ -36,17 +42,22 @@ def folder(codec: str) -> Path:
     path = Path(codec).expanduser()
     if path.is_dir():
         return path
-    weights = Path(str(files("jscc"))) / "weights"
+    weights = shipped_folder()
     if (weights / codec).is_dir():
         return weights / codec
     shipped = sorted(entry.name for entry in weights.iterdir() if entry.is_dir()) if weights.is_dir() else []
     raise UserError(f"codec '{codec}' is neither a folder nor shipped; shipped: {', '.join(shipped) or 'none'}")
 
 
-def load_onnx(codec: str, role: str, threads: int) -> OnnxHalf:
+def shipped_folder() -> Path:
+    """Where the codecs that are shipped lie, each in a folder of its name."""
+    return Path(str(files("jscc"))) / "weights"
+
+
+def load_onnx(codec: str, role: Role, threads: int) -> OnnxHalf:
     """Load one half of a codec with onnxruntime on the CPU.
 
-    role     "encoder" or "decoder"
+    codec    a folder, or a shipped name
     threads  intra-op threads; 0 lets onnxruntime take every core
     raises   UserError if onnxruntime or the file is missing, broken or of the other role
     """
@@ -54,7 +65,7 @@ def load_onnx(codec: str, role: str, threads: int) -> OnnxHalf:
         import onnxruntime
     except ImportError as error:
         raise UserError("onnxruntime is not installed; install the extra: pip install 'vergence[edge]'") from error
-    path = folder(codec) / f"{role}.onnx"
+    path = folder(codec) / ONNX_FILES[role]
     if not path.is_file():
         raise UserError(f"{path} does not exist; {_EXPORT}")
     options = onnxruntime.SessionOptions()

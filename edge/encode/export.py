@@ -5,8 +5,6 @@ from pathlib import Path
 from wire import codec
 from wire.runtime.errors import UserError
 
-WEIGHTS = "model.safetensors"
-
 
 def export(name: str, weights: Path | None, out: Path | None) -> Path:
     """Write encoder.onnx and decoder.onnx.
@@ -17,7 +15,7 @@ def export(name: str, weights: Path | None, out: Path | None) -> Path:
     returns  the folder
     raises   UserError if torch or onnx is not installed, or the weights are missing or damaged
     """
-    weights = weights or codec.folder(name) / WEIGHTS
+    weights = weights or codec.folder(name) / codec.WEIGHTS_FILE
     if not weights.is_file():
         raise UserError(f"{weights} does not exist; give --weights a safetensors file, such as `make train` writes")
     out = out or weights.parent

@@ -15,10 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from jscc.model.config import CodecConfig
+from wire.codec import WEIGHTS_FILE, shipped_folder
 
 FORMAT: Final = "vergence-1"
-SHIPPED: Final = Path(__file__).parents[1] / "weights"
-FILE: Final = "model.safetensors"
 
 
 class WeightsError(ValueError):
@@ -120,9 +119,9 @@ def resolve(path_or_name: str | Path) -> Path:
     if path.suffix == ".safetensors":
         return path
     if path.is_dir():
-        return path / FILE
-    shipped = SHIPPED / str(path_or_name) / FILE
+        return path / WEIGHTS_FILE
+    shipped = shipped_folder() / str(path_or_name) / WEIGHTS_FILE
     if not shipped.is_file():
-        names = sorted(folder.parent.name for folder in SHIPPED.glob(f"*/{FILE}"))
+        names = sorted(folder.parent.name for folder in shipped_folder().glob(f"*/{WEIGHTS_FILE}"))
         raise FileNotFoundError(f"no weights called {str(path_or_name)!r}; shipped: {', '.join(names) or 'none'}")
     return shipped

@@ -10,19 +10,22 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
-from jscc.model.checkpoint import FILE, SHIPPED, load_weights, rounded, save_weights
+from jscc.model.checkpoint import load_weights, rounded, save_weights
 from jscc.model.codec import load
-from jscc.release.model_card import card
+from jscc.release.model_card import model_card
 from jscc.release.onnx import export
 from jscc.train.run_folder import STATE, described
 from jscc.train.run_log import differences, read_run, read_table, wall_seconds
 from jscc.train.state import read_ema
 from jscc.train.validation import ms_ssim_table, neighbour_table, read_validation
+from wire.codec import WEIGHTS_FILE, shipped_folder
 from wire.runtime.errors import UserError
+
+CARD_FILE: Final = "card.md"
 
 
 def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float], data: str | None = None) -> str:
@@ -39,14 +42,14 @@ def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float], da
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
         fresh = Path(temporary)
-        codec_hash = save_weights(fresh / FILE, model.config, rounded(model), about)
-        export(fresh / FILE, fresh)
-        codec = load(fresh / FILE)
+        codec_hash = save_weights(fresh / WEIGHTS_FILE, model.config, rounded(model), about)
+        export(fresh / WEIGHTS_FILE, fresh)
+        codec = load(fresh / WEIGHTS_FILE)
         table = None
         if pairs is not None:
             psnr = neighbour_table(codec.model, pairs, snrs_db)
             table = psnr, ms_ssim_table(codec.model, pairs, snrs_db), len(pairs)
-        (fresh / "card.md").write_text(card(folder.name, codec, about, table, data))
+        (fresh / CARD_FILE).write_text(model_card(folder.name, codec, about, table, data))
         for file in fresh.iterdir():
             os.replace(file, folder / file.name)
     return codec_hash
@@ -55,7 +58,7 @@ def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float], da
 def replaced(folder: Path) -> str | None:
     """The hash of the codec that lies where another will be shipped to, if one does."""
     try:
-        return load_weights(folder / FILE)[2]
+        return load_weights(folder / WEIGHTS_FILE)[2]
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
@@ -92,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.name and not args.data:
         parser.error("--name ships a codec to everybody: say with --data what it was trained on, and the licence")
     torch.set_num_threads(max(args.threads, 1))
-    folder: Path = args.out or SHIPPED / args.name
+    folder: Path = args.out or shipped_folder() / args.name
     try:
         before = replaced(folder)
         codec_hash = ship(args.run, folder, args.val, args.snrs, args.data)

@@ -10,6 +10,7 @@ from jscc.train.run_log import differences, duration
 from jscc.train.settings import completed
 from jscc.train.validation import NEIGHBOURS
 from wire import geometry
+from wire.codec import ONNX_FILES, WEIGHTS_FILE
 
 
 def stages(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -119,7 +120,7 @@ def _table(psnr: Mapping[str, float], ms_ssim: Mapping[str, float], pairs: int) 
     ]
 
 
-def card(
+def model_card(
     name: str,
     codec: Codec,
     about: Mapping[str, Any],
@@ -144,8 +145,8 @@ def card(
         f" encoder {encoder / 1e6:.2f} M parameters, decoder {decoder / 1e6:.2f} M.",
         *_history(about),
         "- Links in training: SNR uniform in -3...14 dB, each view on its own, and as told above.",
-        "- Weights are float16 and computed with in float32; `model.safetensors`,"
-        " `encoder.onnx` and `decoder.onnx` hold the same values.",
+        f"- Weights are float16 and computed with in float32; `{WEIGHTS_FILE}`,"
+        f" `{ONNX_FILES['encoder']}` and `{ONNX_FILES['decoder']}` hold the same values.",
         "",
     ]
     lines += _table(*table) if table else []

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from jscc.model.checkpoint import canonical, fill, load_weights, read_about, resolve
 from jscc.model.codec import JointCodec
-from wire import geometry
+from wire import codec, geometry
 
 OPSET: Final = 18
 BATCH: Final = "batch"
@@ -66,9 +66,9 @@ def export(weights: Path, out: Path) -> tuple[Path, Path]:
     model.eval().requires_grad_(False)
     out.mkdir(parents=True, exist_ok=True)
     described = {
-        "vergence.codec_hash": codec_hash,
-        "vergence.config": canonical(config),
-        "vergence.preset": str(read_about(weights).get("preset", "")),
+        codec.HASH_KEY: codec_hash,
+        codec.CONFIG_KEY: canonical(config),
+        codec.PRESET_KEY: str(read_about(weights).get("preset", "")),
     }
     batch = 3  # the size of the example; 1 and 2 would be taken for constants
     picture = torch.rand(batch, geometry.CHANNELS, geometry.HEIGHT, geometry.WIDTH)
@@ -79,13 +79,13 @@ def export(weights: Path, out: Path) -> tuple[Path, Path]:
         {"symbols": symbols, "reliability": torch.rand(batch, 2, geometry.SYMBOLS), "snr_db": torch.rand(batch, 2)},
         "pictures",
     )
-    paths = out / "encoder.onnx", out / "decoder.onnx"
-    for graph, path, role in zip((encoder, decoder), paths, ("encoder", "decoder"), strict=True):
+    graphs: dict[codec.Role, onnx.ModelProto] = {"encoder": encoder, "decoder": decoder}
+    for role, graph in graphs.items():
         halve(graph)
-        helper.set_model_props(graph, {**described, "vergence.role": role})
+        helper.set_model_props(graph, {**described, codec.ROLE_KEY: role})
         onnx.checker.check_model(graph)
-        onnx.save_model(graph, str(path))
-    return paths
+        onnx.save_model(graph, str(out / codec.ONNX_FILES[role]))
+    return out / codec.ONNX_FILES["encoder"], out / codec.ONNX_FILES["decoder"]
 
 
 def trace(module: nn.Module, inputs: dict[str, Tensor], output: str) -> onnx.ModelProto:
@@ -163,11 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for path in written:
         size = path.stat().st_size / 1e6
         properties = {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
-        print(
-            json.dumps(
-                {"file": str(path), "megabytes": round(size, 2), "codec_hash": properties["vergence.codec_hash"]}
-            )
-        )
+        print(json.dumps({"file": str(path), "megabytes": round(size, 2), "codec_hash": properties[codec.HASH_KEY]}))
 
 
 if __name__ == "__main__":

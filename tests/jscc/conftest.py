@@ -7,11 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from jscc.model.checkpoint import FILE, rounded, save_weights  # noqa: E402
+from jscc.model.checkpoint import rounded, save_weights  # noqa: E402
 from jscc.model.codec import Codec, JointCodec, load  # noqa: E402
 from jscc.model.config import preset  # noqa: E402
 from jscc.release.onnx import export  # noqa: E402
 from jscc.train.__main__ import main  # noqa: E402
+from wire.codec import WEIGHTS_FILE  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -32,8 +33,8 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     torch.manual_seed(3)
     model = livened(JointCodec(preset("tiny")))
-    save_weights(folder / FILE, model.config, rounded(model), {"preset": "tiny"})
-    export(folder / FILE, folder)
+    save_weights(folder / WEIGHTS_FILE, model.config, rounded(model), {"preset": "tiny"})
+    export(folder / WEIGHTS_FILE, folder)
     return folder
 
 

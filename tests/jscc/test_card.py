@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 import torch
 
-from jscc.model.checkpoint import FILE, rounded, save_weights
+from jscc.model.checkpoint import rounded, save_weights
 from jscc.model.codec import Codec, JointCodec, load
 from jscc.model.config import preset
 from jscc.release.bundle import main as ship_main
 from jscc.release.bundle import replaced, ship, timed
-from jscc.release.model_card import card
+from jscc.release.model_card import model_card
 from jscc.train.__main__ import main as train_main
 from jscc.train.link_sampling import LinkSampling
 from jscc.train.validation import NEIGHBOURS, ms_ssim_table, neighbour_table
+from wire.codec import WEIGHTS_FILE
 
 SETTINGS: dict[str, Any] = {
     "steps": 3400, "seed": 1, "lr": 2e-3, "optimiser": "muon", "loss": "log-mse", "ema": 0.999, "patches": 12,
@@ -31,7 +32,7 @@ FIRST: dict[str, Any] = {"preset": "tiny", "step": 3400, "settings": SETTINGS, "
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Codec:
     """A codec without ONNX files, which take long to make and which no card reads."""
     model = JointCodec(preset("tiny"))
-    path = tmp_path_factory.mktemp("weights") / FILE
+    path = tmp_path_factory.mktemp("weights") / WEIGHTS_FILE
     save_weights(path, model.config, rounded(model), {"preset": "tiny"})
     return load(path)
 
@@ -43,7 +44,7 @@ def later(**changes: object) -> dict[str, Any]:
 
 
 def test_one_training_is_one_line(tiny: Codec) -> None:
-    text = card("mine", tiny, FIRST)
+    text = model_card("mine", tiny, FIRST)
     assert "- Trained 3,400 of 3,400 steps in 69 min; optimiser muon, learning rate 0.002 (cosine)" in text
     assert "seed 1" in text
     assert "12 pairs of 64x128 patches a step, the last 25% on 4 whole pairs;" in text
@@ -54,30 +55,30 @@ def test_one_training_is_one_line(tiny: Codec) -> None:
 
 
 def test_two_trainings_are_told_in_order_with_their_sum(tiny: Codec) -> None:
-    text = card("mine", tiny, later(seed=2, lr=1e-3))
+    text = model_card("mine", tiny, later(seed=2, lr=1e-3))
     assert "- Trained 4,300 steps, 82 min in 2 stages" in text
     assert text.index("  1. 3,400 of 3,400 steps in 69 min") < text.index("  2. 900 of 3,400 steps in 13 min")
     assert text.index("seed 1") < text.index("seed 2")
     unknown = later()
     del unknown["before"]["seconds"]
-    text = card("mine", tiny, unknown)
+    text = model_card("mine", tiny, unknown)
     assert "- Trained 4,300 steps in 2 stages" in text  # no sum where a part is not known
     assert "  1. 3,400 of 3,400 steps;" in text
 
 
 def test_an_ms_ssim_training_is_on_whole_pictures_alone(tiny: Codec) -> None:
-    text = card("mine", tiny, later(loss="ms-ssim", whole_share=1.0))
+    text = model_card("mine", tiny, later(loss="ms-ssim", whole_share=1.0))
     stage = next(line for line in text.splitlines() if line.startswith("  2."))
     assert "loss `ms-ssim`" in stage
     assert "; 4 whole pairs a step;" in stage
     assert "patches" not in stage
-    patches = card("mine", tiny, {**FIRST, "settings": {**SETTINGS, "whole_share": 0.0}})
+    patches = model_card("mine", tiny, {**FIRST, "settings": {**SETTINGS, "whole_share": 0.0}})
     assert "; 12 pairs of 64x128 patches a step; the other" in patches
 
 
 def test_a_stage_of_the_other_kind_and_settings_of_before_a_resume_are_told(tiny: Codec) -> None:
     joint = {**FIRST, "config": {"joint": True}, "earlier": [{"until": 669, "settings": {**SETTINGS, "lr": 1e-3}}]}
-    text = card("mine", tiny, {**later(), "config": {"joint": False}, "before": {**joint, "from": "first"}})
+    text = model_card("mine", tiny, {**later(), "config": {"joint": False}, "before": {**joint, "from": "first"}})
     assert "  1. *With joint decoding:* 3,400 of 3,400 steps" in text
     assert "in up to 35%. Until step 669: lr 0.001." in text
     assert "  2. 900 of 3,400 steps" in text
@@ -88,7 +89,7 @@ def test_a_stage_that_grew_the_network_says_so(tiny: Codec) -> None:
     shallow = {**FIRST, "from": "first", "config": {"joint": True, "decoder_blocks": [2, 2, 1, 2, 0]}}
     first, second = (
         line
-        for line in card("mine", tiny, {**grown, "before": shallow}).splitlines()
+        for line in model_card("mine", tiny, {**grown, "before": shallow}).splitlines()
         if line.startswith(("  1.", "  2."))
     )
     assert "Network: decoder_blocks [2, 2, 1, 2, 0] -> [2, 3, 1, 3, 0]." in second
@@ -96,14 +97,14 @@ def test_a_stage_that_grew_the_network_says_so(tiny: Codec) -> None:
 
 
 def test_what_the_preset_has_not_is_told(tiny: Codec) -> None:
-    assert "- Preset `tiny`, joint decoding on;" in card("mine", tiny, {**FIRST, "preset": "tiny"})
+    assert "- Preset `tiny`, joint decoding on;" in model_card("mine", tiny, {**FIRST, "preset": "tiny"})
     other = dataclasses.replace(preset("tiny"), epipolar=False, encoder_blocks=(0, 1, 2))
-    text = card("mine", Codec(JointCodec(other), "0"), {**FIRST, "preset": "tiny"})
+    text = model_card("mine", Codec(JointCodec(other), "0"), {**FIRST, "preset": "tiny"})
     assert "- Preset `tiny` with encoder_blocks [0, 1, 2], epipolar False, joint decoding on;" in text
 
 
 def test_weights_of_unknown_history_are_named(tiny: Codec) -> None:
-    text = card("mine", tiny, {**FIRST, "before": {"from": "66b1", "preset": "tiny"}})
+    text = model_card("mine", tiny, {**FIRST, "before": {"from": "66b1", "preset": "tiny"}})
     assert "- Begun with the weights of `66b1`." in text
     assert "- Trained 3,400 of 3,400 steps" in text
 
@@ -113,7 +114,7 @@ def test_the_table_has_every_neighbour_and_ms_ssim(tiny: Codec) -> None:
     psnr, similar = neighbour_table(tiny.model, pairs, [-2, 12]), ms_ssim_table(tiny.model, pairs, [-2, 12])
     assert all(0 <= value <= 1 for value in similar.values())
     assert similar == ms_ssim_table(tiny.model, pairs, [-2, 12])
-    lines = card("mine", tiny, FIRST, (psnr, similar, 3)).splitlines()
+    lines = model_card("mine", tiny, FIRST, (psnr, similar, 3)).splitlines()
     assert "| neighbour | -2 dB | 12 dB |" in lines
     for kind in NEIGHBOURS:
         assert f"| {kind} | {psnr[f'{kind}@-2']:.2f} | {psnr[f'{kind}@12']:.2f} |" in lines
@@ -123,15 +124,15 @@ def test_the_table_has_every_neighbour_and_ms_ssim(tiny: Codec) -> None:
 
 
 def test_the_pictures_can_be_others(tiny: Codec) -> None:
-    text = card("mine", tiny, FIRST, data="our own street (CC0)")
+    text = model_card("mine", tiny, FIRST, data="our own street (CC0)")
     assert "Trained on our own street (CC0)." in text
     assert "KITTI" not in text
 
 
 def test_the_default_draws_can_be_told(tiny: Codec) -> None:
     draws = {name: getattr(LinkSampling(), name) for name in LinkSampling.__dataclass_fields__}
-    assert "absent in 5%;" in card("mine", tiny, {**FIRST, "settings": {**SETTINGS, "draws": draws}})
-    skewed = card("mine", tiny, {**FIRST, "settings": {**SETTINGS, "draws": {**draws, "absent_skew": 2.0}}})
+    assert "absent in 5%;" in model_card("mine", tiny, {**FIRST, "settings": {**SETTINGS, "draws": draws}})
+    skewed = model_card("mine", tiny, {**FIRST, "settings": {**SETTINGS, "draws": {**draws, "absent_skew": 2.0}}})
     assert "absent in 5% (the SNR there a uniform number to the power 2);" in skewed
 
 
@@ -207,5 +208,5 @@ def test_who_ships_a_codec_by_name_says_what_it_was_trained_on(
 def test_what_a_shipped_codec_takes_the_place_of_is_told(tmp_path: Path, tiny_folder: Path) -> None:
     assert replaced(tmp_path) is None
     assert replaced(tiny_folder) == load(tiny_folder).codec_hash
-    (tmp_path / FILE).write_bytes(b"nonsense")
+    (tmp_path / WEIGHTS_FILE).write_bytes(b"nonsense")
     assert replaced(tmp_path) == "a damaged codec"  # which is no reason to keep it

@@ -5,9 +5,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from jscc.model.checkpoint import FILE, WeightsError, codec_hash, fill, load_weights, rounded, save_weights
+from jscc.model.checkpoint import WeightsError, codec_hash, fill, load_weights, rounded, save_weights
 from jscc.model.codec import JointCodec, load
 from jscc.model.config import preset
+from wire.codec import WEIGHTS_FILE
 
 
 @pytest.fixture
@@ -17,8 +18,8 @@ def model() -> JointCodec:
 
 
 def test_loaded_weights_are_the_rounded_ones(model: JointCodec, tmp_path: Path) -> None:
-    written = save_weights(tmp_path / FILE, model.config, rounded(model), {"preset": "tiny"})
-    codec = load(tmp_path / FILE)
+    written = save_weights(tmp_path / WEIGHTS_FILE, model.config, rounded(model), {"preset": "tiny"})
+    codec = load(tmp_path / WEIGHTS_FILE)
     assert codec.codec_hash == written
     for name, tensor in codec.model.state_dict().items():
         assert torch.equal(tensor, model.state_dict()[name].half().float())
@@ -35,7 +36,7 @@ def test_the_hash_knows_config_values_and_names(model: JointCodec) -> None:
 
 
 def test_a_changed_file_is_refused(model: JointCodec, tmp_path: Path) -> None:
-    path = tmp_path / FILE
+    path = tmp_path / WEIGHTS_FILE
     save_weights(path, model.config, rounded(model), {})
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
@@ -61,7 +62,7 @@ def test_weights_that_are_not_there(tmp_path: Path) -> None:
         load("no-such-weights")
     with pytest.raises(FileNotFoundError, match="no weights file"):
         load(tmp_path)
-    (tmp_path / FILE).write_bytes(b"not weights")
+    (tmp_path / WEIGHTS_FILE).write_bytes(b"not weights")
     with pytest.raises(WeightsError, match="not a safetensors file"):
         load(tmp_path)
 
