@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-import jscc
+import jscc.model
 from center.decode.engines import Batch, OnnxEngine, load, warm_up
 from wire.codec import HASH_KEY, ROLE_KEY
 from wire.runtime.errors import UserError
@@ -121,7 +121,7 @@ def test_torch_decodes_what_its_codec_gives(monkeypatch: pytest.MonkeyPatch) -> 
     models = ModuleType("jscc.model.codec")
     models.load = lambda name, device: Codec()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "jscc.model.codec", models)
-    monkeypatch.setattr(jscc, "models", models, raising=False)  # where another test has imported it already
+    monkeypatch.setattr(jscc.model, "codec", models, raising=False)  # where another test has imported it already
     engine = load("small-joint", "torch", "cpu", 0)
     warm_up(engine, 2)
     assert engine.name == "torch on cpu"

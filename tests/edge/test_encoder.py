@@ -40,10 +40,7 @@ def test_a_codec_that_is_not_there_is_a_problem() -> None:
 
 
 def test_the_shipped_encoder_makes_unit_power_at_every_snr() -> None:
-    try:
-        encoder = Encoder("small-joint", threads=1)
-    except UserError as problem:
-        pytest.skip(str(problem))
+    encoder = Encoder("small-joint", threads=1)
     picture = np.random.default_rng(0).integers(0, 256, (128, 256, 3), np.uint8)
     for snr_db in (-30.0, -2.0, 5.0, 12.0, 40.0, units.NOISELESS):
         assert units.mean_power(encoder.encode(picture, snr_db)) == pytest.approx(1.0, abs=1e-3)
