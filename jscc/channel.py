@@ -71,9 +71,9 @@ def transmit(
     gain_BK2 = torch.where((fading_B1 == Fading.BLOCK)[..., None], block_B12, gain_BK2)
     n0_B1 = noise_variance(snr_db_B)[:, None]
 
-    received_BK2 = times(gain_BK2, symbols_BK2) + noise_BK2 * n0_B1.sqrt()[..., None]
+    received_BK2 = complex_mul(gain_BK2, symbols_BK2) + noise_BK2 * n0_B1.sqrt()[..., None]
     strength_BK = gain_BK2.square().sum(-1)
-    estimate_BK2 = times(conjugate(gain_BK2), received_BK2) / (strength_BK + n0_B1 + 1e-12)[..., None]
+    estimate_BK2 = complex_mul(conjugate(gain_BK2), received_BK2) / (strength_BK + n0_B1 + 1e-12)[..., None]
     reliability_BK = strength_BK / (strength_BK + n0_B1 + 1e-12)
 
     clean_B1, lost_B1 = is_noiseless(snr_db_B)[:, None], is_absent(snr_db_B)[:, None]
@@ -87,7 +87,7 @@ def noise_variance(snr_db_B: Tensor) -> Tensor:
     return units.POWER * 10.0 ** (-snr_db_B.clamp(-60.0, 120.0) / 10.0)
 
 
-def times(a_2: Tensor, b_2: Tensor) -> Tensor:
+def complex_mul(a_2: Tensor, b_2: Tensor) -> Tensor:
     """Product of complex numbers kept as (..., 2) = (real, imaginary)."""
     real = a_2[..., 0] * b_2[..., 0] - a_2[..., 1] * b_2[..., 1]
     imaginary = a_2[..., 0] * b_2[..., 1] + a_2[..., 1] * b_2[..., 0]

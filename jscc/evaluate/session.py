@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
-from jscc.evaluate.report.pair_coverage import check_alike, partial_points
+from jscc.evaluate.report.pair_coverage import check_pair_coverage, partial_points
 from jscc.evaluate.report.summary import with_envelopes, without_envelopes
 from jscc.evaluate.rows import Row, Table
 from jscc.evaluate.runner import plan, run
@@ -61,7 +61,7 @@ def run_session(pairs: Sequence[Pair], request: Request, out: Path, progress: Te
     try:
         out.mkdir(parents=True, exist_ok=True)
         rows = [row for row in _whole_cells(without_envelopes(table.read())) if row.cell not in thrown]
-        check_alike(out, cells, [row.cell for row in rows])
+        check_pair_coverage(out, cells, [row.cell for row in rows])
         gone = redone - {row.system for row in rows}
         seconds_before = _agree(out / "settings.json", pairs, systems, request.seed, redone, gone)
         table.write(rows)

@@ -19,7 +19,7 @@ from jscc.model.transfer import new_blocks, with_new_blocks, without_neighbour
 from jscc.train.run_folder import RunFolder, described
 from jscc.train.run_log import differences
 from jscc.train.settings import PATCH, TrainSettings, completed
-from jscc.train.state import TrainState, new_model, read_start, unlike
+from jscc.train.state import TrainState, describe_config_diff, new_model, read_start
 from wire.runtime.errors import UserError
 
 
@@ -95,7 +95,8 @@ def start_from(name: str, model: JointCodec, preset: str) -> tuple[dict[str, Any
         fill(model, with_new_blocks(tensors, fresh))
     except WeightsError as error:
         check_preset(before, preset)
-        raise ValueError(unlike(_hindrances(before.get("config", {}), model.config)) or str(error)) from error
+        hindrances = _hindrances(before.get("config", {}), model.config)
+        raise ValueError(describe_config_diff(hindrances) or str(error)) from error
     return before, [block.rstrip(".") for block in new_blocks(tensors, fresh)]
 
 

@@ -68,7 +68,7 @@ class TrainState:
         """Continue from a saved state; a state of another config raises ValueError. Returns the settings until now."""
         saved = read_state(path)
         if saved["config"] != self.model.config.to_dict():
-            others = unlike(differences(saved["config"], self.model.config.to_dict()))
+            others = describe_config_diff(differences(saved["config"], self.model.config.to_dict()))
             raise ValueError(f"{path} was made with another codec config: {others}")
         _fill(self.model, saved["model"], path)
         _fill(self.ema, saved["ema"], path)
@@ -82,7 +82,7 @@ class TrainState:
         return dict(saved["settings"])
 
 
-def unlike(changes: Mapping[str, tuple[Any, Any]]) -> str:
+def describe_config_diff(changes: Mapping[str, tuple[Any, Any]]) -> str:
     """In words how a codec config that was found differs from the one that is asked for, by key (found, asked for)."""
     return "; ".join(
         f"its {name} is {json.dumps(old)}, asked for is {json.dumps(new)}"

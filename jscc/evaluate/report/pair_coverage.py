@@ -8,7 +8,7 @@ from jscc.evaluate.rows import Cell, Point, Row
 from wire.runtime.errors import UserError
 
 
-def check_alike(out: Path, asked: Sequence[Cell], done: Sequence[Cell]) -> None:
+def check_pair_coverage(out: Path, asked: Sequence[Cell], done: Sequence[Cell]) -> None:
     """UserError if a mean that is asked for would be over fewer pairs than others in `out`."""
     pictures = _pictures([*asked, *done])
     whole = _whole(pictures)
