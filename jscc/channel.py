@@ -24,20 +24,22 @@ class Fading(IntEnum):
 
 
 class ChannelNoise(NamedTuple):
-    """What chance decides on the links of B pictures: CN(0, 1) noise and gains, whatever the SNR and the fading."""
+    """The random numbers of the links of B pictures, CN(0, 1) each, whatever the SNR and the fading.
+
+    noise  float [B, K, 2], of each symbol
+    fast   float [B, K, 2], gains h that change with each symbol
+    block  float [B, 1, 2], gains h of whole pictures
+    """
 
     noise: Tensor
-    """[B, K, 2]"""
     fast: Tensor
-    """[B, K, 2]"""
     block: Tensor
-    """[B, 1, 2]"""
 
     @classmethod
     def draw(
         cls, pictures: int, symbols: int, device: torch.device, generator: torch.Generator | None
     ) -> "ChannelNoise":
-        """For `pictures` links of `symbols` complex symbols each."""
+        """For `pictures` links (B) of `symbols` complex symbols (K) each."""
         sizes = ((pictures, symbols, 2), (pictures, symbols, 2), (pictures, 1, 2))
         return cls(*(torch.randn(size, generator=generator, device=device) * 0.5**0.5 for size in sizes))
 
@@ -52,13 +54,14 @@ def transmit(
     fading_B: Tensor | Fading,
     chance: ChannelNoise | torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Send unit-power symbols over one link per picture, and equalise.
+    """Send unit-power symbols over one link per picture, y = h s + n, and equalise.
 
-    symbols  float [B, K, 2] = (I, Q), mean I^2 + Q^2 = 1
-    snr_db   float [B]: mean Es/N0; +inf adds no noise and does not fade, -inf delivers nothing
-    fading   int [B] of `Fading`, or one for all
-    chance   drawn before, or the generator to draw it from
-    returns  (symbols [B, K, 2] after MMSE, reliability [B, K] in [0, 1])
+    symbols_BK2  float [B, K, 2] = (I, Q), mean I^2 + Q^2 = 1
+    snr_db_B     float [B], dB, mean Es/N0; +inf adds no noise and does not fade, -inf delivers nothing
+    fading_B     int [B] of `Fading`, or one for all
+    chance       noise and gains drawn before, or the generator to draw them from
+    returns      (MMSE estimates conj(h) y / (|h|^2 + N0) [B, K, 2], reliability |h|^2 / (|h|^2 + N0) [B, K] in [0, 1])
+    source       paper, sections 2 and 4.2 (Rayleigh fast fading); conventions in docs/conventions.md
     """
     device = symbols_BK2.device
     fading_B1 = torch.as_tensor(fading_B, device=device).expand(len(snr_db_B))[:, None]
@@ -83,17 +86,21 @@ def transmit(
 
 
 def noise_variance(snr_db_B: Tensor) -> Tensor:
-    """N0 of each link [B]; finite for the two infinities, whose results `transmit` replaces anyway."""
+    """N0 = 10^(-snr/10) of each link; finite for the two infinities, whose results `transmit` replaces anyway.
+
+    snr_db_B  float [B], dB
+    returns   float [B]
+    """
     return units.POWER * 10.0 ** (-snr_db_B.clamp(-60.0, 120.0) / 10.0)
 
 
 def complex_mul(a_2: Tensor, b_2: Tensor) -> Tensor:
-    """Product of complex numbers kept as (..., 2) = (real, imaginary)."""
+    """The product of complex numbers; both and the result are float [..., 2] = (real, imaginary)."""
     real = a_2[..., 0] * b_2[..., 0] - a_2[..., 1] * b_2[..., 1]
     imaginary = a_2[..., 0] * b_2[..., 1] + a_2[..., 1] * b_2[..., 0]
     return torch.stack((real, imaginary), -1)
 
 
 def conjugate(a_2: Tensor) -> Tensor:
-    """Complex conjugate of (..., 2)."""
+    """The complex conjugate; float [..., 2] = (real, imaginary), as is the result."""
     return a_2 * a_2.new_tensor((1.0, -1.0))

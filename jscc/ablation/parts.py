@@ -1,4 +1,4 @@
-"""Experimental parts: other ways to look across and to encode, put into a model that has been built.
+"""Experimental parts: other kinds of cross attention and of encoders, put into a model that has been built.
 
 They live here and not in `CodecConfig`, because the product has no use for them.
 """
@@ -19,25 +19,25 @@ WIDE_KERNEL = 13
 """Cells at 1/4 scale: 6 to either side, which is 24 pixels."""
 
 
-class RowsAtEighth(nn.Module):
-    """SCAM, then row-wise attention at 1/8 scale. [2B, C, H, W], dB [2B] -> [2B, C, H, W]; left, right, left..."""
+class EpipolarAtEighth(nn.Module):
+    """SCAM, then epipolar attention at 1/8 scale; stands where `SCAM` stands: same input, same output."""
 
     def __init__(self, scam: SCAM, channels: int, heads: int) -> None:
         super().__init__()
         self.scam = scam
-        self.rows = EpipolarAttention(channels, heads, JOINT_CONDITIONS)
+        self.epipolar = EpipolarAttention(channels, heads, JOINT_CONDITIONS)
 
     def forward(self, x_NCHW: Tensor, snr_db_N: Tensor) -> Tensor:
         known_NS = link_conditions(snr_db_N, swap_views(snr_db_N))
         side_N = snr_db_N.new_tensor((LEFT, RIGHT)).repeat(len(snr_db_N) // 2)
-        y_NCHW: Tensor = self.rows(self.scam(x_NCHW, snr_db_N), known_NS, side_N, is_absent(snr_db_N))
+        y_NCHW: Tensor = self.epipolar(self.scam(x_NCHW, snr_db_N), known_NS, side_N, is_absent(snr_db_N))
         return y_NCHW
 
 
 class WideKernels(nn.Module):
     """The other view's features through a wide horizontal convolution with a plane that tells left from right.
 
-    Stands where `EpipolarAttention` stands: same input, same output.
+    It stands where `EpipolarAttention` stands: same input, same output.
     """
 
     def __init__(self, channels: int) -> None:
@@ -72,21 +72,21 @@ class TwoEncoders(nn.Module):
         return torch.stack((left, right), 1).flatten(0, 1)
 
 
-def rows_at_eighth(model: JointCodec) -> None:
-    """Add row-wise attention after SCAM."""
+def epipolar_at_eighth(model: JointCodec) -> None:
+    """Add epipolar attention at 1/8 scale, after SCAM."""
     decoder, config = model.decoder, model.config
     assert decoder.scam is not None
-    added = RowsAtEighth(decoder.scam, config.decoder_widths[0], config.epipolar_heads)
+    added = EpipolarAtEighth(decoder.scam, config.decoder_widths[0], config.epipolar_heads)
     decoder.scam = added  # type: ignore[assignment]
 
 
 def without_scam(model: JointCodec) -> None:
-    """Take SCAM out; the row-wise attention stays."""
+    """Take SCAM out; the epipolar attention stays."""
     model.decoder.scam = None
 
 
 def wide_kernels(model: JointCodec) -> None:
-    """Put wide kernels in the place of the row-wise attention."""
+    """Put wide kernels in the place of the epipolar attention."""
     model.decoder.epipolar = WideKernels(model.config.decoder_widths[1])  # type: ignore[assignment]
 
 

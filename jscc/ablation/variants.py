@@ -55,27 +55,27 @@ class Variant:
 
 
 VARIANTS: Final = (
-    Variant("reference", "SCAM with positions, row-wise attention at 1/4, linear path, Muon, log-mse"),
+    Variant("reference", "SCAM with positions, epipolar attention at 1/4, linear path, Muon, log-mse"),
     Variant(
         "seed-2", "the reference with another seed: differences as small as this one mean nothing", (), {"seed": 2}
     ),
     Variant("alone", "the baseline: each view decoded alone", ("codec.joint=false",)),
     Variant(
         "scam-paper",
-        "the paper's SCAM only: no positions, no row-wise attention",
+        "the paper's SCAM only: no positions, no epipolar attention",
         ("codec.scam_positional=false", "codec.epipolar=false"),
     ),
-    Variant("scam-positions", "SCAM with positions, no row-wise attention", ("codec.epipolar=false",)),
-    Variant("no-scam", "row-wise attention at 1/4 only", change=parts.without_scam),
+    Variant("scam-positions", "SCAM with positions, no epipolar attention", ("codec.epipolar=false",)),
+    Variant("no-scam", "epipolar attention at 1/4 only", change=parts.without_scam),
     Variant(
         "rows-at-8",
-        "row-wise attention at 1/8 instead of at 1/4",
+        "epipolar attention at 1/8 instead of at 1/4",
         ("codec.epipolar=false",),
-        change=parts.rows_at_eighth,
+        change=parts.epipolar_at_eighth,
     ),
-    Variant("rows-at-8-and-4", "row-wise attention at 1/8 as well as at 1/4", change=parts.rows_at_eighth),
+    Variant("rows-at-8-and-4", "epipolar attention at 1/8 as well as at 1/4", change=parts.epipolar_at_eighth),
     Variant(
-        "wide-kernels", "13 cells wide convolutions at 1/4 instead of the row-wise attention", change=parts.wide_kernels
+        "wide-kernels", "13 cells wide convolutions at 1/4 instead of the epipolar attention", change=parts.wide_kernels
     ),
     Variant("two-encoders", "each view has an encoder of its own", change=parts.two_encoders),
     Variant("no-linear-path", "without the linear codec beside the network", ("codec.linear_path=false",)),
@@ -98,5 +98,5 @@ VARIANTS: Final = (
 
 
 def reference_settings(steps: int) -> TrainSettings:
-    """6 pairs of patches a step, 2 whole pairs in the last quarter."""
+    """Six pairs of patches a step, two whole pairs in the last quarter."""
     return TrainSettings(steps=steps, patches=6, pictures=2, mixture=Mixture(), draws=LinkSampling())

@@ -8,9 +8,11 @@ Picture = NDArray[np.uint8]
 
 
 def disparity_field(rows: int, columns: int, largest: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A plausible road scene: far at the top, near at the bottom, with a few blobs and steps.
+    """The disparities of a plausible road scene: far at the top, near at the bottom, with a few smooth and sharp steps.
 
-    Pixels, [rows, columns], 0...largest.
+    rows, columns  at least 8 and 16
+    largest        pixels
+    returns        float32 [rows, columns], pixels, 0 to `largest`
     """
     near, far = largest * rng.uniform(0.3, 1.0), largest * rng.uniform(0.0, 0.25)
     horizon = rng.uniform(0.2, 0.6)
@@ -40,8 +42,11 @@ def warp_right(left: Picture, disparity: NDArray[np.float32]) -> Picture:
 
 
 def second_view(left: Picture, largest: float, rng: np.random.Generator) -> Picture:
-    """A right view of `left` [rows, columns, 3] with disparities up to `largest` pixels, and slightly other exposure
-    and noise.
+    """A right view with random disparities, slightly other exposure, and noise.
+
+    left     uint8 [rows, columns, 3]
+    largest  disparity, pixels
+    returns  uint8 [rows, columns, 3]
     """
     right = warp_right(left, disparity_field(left.shape[0], left.shape[1], largest, rng))
     changed = right * rng.uniform(0.95, 1.05) + rng.uniform(-4, 4) + rng.normal(0, 1.0, right.shape)

@@ -1,4 +1,5 @@
 """The bench: every system of the paper on the same pairs, over the same channels. `python -m jscc.evaluate --help`.
 
-`system.py` is the door: whatever has its `transmit` can be compared. docs/evaluation.md shows how to add one.
+Whatever has the `transmit` of `jscc.evaluate.systems.base.System` can be compared; docs/evaluation.md shows how to add
+one.
 """

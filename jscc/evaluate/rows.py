@@ -43,7 +43,16 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One reconstructed view. `bytes` is None for systems without bits; `seconds` per view, less what was cached."""
+    """One reconstructed view.
+
+    system, channel, snr, delta, picture  as in `Cell`
+    view     "left" or "right"
+    psnr     dB
+    ms_ssim  0 to 1
+    bytes    after source coding; None for systems without bits
+    symbols  complex channel uses
+    seconds  of the transmission per view, less what was cached
+    """
 
     system: str
     channel: str

@@ -30,8 +30,9 @@ def canonical(config: CodecConfig) -> str:
 
 
 def codec_hash(config: CodecConfig, tensors: Mapping[str, Tensor]) -> str:
-    """First 16 hexadecimal digits of sha256 over the config and the names, shapes and float16 bytes of all tensors in
-    name order.
+    """What edge and center compare: the first 16 hexadecimal digits of a sha256.
+
+    It covers the config as `canonical` JSON, then names, shapes and float16 bytes of all tensors, in name order.
     """
     digest = hashlib.sha256(canonical(config).encode())
     for name in sorted(tensors):
@@ -42,7 +43,10 @@ def codec_hash(config: CodecConfig, tensors: Mapping[str, Tensor]) -> str:
 
 
 def rounded(model: nn.Module) -> dict[str, Tensor]:
-    """The model's tensors in float16; a value that float16 cannot hold raises WeightsError."""
+    """The model's tensors in float16.
+
+    raises  WeightsError for values that float16 cannot hold
+    """
     tensors = {name: tensor.detach().half().contiguous().cpu() for name, tensor in model.state_dict().items()}
     broken = sorted(name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all()))
     if broken:
@@ -51,9 +55,10 @@ def rounded(model: nn.Module) -> dict[str, Tensor]:
 
 
 def save_weights(path: Path, config: CodecConfig, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
-    """Write float16 tensors with their config; `about` (preset, training) goes into the metadata.
+    """Write float16 tensors with their config.
 
-    Returns the codec hash.
+    about    preset and training, as JSON types, for the metadata
+    returns  the codec hash
     """
     fingerprint = codec_hash(config, tensors)
     metadata = {
@@ -69,9 +74,10 @@ def save_weights(path: Path, config: CodecConfig, tensors: Mapping[str, Tensor],
 
 
 def load_weights(path: Path) -> tuple[CodecConfig, dict[str, Tensor], str]:
-    """Read a weights file -> (config, float16 tensors, codec hash).
+    """Read a weights file.
 
-    raises  FileNotFoundError; WeightsError if it is no such file, or its content does not have the hash that it states
+    returns  (config, float16 tensors by name, codec hash)
+    raises   FileNotFoundError; WeightsError if it is no such file, or its content does not have the hash that it states
     """
     if not path.is_file():
         raise FileNotFoundError(f"no weights file {path}")
@@ -99,7 +105,10 @@ def read_about(path: Path) -> dict[str, Any]:
 
 
 def fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Load tensors into a model; a missing, a surplus or a misshapen tensor raises WeightsError and names it."""
+    """Load tensors into a model, all of them and no others.
+
+    raises  WeightsError that names what is missing, surplus or of another shape
+    """
     wanted = model.state_dict()
     complaints = [f"missing {name}" for name in sorted(set(wanted) - set(tensors))]
     complaints += [f"unexpected {name}" for name in sorted(set(tensors) - set(wanted))]
@@ -114,7 +123,10 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def resolve(path_or_name: str | Path) -> Path:
-    """A shipped name, a folder or a file -> the path of the safetensors file."""
+    """The path of the safetensors file for a shipped name, a folder or a file.
+
+    raises  FileNotFoundError for a name that is not shipped, with those that are
+    """
     path = Path(path_or_name)
     if path.suffix == ".safetensors":
         return path

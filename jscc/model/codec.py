@@ -1,6 +1,4 @@
-"""A codec: one encoder for both cameras and the joint decoder, as one module, and as a loaded, frozen thing to decode
-with.
-"""
+"""A codec, one encoder for both cameras and the joint decoder: a module to train, or loaded to encode and decode."""
 
 from pathlib import Path
 
@@ -20,7 +18,7 @@ def count(module: nn.Module) -> int:
 
 
 class JointCodec(nn.Module):
-    """Encoder, channel and decoder in one differentiable forward pass."""
+    """Encoder, channel and decoder in one differentiable forward pass (paper, Fig. 1)."""
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
@@ -37,9 +35,11 @@ class JointCodec(nn.Module):
     ) -> Tensor:
         """Send both views over their own links and decode them jointly.
 
-        pictures  float [B, 2, 3, H, W] in [0, 1]; snr_db [B, 2] (+-inf allowed); fading int [B, 2] of `Fading`, or one
-                  for all
-        returns   float [B, 2, 3, H, W], not clamped
+        pictures_BV3HW  float [B, 2, 3, H, W] in [0, 1], left then right
+        snr_db_BV       float [B, 2], dB, mean Es/N0 of each link; +inf and -inf allowed
+        fading_BV       int [B, 2] of `Fading`, or one for all
+        chance          noise and gains drawn before, or the generator to draw them from
+        returns         float [B, 2, 3, H, W], not clamped
         """
         rows, columns = pictures_BV3HW.shape[-2:]
         snr_N = views_to_batch(snr_db_BV)
@@ -67,14 +67,23 @@ class Codec:
 
     @torch.inference_mode()
     def encode(self, picture: Tensor, snr_db: Tensor) -> Tensor:
-        """Pictures [B, 3, 128, 256] in [0, 1], their links' SNRs, dB [B] -> symbols [B, 5120, 2], mean power 1 each."""
+        """Symbols of pictures.
+
+        picture  float [B, 3, 128, 256] in [0, 1]
+        snr_db   float [B], dB, of each picture's link
+        returns  float [B, 5120, 2] = (I, Q), mean power 1 per picture
+        """
         symbols: Tensor = self.model.encoder(picture.to(self.device), snr_db.to(self.device))
         return symbols
 
     @torch.inference_mode()
     def decode(self, symbols: Tensor, reliability: Tensor, snr_db: Tensor) -> Tensor:
-        """Equalised symbols [B, 2, 5120, 2], reliability [B, 2, 5120], SNR in dB [B, 2] -> pictures [B, 2, 3, 128, 256]
-        in [0, 1].
+        """Both pictures of each pair.
+
+        symbols      float [B, 2, 5120, 2], left then right, equalised
+        reliability  float [B, 2, 5120] in [0, 1], |h|^2 / (|h|^2 + N0) of each symbol
+        snr_db       float [B, 2], dB; -inf: the view never came
+        returns      float [B, 2, 3, 128, 256] in [0, 1]
         """
         inputs = (tensor.to(self.device) for tensor in (symbols, reliability, snr_db))
         pictures: Tensor = self.model.decoder(*inputs)
@@ -82,12 +91,13 @@ class Codec:
 
 
 def load(path_or_name: str | Path, device: str | torch.device = "cpu") -> Codec:
-    """Shipped weights by name ("small-joint"), or any `model.safetensors` file or its folder.
+    """A codec by its name or path.
 
-    raises  FileNotFoundError if there is no such file, `jscc.model.checkpoint.WeightsError` if it does not match its
-            config exactly
+    path_or_name  of shipped weights ("small-joint"), or a `model.safetensors` file or its folder
+    device        of torch
+    raises        FileNotFoundError if there is no such file, `jscc.model.checkpoint.WeightsError` if it does not match
+                  its config exactly
     """
-
     config, tensors, codec_hash = load_weights(resolve(path_or_name))
     model = JointCodec(config)
     fill(model, tensors)

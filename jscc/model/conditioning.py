@@ -19,7 +19,11 @@ JOINT_CONDITIONS: Final = 6
 
 
 def scaled(snr_db: Tensor) -> Tensor:
-    """SNR in dB, any shape -> about -1.2...1.7, 0 in the middle of the trained range. Infinities are clamped."""
+    """SNRs as the networks are told them: 0 in the middle of the trained range, -1 and 1 at its ends.
+
+    snr_db   float, any shape, dB; clamped to `CLAMP_DB`, infinities too
+    returns  float of the same shape, about -1.2 to 1.7
+    """
     low, high = units.TRAINED_SNR_DB
     return (snr_db.clamp(*CLAMP_DB) - (low + high) / 2) / ((high - low) / 2)
 
@@ -35,8 +39,11 @@ def is_absent(snr_db: Tensor) -> Tensor:
 
 
 def link_conditions(own_db_N: Tensor, other_db_N: Tensor | None) -> Tensor:
-    """SNRs in dB [N] -> conditions [N, S]: scaled SNR and the two flags of the own link, then of the other (None =
-    baseline).
+    """What is known of the links: for the own one and then the other its scaled SNR, "noiseless" and "absent".
+
+    own_db_N    float [N], dB
+    other_db_N  float [N], dB; None for the baseline, which is not told of the other link
+    returns     float [N, S], S = 6, or 3 for the baseline
     """
     links = [own_db_N] if other_db_N is None else [own_db_N, other_db_N]
     columns: list[Tensor] = []

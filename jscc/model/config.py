@@ -2,8 +2,8 @@
 
 `paper`  Fig. 1 of the paper, as far as its text tells: 256 channels, 5x5 kernels, transposed convolutions, one SCAM.
          For GPUs.
-`small`  What is shipped: 3x3 kernels, pixel-shuffle, a linear path, SCAM with positions and row-wise attention. Runs on
-         two CPU cores.
+`small`  What is shipped: 3x3 kernels, pixel-shuffle, a linear path, SCAM with positions, and epipolar attention.
+         Runs on two CPU cores.
 `tiny`   `small` with few channels, for tests.
 """
 
@@ -22,12 +22,15 @@ class CodecConfig:
     """Widths run from the picture inwards in the encoder (1/2, 1/4, 1/8) and outwards in the decoder (1/8, 1/4, 1/2).
 
     encoder_blocks   residual blocks after each of the three downscalings
-    decoder_blocks   residual blocks: before SCAM, after SCAM, before and after the row-wise attention at 1/4, at 1/2
+    decoder_blocks   residual blocks: before SCAM, after SCAM, before and after the epipolar attention at 1/4, at 1/2
     joint            False = the baseline without joint decoding: neither SCAM nor anything else of the other view
-    scam_positional  add positions to SCAM's queries and keys, so that a query can ask for a place and not only for a
-                     look
-    epipolar         row-wise cross attention at 1/4 scale (for rectified cameras)
+    scam_positional  add positions to SCAM's queries and keys
+    epipolar         epipolar attention, along rows, at 1/4 scale (for rectified cameras)
+    epipolar_heads   its heads, a divisor of the decoder's width at 1/4
     linear_path      a linear 8x8x3 -> 20 -> 8x8x3 codec beside the network
+    raises           ValueError for numbers that cannot be built or that make other than 5120 symbols
+
+    The names are part of the codec hash and of every file of weights: they stay.
     """
 
     encoder_widths: tuple[int, int, int] = (32, 96, 128)

@@ -1,4 +1,4 @@
-"""JSCD: the received symbols of both views -> both pictures, one set of weights, each view helped by the other."""
+"""JSCD, the joint decoder: the received symbols of both views -> both pictures, with one set of weights for both."""
 
 import torch
 from torch import Tensor, nn
@@ -16,16 +16,18 @@ LEFT, RIGHT = 1.0, -1.0
 
 
 class Decoder(nn.Module):
-    """The joint source-channel decoder g_phi of the paper, equations (1) and (2).
-
-    input    symbols float [B, 2, K, 2]: view (left, right), symbol, (I, Q), already MMSE-equalised
-             reliability float [B, 2, K] in [0, 1]: |h|^2 / (|h|^2 + N0) of each symbol; 1 noiseless, 0 absent
-             snr_db float [B, 2]: mean SNR of each link; +inf = noiseless, -inf = absent (its symbols are ignored)
-             size (rows, columns) of the pictures, if not 128x256
-             sides float [2]: which camera stands in which slot, +1 left, -1 right
-    returns  pictures float [B, 2, 3, H, W], not clamped
+    """The joint source-channel decoder g_phi of the paper: (s_left, s_right, SNRs) -> both pictures.
 
     The views are concatenated in the batch dimension; swapping them together with `sides` swaps the outputs exactly.
+
+    config           widths and which modules there are
+    symbols_BVK2     float [B, 2, K, 2] = (left and right, symbol, I and Q), already MMSE-equalised
+    reliability_BVK  float [B, 2, K] in [0, 1]: |h|^2 / (|h|^2 + N0) of each symbol; 1 noiseless, 0 absent
+    snr_db_BV        float [B, 2], dB, mean Es/N0 of each link; +inf = noiseless, -inf = absent: its symbols are ignored
+    size             (rows, columns) of the pictures, if not 128x256
+    sides_V          float [2]: which camera stands in which slot, +1 left, -1 right
+    returns          pictures float [B, 2, 3, H, W], not clamped
+    source           paper, section 2, equations (1) and (2), and Fig. 1
     """
 
     def __init__(self, config: CodecConfig) -> None:
@@ -48,6 +50,7 @@ class Decoder(nn.Module):
         self.at4_after = Blocks(quarter2, middle, kernel, known)
         self.up2 = UpBlock(middle, narrow, kernel, known, config.upsampling)
         self.at2 = Blocks(half, narrow, kernel, known)
+        # The last layer, to RGB. Its name is in every file of weights and in their hash.
         self.paint = upscaling(narrow, geometry.CHANNELS, kernel, config.upsampling)
         self.linear = LinearDecoder(latent) if config.linear_path else None
         if self.linear is not None:  # start as the linear codec; the network learns what is missing
@@ -91,10 +94,10 @@ class Decoder(nn.Module):
 
 
 def views_to_batch(x_BV: Tensor) -> Tensor:
-    """[B, 2, ...] -> [2B, ...] in the order left, right, left, right..."""
+    """From [B, 2, ...] to [2B, ...], in the order left, right, left, right..."""
     return x_BV.reshape(-1, *x_BV.shape[2:])
 
 
 def batch_to_views(x_N: Tensor) -> Tensor:
-    """[2B, ...] -> [B, 2, ...], the inverse of `views_to_batch`."""
+    """From [2B, ...] to [B, 2, ...], the inverse of `views_to_batch`."""
     return x_N.reshape(-1, 2, *x_N.shape[1:])

@@ -1,4 +1,4 @@
-"""JSCE: one picture -> power-normalised complex symbols; knows its own link's SNR and nothing of the other view."""
+"""JSCE, the encoder: a picture -> complex symbols of unit power, knowing its own link's SNR and no other view."""
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +11,15 @@ from wire import geometry, units
 
 
 class Encoder(nn.Module):
-    """The joint source-channel encoder f_theta of the paper, section 2.
+    """The joint source-channel encoder f_theta of the paper: (picture, SNR) -> symbols.
 
-    input    picture float [B, 3, H, W] in [0, 1], H and W multiples of 8; snr_db float [B] (+inf allowed)
-    returns  symbols float [B, K, 2] = (I, Q), mean I^2 + Q^2 = 1 **per picture**; K = 10 x H/8 x W/8, row-major over
-             (latent channel pair, row, column); latent channels 2c and 2c + 1 at a cell are I and Q of one symbol
+    config        widths and whether there is a linear path
+    picture_B3HW  float [B, 3, H, W] in [0, 1], H and W multiples of 8
+    snr_db_B      float [B], dB, mean Es/N0 of the own link; +inf allowed
+    returns       symbols float [B, K, 2] = (I, Q), mean I^2 + Q^2 = 1 **per picture**; K = 10 x H/8 x W/8, row-major
+                  over (latent channel pair, row, column); latent channels 2c and 2c + 1 at a cell are I and Q of one
+                  symbol
+    source        paper, section 2 and Fig. 1
     """
 
     def __init__(self, config: CodecConfig) -> None:
@@ -47,7 +51,12 @@ class Encoder(nn.Module):
 
 
 def to_symbols(latent_BCHW: Tensor) -> Tensor:
-    """Latent [B, C, H, W] -> symbols [B, C H W / 2, 2] with unit mean power per picture."""
+    """Pairs of latent channels as complex symbols, scaled to unit mean power per picture: s = z / sqrt(mean |z|^2).
+
+    latent_BCHW  float [B, C, H, W], C even
+    returns      float [B, C H W / 2, 2] = (I, Q)
+    source       paper, section 2, the power constraint
+    """
     batch, channels, rows, columns = latent_BCHW.shape
     power_B = latent_BCHW.square().mean((1, 2, 3)) * 2  # per complex symbol: two real channels
     scale_B = torch.rsqrt(power_B + 1e-12) * units.POWER**0.5
@@ -57,6 +66,10 @@ def to_symbols(latent_BCHW: Tensor) -> Tensor:
 
 
 def to_latent(symbols_BK2: Tensor, channels: int, rows: int, columns: int) -> Tensor:
-    """The inverse arrangement: symbols [B, C H W / 2, 2] -> latent [B, C, H, W]."""
+    """The inverse arrangement of `to_symbols`, without the scale.
+
+    symbols_BK2  float [B, C H W / 2, 2]
+    returns      float [B, C, H, W]
+    """
     pairs = symbols_BK2.reshape(-1, channels // 2, rows * columns, 2).transpose(2, 3)
     return pairs.reshape(-1, channels, rows, columns)

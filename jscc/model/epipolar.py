@@ -1,5 +1,7 @@
-"""Row-wise cross attention: on rectified cameras a point lies in the same row of both views, further right in the left
-view.
+"""Epipolar attention: cross attention along rows.
+
+On rectified cameras the epipolar line of a point is its row: what stands in a row of one view stands in the same row of
+the other, further right in the left view.
 """
 
 import torch
@@ -12,19 +14,26 @@ from jscc.model.scam import swap_views
 NEAREST = 24
 """Largest disparity with a bias of its own, cells of 4 pixels; the KITTI crop at 128x256 has up to about 18."""
 BEHIND = 8
-"""As many cells in the impossible direction: small negative disparities happen where a rig is not perfectly rectified.
-"""
+"""The same in the impossible direction: a rig that is not perfectly rectified has small negative disparities."""
 MASKED = -1e4
 
 
 class EpipolarAttention(nn.Module):
-    """Each place looks along its row of the other view, by likeness and by disparity, or at nothing.
+    """Each position attends to the same row of the other view, by appearance and by disparity, or to a null key.
 
-    input    features float [2B, C, H, W] (left, right, left, right...), conditions [2B, S], side [2B] (+1 left, -1
-             right), absent bool [2B]: which pictures never came (nobody looks at those)
-    returns  float [2B, C, H, W]
-    source   the epipolar restriction of ECSIC (2024) and iPASSR (2021); likeness is a scaled cosine, queries and keys
-             start from one map, and a null key whose weight depends on both SNRs lets a place ignore the other view
+    The score of query i and key j of a row is t cos(q_i, k_j) + b(disparity of i and j), with a temperature t and a
+    bias b learned for each head; the null key's score is learned as a function of both SNRs, and its weight lets a
+    position ignore the other view.
+
+    channels       C
+    heads          of C / heads channels each
+    conditions     S
+    x_NCHW         float [2B, C, H, W] in the order left, right, left, right...
+    conditions_NS  float [2B, S], what is known of both links
+    side_N         float [2B], +1 left, -1 right
+    absent_N       bool [2B], which pictures never came: nothing attends to those
+    returns        float [2B, C, H, W]
+    source         not in the paper; the epipolar restriction is that of ECSIC (2024) and iPASSR (2021)
     """
 
     def __init__(self, channels: int, heads: int, conditions: int) -> None:
@@ -61,14 +70,12 @@ class EpipolarAttention(nn.Module):
         return x_NCHW + fused
 
     def _by_row(self, x_NCHW: Tensor) -> Tensor:
-        """[N, C, H, W] -> [N, rows, heads, channels per head, columns]: whole rows move, which is the cheap
-        transposition.
-        """
+        """From [N, C, H, W] to [N, H, heads, C / heads, W]: whole rows move, which is the cheap transposition."""
         batch, channels, rows, columns = x_NCHW.shape
         return x_NCHW.reshape(batch, self.heads, channels // self.heads, rows, columns).permute(0, 3, 1, 2, 4)
 
     def _bias(self, columns: int, side_N: Tensor) -> Tensor:
-        """Score added for the disparity of each (query, key): [N, heads, columns, columns]."""
+        """The bias b of each query and key, by their disparity: float [N, heads, columns, columns]."""
         place = torch.arange(columns, device=side_N.device)
         offset = place[:, None] - place[None, :]
         as_left, as_right = (self.disparity[:, (sign * offset).clamp(-BEHIND, NEAREST) + BEHIND] for sign in (1, -1))
@@ -76,7 +83,10 @@ class EpipolarAttention(nn.Module):
 
 
 def likely_disparities() -> Tensor:
-    """Where training starts: 0...8 cells are likely, the rest fades. [BEHIND + 1 + NEAREST]."""
+    """The bias b at the start of training: 0 for disparities of 0 to 8 cells, falling off beyond.
+
+    returns  float [BEHIND + 1 + NEAREST], from -BEHIND to NEAREST cells
+    """
     disparity = torch.arange(-BEHIND, NEAREST + 1, dtype=torch.float32)
     behind = (-disparity).clamp_min(0) * 1.5
     beyond = (disparity - 8).clamp_min(0) * 0.3

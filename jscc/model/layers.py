@@ -1,4 +1,4 @@
-"""The bricks of both networks: ChannelNorm, attention feature (AF), convolution, residual and up-scaling blocks.
+"""Layers of both networks: ChannelNorm, attention feature (AF), convolution, residual and upsampling blocks.
 
 Shape legend for this package: B pictures (or pairs), V = 2 views, N = B x V pictures in one batch, C channels, H and W
 rows and columns, K complex symbols, 2 = (I, Q) or (left, right), S conditions (what is known about the links).
@@ -17,11 +17,12 @@ EPSILON: Final = 1e-3
 
 
 class ChannelNorm(nn.Module):
-    """Normalises over the channels of each pixel, then scales and shifts each channel.
+    """Normalises each pixel over its channels: y = weight (x - mean) / sqrt(variance + epsilon) + bias.
 
-    input    float [N, C, H, W]
-    returns  float [N, C, H, W]
-    source   Mentzer et al. 2020 (HiFiC), the paper's [13]
+    channels  C; `weight` and `bias` have one number for each
+    x_NCHW    float [N, C, H, W]
+    returns   float [N, C, H, W]
+    source    Mentzer et al. 2020 (HiFiC), the paper's [13]
     """
 
     def __init__(self, channels: int) -> None:
@@ -43,9 +44,12 @@ class ChannelNorm(nn.Module):
 
 
 class RowLinear(nn.Linear):
-    """A linear map of [N, Cin] that computes every row alike, bit for bit, wherever in the batch it stands.
+    """A linear layer whose result for a row does not depend on the other rows of the batch, bit for bit.
 
-    One matrix product for all rows does not: its kernels treat the last rows of a block differently.
+    One matrix product for all rows would: its kernels treat the last rows of a block differently.
+
+    input    float [N, Cin]
+    returns  float [N, Cout] = W x + b for each row
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -54,11 +58,16 @@ class RowLinear(nn.Linear):
 
 
 class AttentionFeature(nn.Module):
-    """Scales each channel by what the picture's average and the links' SNRs say about it.
+    """AF, which adapts features to the SNR: each channel is scaled by a gate in (0, 1).
 
-    input    float [N, C, H, W], conditions [N, S]
-    returns  float [N, C, H, W]
-    source   Xu et al. 2021 (ADJSCC), the paper's [10]: pool, append SNR, linear, ReLU, linear, sigmoid, multiply
+    The gate is sigmoid(W2 ReLU(W1 [mean over pixels, conditions])).
+
+    channels       C
+    conditions     S, how many numbers say what is known of the links
+    x_NCHW         float [N, C, H, W]
+    conditions_NS  float [N, S], see `jscc.model.conditioning`
+    returns        float [N, C, H, W]
+    source         Xu et al. 2021 (ADJSCC), the paper's [10] and Fig. 1
     """
 
     def __init__(self, channels: int, conditions: int) -> None:
@@ -75,9 +84,13 @@ class AttentionFeature(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """ConvK-Cout of Fig.
+    """Convolution, ChannelNorm, ReLU, attention feature: "ConvK-Cout" in the paper's Fig. 1.
 
-    1: convolution, ChannelNorm, ReLU, attention feature. [N, Cin, H, W] -> [N, Cout, H/stride, W/stride].
+    kernel         K, odd
+    stride         2 halves rows and columns
+    x_NCHW         float [N, Cin, H, W]
+    conditions_NS  float [N, S]
+    returns        float [N, Cout, H/stride, W/stride]
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, conditions: int, stride: int = 1) -> None:
@@ -92,9 +105,11 @@ class ConvBlock(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + AF(conv(ReLU(ChannelNorm(conv(x))))): one normalisation for two convolutions.
+    """A residual block, y = x + AF(conv(ReLU(ChannelNorm(conv(x))))): one normalisation for two convolutions.
 
-    Keeps its shape [N, C, H, W].
+    x_NCHW         float [N, C, H, W]
+    conditions_NS  float [N, S]
+    returns        float [N, C, H, W]
     """
 
     def __init__(self, channels: int, kernel: int, conditions: int) -> None:
@@ -111,9 +126,14 @@ class ResidualBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Twice the rows and columns, then ChannelNorm, ReLU, attention feature. [N, Cin, H, W] -> [N, Cout, 2H, 2W].
+    """Twice the rows and columns, then ChannelNorm, ReLU, attention feature.
 
-    "transposed" is the paper's; "pixel_shuffle" after an ordinary convolution is several times faster on a CPU.
+    upsampling     "transposed" is the paper's; "pixel_shuffle" after an ordinary convolution is several times faster
+                   on a CPU
+    x_NCHW         float [N, Cin, H, W]
+    conditions_NS  float [N, S]
+    returns        float [N, Cout, 2H, 2W]
+    source         paper, Fig. 1, the decoder's upscaling
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, conditions: int, upsampling: Upsampling) -> None:
@@ -128,14 +148,17 @@ class UpBlock(nn.Module):
 
 
 def upscaling(inputs: int, outputs: int, kernel: int, upsampling: Upsampling) -> nn.Module:
-    """One bare convolution that doubles rows and columns."""
+    """A convolution that doubles rows and columns, without norm and activation.
+
+    returns  a module, float [N, inputs, H, W] -> [N, outputs, 2H, 2W]
+    """
     if upsampling == "transposed":
         return nn.ConvTranspose2d(inputs, outputs, kernel, 2, kernel // 2, output_padding=1)
     return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, kernel, padding=kernel // 2), nn.PixelShuffle(2))
 
 
 class Blocks(nn.ModuleList):
-    """Residual blocks one after the other."""
+    """Residual blocks one after the other; float [N, C, H, W] -> [N, C, H, W]."""
 
     def __init__(self, count: int, channels: int, kernel: int, conditions: int) -> None:
         super().__init__(ResidualBlock(channels, kernel, conditions) for _ in range(count))

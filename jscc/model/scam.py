@@ -1,4 +1,7 @@
-"""SCAM, the SNR-aware cross attention module (paper section 3): each place of one view asks all of the other."""
+"""SCAM, the SNR-aware cross attention module (paper, section 3): each position of a view attends to all of the other.
+
+The decoder's other cross attention, along rows only, is in `jscc.model.epipolar`.
+"""
 
 import math
 from typing import Final
@@ -20,10 +23,14 @@ TOKENS: Final = SNR_TOKENS + 2
 
 
 def token_index(snr_db_N: Tensor) -> Tensor:
-    """Which quality token stands for an SNR. dB [N] -> int64 [N].
+    """Which quality token stands for an SNR.
 
     Token i covers -3 + i dB, half a dB to either side (the lower edge belongs to it); SNRs beyond the ends take the end
-    tokens.
+    tokens, and +inf and -inf have tokens of their own.
+
+    snr_db_N  float [N], dB
+    returns   int64 [N], 0 to TOKENS - 1
+    source    paper, section 3
     """
     index = torch.floor(snr_db_N.clamp(FIRST_DB, LAST_DB) - FIRST_DB + 0.5).long()
     index = torch.where(is_noiseless(snr_db_N), NOISELESS_TOKEN, index)
@@ -31,24 +38,30 @@ def token_index(snr_db_N: Tensor) -> Tensor:
 
 
 def swap_views(x: Tensor) -> Tensor:
-    """[2B, ...] in the order left, right, left, right...
+    """For each picture the other view of its pair.
 
-    -> right, left...: for each picture, the other view of its pair.
+    x        [2B, ...] in the order left, right, left, right...
+    returns  [2B, ...] in the order right, left, right, left...
     """
     x_BV = x.reshape(-1, 2, *x.shape[1:])
     return torch.stack((x_BV[:, 1], x_BV[:, 0]), 1).reshape(x.shape)
 
 
 class SCAM(nn.Module):
-    """Recalibrates the features of one view by those of the other.
+    """Recalibrates the features of one view by those of the other, weighted by the SNRs of both links.
 
-    input    features float [2B, C, H, W] (left, right, left, right...), snr_db [2B] of each picture's own link
-    returns  float [2B, C, H, W]
-    source   paper equations (4) to (6). Two things are our reading: the softmax runs over the keys (the paper says
-             "each column" of A = Q K^T, which would not make one query's weights sum to 1); V is the other view's.
+    With phi a LayerNorm, x a view's sequence (the quality token of its own link, then its H W positions) and x' the
+    other view's: Q = phi(W_q x), K = phi(W_k x'), V = phi(W_v x'), h1 = x + W_o softmax(Q K^T / sqrt(C)) V,
+    h2 = h1 + MLP(phi(h1)). Linear maps are 1x1 convolutions: the same product, three times faster on a CPU.
 
-    Each view's sequence is led by the quality token of its own link, so a query sees the other link's quality as a key.
-    Linear maps are 1x1 convolutions: the same product, three times faster on a CPU.
+    channels    C
+    positional  add positions to Q and K, so that a query can ask for a place and not only for an appearance
+    x_NCHW      float [2B, C, H, W] in the order left, right, left, right...
+    snr_db_N    float [2B], dB, of each picture's own link
+    returns     float [2B, C, H, W]
+    source      paper, section 3, equations (4) to (6). Two things are our reading: the softmax runs over the keys (the
+                paper says "each column" of A = Q K^T, which would not make one query's weights sum to 1); V is the
+                other view's. Positions are not in the paper.
     """
 
     def __init__(self, channels: int, positional: bool) -> None:
@@ -63,7 +76,7 @@ class SCAM(nn.Module):
         self.widen = nn.Conv1d(channels, 4 * channels, 1)
         self.narrow = nn.Conv1d(4 * channels, channels, 1)
         self.position = nn.Parameter(torch.full((2,), 0.7)) if positional else None
-        with torch.no_grad():  # equal maps: from the first step on, a place is most attracted by what looks like itself
+        with torch.no_grad():  # equal maps: from the first step on, a position attends most to what looks like itself
             self.key.weight.copy_(self.query.weight)
 
     def forward(self, x_NCHW: Tensor, snr_db_N: Tensor) -> Tensor:
@@ -89,8 +102,12 @@ class SCAM(nn.Module):
 
 
 def positions(channels: int, rows: int, columns: int, device: torch.device) -> Tensor:
-    """Sines and cosines of the place, [C, H, W]: half of the channels for rows, half for columns, wavelengths 4 to 128
-    cells.
+    """Sinusoidal position encodings in two dimensions: half of the channels for rows, half for columns.
+
+    channels       C, a multiple of 4
+    rows, columns  H and W
+    returns        float [C, H, W] in [-1, 1], wavelengths 4 to 128 cells
+    source         Vaswani et al. 2017, section 3.5, once for each dimension
     """
     quarter = channels // 4
     wavelength_Q = 4.0 * 32.0 ** (torch.arange(quarter, device=device) / max(quarter - 1, 1))

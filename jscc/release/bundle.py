@@ -29,8 +29,11 @@ CARD_FILE: Final = "card.md"
 
 
 def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float], data: str | None = None) -> str:
-    """Averaged weights of `run`/state.pt -> `folder`.
+    """Make a codec of the averaged weights of `run`/state.pt.
 
+    run      folder of a training
+    folder   of the codec; its files are replaced, each in one move
+    snrs_db  of the card's table, dB
     val      pairs for the card's table; without them it has none
     data     the pictures of the training with their licences; without them the card says that it does not know
     returns  the codec hash

@@ -1,8 +1,9 @@
 """Encoder and decoder as ONNX files: `python -m jscc.export --weights FILE --out DIR`.
 
-encoder.onnx  picture [B, 3, 128, 256] in [0, 1], snr_db [B]                               -> symbols [B, 5120, 2]
-decoder.onnx  symbols [B, 2, 5120, 2], reliability [B, 2, 5120], snr_db [B, 2]             -> pictures [B, 2, 3, 128,
-              256] in [0, 1]
+encoder.onnx  picture [B, 3, 128, 256] in [0, 1], snr_db [B], dB
+              -> symbols [B, 5120, 2] = (I, Q)
+decoder.onnx  symbols [B, 2, 5120, 2], reliability [B, 2, 5120], snr_db [B, 2], dB
+              -> pictures [B, 2, 3, 128, 256] in [0, 1]
 
 All float32 and real-valued; B is free; +inf and -inf are legal SNRs. Weights are stored in float16 behind Cast nodes,
 which onnxruntime folds when it loads the file. Both files carry `vergence.codec_hash`, `.config`, `.role` and
@@ -59,7 +60,13 @@ class DecoderGraph(nn.Module):
 
 
 def export(weights: Path, out: Path) -> tuple[Path, Path]:
-    """Write encoder.onnx and decoder.onnx for a weights file; returns their paths."""
+    """Write encoder.onnx and decoder.onnx.
+
+    weights  a safetensors file
+    out      folder to write to; it is made
+    returns  paths of encoder and decoder
+    raises   what `load_weights` does
+    """
     config, tensors, codec_hash = load_weights(weights)
     model = JointCodec(config)
     fill(model, tensors)
@@ -89,7 +96,11 @@ def export(weights: Path, out: Path) -> tuple[Path, Path]:
 
 
 def trace(module: nn.Module, inputs: dict[str, Tensor], output: str) -> onnx.ModelProto:
-    """A module as an ONNX graph whose first dimension is free everywhere."""
+    """A module as an ONNX graph whose first dimension is free everywhere.
+
+    inputs  an example of each, by name, with 3 in the first dimension
+    output  its name
+    """
     size = torch.export.Dim(BATCH)
     with quiet():
         program = torch.onnx.export(
@@ -134,7 +145,7 @@ def halve(model: onnx.ModelProto) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """The exporter talks on three channels; none of it concerns our user."""
+    """Silence the exporter, which prints, warns and logs; none of it concerns our user."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

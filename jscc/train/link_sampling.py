@@ -33,8 +33,10 @@ class LinkSampling:
             raise ValueError(f"draws.absent_skew is {self.absent_skew}; it must be above 0, and finite")
 
     def draw(self, pairs: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """-> (snr_db float32 [pairs, 2], with infinities; fading int64 [pairs, 2] of `Fading`, the same kind for both
-        views).
+        """The links of one step.
+
+        returns  (snr_db float32 [pairs, 2], with infinities; fading int64 [pairs, 2] of `Fading`, the same kind for
+                 both views)
         """
         snr = rng.uniform(*units.TRAINED_SNR_DB, (pairs, 2))
         kind, other, lift = rng.random(pairs), rng.integers(0, 2, pairs), rng.uniform(10, 20, pairs)

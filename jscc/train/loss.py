@@ -15,7 +15,7 @@ LOG_FLOOR = 3e-4
 
 
 def distortion(decoded_N3HW: Tensor, truth_N3HW: Tensor, kind: Distortion) -> Tensor:
-    """d of each picture, [N].
+    """The distortion d of each picture, [N].
 
     "mse"      the paper's PSNR models
     "log-mse"  log of the MSE: gradient descent on the mean PSNR (up to about 35 dB), so that good links count as
@@ -31,7 +31,7 @@ def distortion(decoded_N3HW: Tensor, truth_N3HW: Tensor, kind: Distortion) -> Te
 def pair_loss(
     decoded_BV3HW: Tensor, truth_BV3HW: Tensor, present_BV: Tensor, kind: Distortion, alpha: float = 1.0
 ) -> Tensor:
-    """d(left) + alpha d(right), mean over pairs; a view that never came does not count. Scalar."""
+    """The loss d(left) + alpha d(right), mean over pairs; a view that never came does not count. Scalar."""
     d_BV = distortion(decoded_BV3HW.flatten(0, 1), truth_BV3HW.flatten(0, 1), kind).reshape(present_BV.shape)
     weight_V = d_BV.new_tensor((1.0, alpha))
     return (d_BV * present_BV * weight_V).sum(1).mean()

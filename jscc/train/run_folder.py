@@ -58,7 +58,7 @@ class RunFolder:
             writer.writerow(value if name in WHOLE else f"{value:.7g}" for name, value in values.items())
 
     def _put_aside(self, path: Path) -> None:
-        """x.csv -> x-1.csv, or the first number that is free."""
+        """Rename x.csv to x-1.csv, or the first number that is free."""
         number = 1
         while (aside := path.with_stem(f"{path.stem}-{number}")).exists():
             number += 1

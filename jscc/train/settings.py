@@ -38,7 +38,7 @@ class TrainSettings:
     whole_share: float = 0.25
     """The share of steps, at the end, on whole pictures."""
     half_precision: bool = True
-    """bfloat16 autocast; 1.7 times faster on a CPU with avx512_bf16."""
+    """Autocast to bfloat16; 1.7 times faster on a CPU with avx512_bf16."""
     mixture: Mixture = dataclasses.field(default_factory=Mixture)
     draws: LinkSampling = dataclasses.field(default_factory=LinkSampling)
 

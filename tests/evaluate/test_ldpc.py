@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from jscc.evaluate.coding.ldpc import ITERATIONS, MODES, Mode, _Code, carry
+from jscc.evaluate.coding.ldpc import ITERATIONS, MODES, Mode, _Code, transmit_bytes
 from jscc.evaluate.links import noise_of, send
 from jscc.evaluate.systems.base import Channel, Pair
 from jscc.evaluate.systems.registry import search
@@ -119,7 +119,7 @@ class TestChain:
         arrived = {
             offset: sum(
                 one is not None
-                for one in carry(
+                for one in transmit_bytes(
                     payloads, mode, [MIDPOINTS_DB[mode.name] + offset] * 4, "awgn", np.random.default_rng(5)
                 )
             )

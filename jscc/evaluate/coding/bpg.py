@@ -17,7 +17,7 @@ from wire.runtime.errors import UserError
 
 
 def bpg_forms(*, live: bool = False) -> tuple[SourceCodec, ...]:
-    """4:2:0 and 4:4:4 of the best BPG encoder at hand.
+    """The chroma formats 4:2:0 and 4:4:4 of the best BPG encoder at hand.
 
     live    a faster x265 preset and 4:2:0 alone, for one frame in well under a second
     raises  UserError if there is no encoder

@@ -13,7 +13,7 @@ from jscc.evaluate.systems.base import Channel
 from wire import geometry, units
 
 _LOG_GAINS: Final = np.arange(-40.0, 4.5, 0.05)
-"""ln |h|^2 at which the ergodic capacity is sampled: the trapezoidal rule in it is exact to 1e-9 bit (tested)."""
+"""Values of ln |h|^2 at which the ergodic capacity is sampled: the trapezoidal rule is exact to 1e-9 bit (tested)."""
 
 
 @lru_cache(maxsize=1024)
@@ -31,10 +31,16 @@ def bits_per_symbol(snr_db: float, channel: Channel) -> float:
 
 
 def bits_per_pixel(snr_db: float, channel: Channel) -> float:
-    """r_max of the paper, bits per pixel."""
+    """The paper's r_max = 3 R log2(1 + SNR), bits per pixel (section 4.2).
+
+    snr_db  mean Es/N0, dB
+    """
     return geometry.CHANNELS * geometry.BANDWIDTH_RATIO * bits_per_symbol(snr_db, channel)
 
 
 def budget_bytes(snr_db: float, channel: Channel) -> int:
-    """The largest whole number of bytes a picture may take: 451 at -2 dB, 2607 at 12 dB on AWGN."""
+    """The largest whole number of bytes that a picture may take: 451 at -2 dB, 2607 at 12 dB on AWGN.
+
+    snr_db  mean Es/N0, dB
+    """
     return int(geometry.SYMBOLS * bits_per_symbol(snr_db, channel) // 8)

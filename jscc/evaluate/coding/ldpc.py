@@ -1,4 +1,4 @@
-"""5G NR LDPC codes over QAM: bits through 5120 complex symbols, with the cliff that real codes have.
+"""LDPC codes of 5G NR over QAM: bits through 5120 complex symbols, with the cliff effect of real codes.
 
 Codes of 3GPP TS 38.212 (LDPC, rate matching, bit interleaver) from `sionna-no-rt`, Gray-labelled QAM, exact soft
 demapping with the noise that the equaliser leaves at each symbol, 20 iterations of belief propagation. SNR is Es/N0 of
@@ -52,12 +52,12 @@ class Mode:
 
     @property
     def block_length(self) -> int:
-        """n, coded bits of a block."""
+        """Coded bits of a block, n."""
         return geometry.SYMBOLS * self.order // self.blocks
 
     @property
     def block_bits(self) -> int:
-        """k, information bits of a block."""
+        """Information bits of a block, k."""
         return int(self.block_length * self.rate)
 
     @property
@@ -87,13 +87,16 @@ nothing arrives at -2 dB, and without 16-QAM 5/12 nothing is gained from 4 to 6 
 """
 
 
-def carry(
+def transmit_bytes(
     payloads: Sequence[bytes], mode: Mode, snr_db: Sequence[float], channel: Channel, rng: np.random.Generator
 ) -> list[bytes | None]:
     """Send the bytes of each view over its own link; what arrives is the same bytes, or None where a block failed.
 
     payloads  at most `mode.budget_bytes` bytes each
+    mode      modulation and code rate
     snr_db    mean Es/N0 of each link, dB
+    rng       noise and gains
+    source    3GPP TS 38.212; paper, section 4.2
     """
     hopeless = [mode.efficiency > bits_per_symbol(snr, channel) + _HOPELESS for snr in snr_db]
     if all(hopeless):
@@ -139,7 +142,7 @@ class _Code:
 
     @torch.inference_mode()
     def modulate(self, bits_VNk: Tensor) -> Tensor:
-        """-> symbols [V, K, 2] of unit mean power."""
+        """Symbols [V, K, 2] of unit mean power, of information bits [V, N, k]."""
         coded_VNn = self.encoder(bits_VNk)
         return torch.view_as_real(self.mapper(coded_VNn.flatten(1)))
 

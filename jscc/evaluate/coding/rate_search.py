@@ -32,7 +32,7 @@ class SourceCodec(Protocol):
         ...
 
     def encode(self, picture: Bytes, quality: int) -> bytes:
-        """uint8 RGB [3, 128, 256] -> the bytes that are counted."""
+        """The bytes that are counted, of a picture uint8 RGB [3, 128, 256]."""
         ...
 
     def decode(self, payload: bytes) -> Picture:

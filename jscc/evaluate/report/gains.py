@@ -85,7 +85,7 @@ class Curves:
 
 
 def gains(above: Line, below: Line, quantity: Quantity = "psnr") -> Gains:
-    """above - below at every SNR of either, over the pairs that both have."""
+    """The difference `above` - `below` at every SNR of either, over the pairs that both have."""
     found: dict[float, Gain | None] = {}
     for snr in sorted({*above.pairs, *below.pairs}):
         ours, theirs = above.levels(snr, quantity), below.levels(snr, quantity)

@@ -1,4 +1,4 @@
-"""The door to the bench: what a system is given, and what it must give back."""
+"""The interface that an evaluated system implements: what it is given, and what it must return."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
@@ -18,20 +18,24 @@ CHANNELS: Final[tuple[Channel, ...]] = ("awgn", "rayleigh")
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One scene. `views` uint8 [2, 3, 128, 256], left then right, RGB."""
+    """One scene.
+
+    name   of its files, without suffix
+    views  uint8 [2, 3, 128, 256], left then right, RGB
+    """
 
     name: str
     views: Bytes
 
     @property
     def truth(self) -> Picture:
-        """float32 [2, 3, 128, 256] in [0, 1]: what reconstructions are measured against."""
+        """What reconstructions are measured against, float32 [2, 3, 128, 256] in [0, 1]."""
         return unit(self.views)
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What arrived.
+    """What the receiver has after a transmission.
 
     pictures  float32 [2, 3, 128, 256] in [0, 1], left then right; not rounded
     symbols   complex channel uses spent on each view; never more than 5120
@@ -58,14 +62,17 @@ class System(Protocol):
     def transmit(
         self, pair: Pair, snr_left: float, snr_right: float, channel: Channel, rng: np.random.Generator
     ) -> Sent:
-        """Send both views, each over its own link with mean Es/N0 `snr_left` and `snr_right` in dB.
+        """Send both views, each over its own link.
 
-        All randomness of the channel comes from `rng` (through `jscc.evaluate.links.send`), so that systems that spend
-        the same number of symbols meet the same noise.
+        pair                 what to send
+        snr_left, snr_right  mean Es/N0 of the links, dB
+        channel              the kind of both links
+        rng                  all randomness of the channel comes from here (through `jscc.evaluate.links.send`), so that
+                             systems that spend the same number of symbols get the same noise
         """
         ...
 
 
 def unit(picture: Bytes) -> Picture:
-    """uint8 of any shape -> float32 in [0, 1]."""
+    """A picture as floats: uint8 of any shape -> float32 in [0, 1] of the same."""
     return picture.astype(np.float32) / np.float32(255)

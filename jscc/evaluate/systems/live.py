@@ -1,4 +1,4 @@
-"""One frame through BPG and LDPC in well under a second: the cliff, for comparison beside a live picture."""
+"""One frame through BPG and LDPC in well under a second: the cliff effect, to compare with a live picture."""
 
 import time
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from jscc.evaluate.coding.bpg import bpg_forms
-from jscc.evaluate.coding.ldpc import MODES, Mode, carry
+from jscc.evaluate.coding.ldpc import MODES, Mode, transmit_bytes
 from jscc.evaluate.coding.rate_search import RateSearch
 from jscc.evaluate.systems.base import Bytes, Channel, Picture
 from jscc.evaluate.systems.separate import mean_colour
@@ -46,7 +46,14 @@ THRESHOLDS_DB: Final[dict[Channel, dict[str, float]]] = {
 
 @dataclass(frozen=True, slots=True)
 class LivePicture:
-    """picture float32 [3, 128, 256] in [0, 1]; if it did not arrive, its mean colour. `bytes` after source coding."""
+    """What arrived of one frame.
+
+    picture  float32 [3, 128, 256] in [0, 1]; if it did not arrive, its mean colour
+    arrived  whether every block was decoded
+    mode     name of the modulation and code rate
+    bytes    after source coding
+    seconds  of coding, transmission and decoding
+    """
 
     picture: Picture
     arrived: bool
@@ -56,7 +63,10 @@ class LivePicture:
 
 
 def best_mode(snr_db: float, channel: Channel = "awgn") -> Mode:
-    """The fastest mode that is safe at an SNR; below all thresholds the most robust one, which then fails."""
+    """The mode of the highest rate that is safe at an SNR; below all thresholds the most robust one, which then fails.
+
+    snr_db  mean Es/N0, dB
+    """
     safe = [mode for mode in MODES if THRESHOLDS_DB[channel][mode.name] <= snr_db]
     return safe[-1] if safe else MODES[0]
 
@@ -71,7 +81,8 @@ def transmit_live(
     """Send one frame by BPG and LDPC over a simulated link.
 
     picture  uint8 RGB [3, 128, 256]
-    mode     None adapts to the SNR; a fixed one shows the cliff
+    snr_db   mean Es/N0, dB
+    mode     None adapts to the SNR; a fixed one shows the cliff effect
     rng      noise; None draws afresh
     raises   UserError if the picture is of another kind, or if an encoder or the LDPC library is missing
 
@@ -85,7 +96,7 @@ def transmit_live(
     mode = mode or best_mode(snr_db, channel)
     fitted = _search().fit(picture, mode.budget_bytes)
     payload = b"" if fitted is None else fitted.payload
-    (arrived,) = carry([payload], mode, [snr_db], channel, rng or np.random.default_rng())
+    (arrived,) = transmit_bytes([payload], mode, [snr_db], channel, rng or np.random.default_rng())
     shown = fitted.picture if fitted is not None and arrived is not None else mean_colour(picture)
     seconds = time.perf_counter() - started
     return LivePicture(shown, bool(arrived), mode.name, len(payload), seconds)

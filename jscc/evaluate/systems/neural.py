@@ -32,7 +32,13 @@ DELTAS: Final[dict[str, tuple[float, ...]]] = {
 
 
 class NeuralSystem:
-    """One codec for both cameras: encode each view knowing its own SNR, equalise, decode the pair."""
+    """One codec for both cameras: encode each view knowing its own SNR, equalise, decode the pair.
+
+    codec        loaded weights
+    deltas       see `System`
+    trained_for  `MS_SSIM`, or "" for PSNR
+    source       paper, section 4: methods I and II, and the baseline without joint decoding
+    """
 
     def __init__(self, codec: Codec, deltas: tuple[float, ...], trained_for: str = "") -> None:
         self.codec = codec
@@ -71,7 +77,7 @@ class NeuralSystem:
 
 @lru_cache(maxsize=256)
 def _encode(codec: Codec, view: bytes, snr_db: float) -> Tensor:
-    """Symbols [K, 2] of a uint8 view; every delta and both kinds of channel begin with the same ones."""
+    """Symbols [K, 2] of a view (bytes of uint8 [3, 128, 256]); every delta and kind of channel sends the same ones."""
     pixels = np.frombuffer(view, np.uint8).reshape(1, geometry.CHANNELS, geometry.HEIGHT, geometry.WIDTH)
     return codec.encode(torch.from_numpy(unit(pixels)), torch.tensor([snr_db]))[0].cpu()
 

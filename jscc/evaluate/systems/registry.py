@@ -28,7 +28,11 @@ GROUPS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A system of a run. `name` is what its rows are filed under; `build` makes it, in the process that runs it."""
+    """A system of a run.
+
+    name   of its rows in the table
+    build  makes it, in the process that runs it
+    """
 
     name: str
     build: Callable[[], System]
@@ -62,7 +66,7 @@ def _entry(name: str) -> Entry:
 
 
 def envelope_of(system: str) -> str | None:
-    """ "bpg-ldpc" for "bpg-ldpc-qpsk-1/2"; None for a system that is not one mode of several."""
+    """The name without the mode, "bpg-ldpc" of "bpg-ldpc-qpsk-1/2"; None for a system that has no modes."""
     return next((name for name in LDPC if system.startswith(name + "-")), None)
 
 

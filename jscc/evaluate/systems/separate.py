@@ -3,7 +3,7 @@
 import numpy as np
 
 from jscc.evaluate.coding.capacity import budget_bytes
-from jscc.evaluate.coding.ldpc import Mode, carry
+from jscc.evaluate.coding.ldpc import Mode, transmit_bytes
 from jscc.evaluate.coding.rate_search import RateSearch
 from jscc.evaluate.extras import require
 from jscc.evaluate.systems.base import Bytes, Channel, Pair, Picture, Sent
@@ -11,7 +11,11 @@ from wire import geometry
 
 
 class CapacitySystem:
-    """The largest file that r_max allows, which always arrives: an upper bound for separate schemes."""
+    """The largest file that r_max allows, which always arrives: an upper bound for separate schemes.
+
+    search  of the source codec
+    source  paper, section 4.2, "BPG+Capacity" and "JPEG2000+Capacity"
+    """
 
     deltas: tuple[float, ...] = (0.0,)
 
@@ -34,7 +38,12 @@ class CapacitySystem:
 
 
 class LdpcSystem:
-    """The largest file that one mode carries; if a block fails, the mean colour of the picture (paper, section 4.2)."""
+    """The largest file that one mode transmits; if a block fails, the mean colour of the picture.
+
+    search  of the source codec
+    mode    modulation and code rate, the same for all pictures
+    source  paper, section 4.2, "BPG+LDPC"
+    """
 
     deltas: tuple[float, ...] = (0.0,)
 
@@ -49,7 +58,7 @@ class LdpcSystem:
     ) -> Sent:
         fitted = [self.search.fit(view, self.mode.budget_bytes) for view in pair.views]
         left, right = (b"" if one is None else one.payload for one in fitted)
-        arrived = carry((left, right), self.mode, (snr_left, snr_right), channel, rng)
+        arrived = transmit_bytes((left, right), self.mode, (snr_left, snr_right), channel, rng)
         pictures = [
             self.search.decode(payload) if payload else mean_colour(view)
             for view, payload in zip(pair.views, arrived, strict=True)
