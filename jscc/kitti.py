@@ -26,9 +26,9 @@ import cv2
 import numpy as np
 
 from jscc.cli import exit_code
-from jscc.data.batches import middle
 from jscc.data.synthetic_stereo import Picture
 from wire import geometry
+from wire.crop import center_crop, resize_area
 from wire.runtime.errors import UserError, cause
 from wire.runtime.files import write_atomically
 
@@ -171,22 +171,22 @@ def locate(folder: Path, opened: ExitStack) -> dict[PairName, Source]:
     return located
 
 
-def centre_crop(picture: Picture) -> Picture:
+def paper_crop(picture: Picture) -> Picture:
     """The paper's preprocessing: the centre 370x740 of [rows, columns, 3], area-resized to 128x256."""
-    return middle(picture, *geometry.KITTI_CROP)
+    return center_crop(picture, geometry.KITTI_CROP)
 
 
 def full_width(picture: Picture) -> Picture:
     """All of [rows, columns, 3], area-resized to 256 rows: every window that the trainer cuts is still made smaller."""
     columns = round(picture.shape[1] * TRAIN_ROWS / picture.shape[0])
-    return np.asarray(cv2.resize(picture, (columns, TRAIN_ROWS), interpolation=cv2.INTER_AREA), np.uint8)
+    return resize_area(picture, TRAIN_ROWS, columns)
 
 
 FORMS: Final[dict[str, tuple[str, Callable[[Picture], Picture], int]]] = {
     "train": ("train", full_width, TRAIN_ROWS),
-    "train-paper": ("train", centre_crop, geometry.HEIGHT),
-    "val": ("val", centre_crop, geometry.HEIGHT),
-    "test": ("test", centre_crop, geometry.HEIGHT),
+    "train-paper": ("train", paper_crop, geometry.HEIGHT),
+    "val": ("val", paper_crop, geometry.HEIGHT),
+    "test": ("test", paper_crop, geometry.HEIGHT),
 }
 """What each folder holds: the pairs of a split, in a form, with so many rows."""
 

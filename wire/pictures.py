@@ -16,6 +16,7 @@ from wire.runtime.errors import UserError, cause
 
 SUFFIXES: Final = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _GREY: Final = frozenset({"1", "L", "LA", "La", "I", "F"})
+_GREY_IN_8_BITS: Final = frozenset({"1", "L", "LA", "La"})
 
 
 class PictureError(UserError):
@@ -51,10 +52,11 @@ def natural_order(name: str) -> tuple[list[str | int], str]:
     return [int(part) if at % 2 else part for at, part in enumerate(re.split(r"(\d+)", name))], name
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
+def read_picture(path: Path, *, grey: bool = False) -> NDArray[np.uint8]:
     """Read one picture whole, the way up that its EXIF orientation says.
 
     path     a file of any format in SUFFIXES; CMYK and palettes are converted, transparency is dropped
+    grey     take pictures in grey too; their three channels are equal
     returns  RGB, uint8 [rows, columns, 3], writable
     raises   PictureError, one line that names the file: cannot be read, changed while it was read, is no picture, is
              cut off or damaged, is grey, or has more than 8 bits a colour (12 in 16 would be near black, and nothing
@@ -64,7 +66,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         with Image.open(io.BytesIO(_bytes(path))) as picture:
             if _is_deep(picture):
                 raise PictureError(f"{path} has more than 8 bits a colour; save it with 8")
-            if picture.mode in _GREY:
+            if picture.mode in _GREY and not (grey and picture.mode in _GREY_IN_8_BITS):
                 raise PictureError(f"{path} is grey; give pictures in colour")
             upright = ImageOps.exif_transpose(picture)
             return np.array(upright.convert("RGB"))
@@ -99,7 +101,7 @@ def _is_deep(picture: Image.Image) -> bool:
     arguments: ";16" and the like in the raw mode, or a PPM's largest value."""
     if picture.mode.startswith("I;16"):
         return True
-    for tile in picture.tile:
+    for tile in getattr(picture, "tile", ()):
         arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
         if any(isinstance(each, str) and re.search(r";(10|12|16|32)", each) for each in arguments):
             return True

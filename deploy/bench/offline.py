@@ -23,16 +23,11 @@ def load_pairs(folder: Path) -> Pictures:
 
     returns  float32 [pair, view, 3, 128, 256] in [0, 1]
     """
-    import cv2
+    from wire.pictures import list_pictures, read_picture
 
-    names = sorted(path.name for path in (folder / View.LEFT).iterdir())
-    both = [[fit(_read(cv2, folder / view / name)) for view in View] for name in names]
+    names = [path.name for path in list_pictures(folder / View.LEFT)]
+    both = [[fit(read_picture(folder / view / name)) for view in View] for name in names]
     return (np.asarray(both, np.float32) / 255.0).transpose(0, 1, 4, 2, 3)
-
-
-def _read(cv2: object, path: Path) -> NDArray[np.uint8]:
-    picture: NDArray[np.uint8] = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)  # type: ignore[attr-defined]
-    return picture
 
 
 @dataclass

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wire.crop import center_crop
 from wire.geometry import CHANNELS, HEIGHT, WIDTH, crop_size
 from wire.runtime.errors import FrameError
 
@@ -32,6 +32,4 @@ def fit(picture: NDArray[Any]) -> NDArray[np.uint8]:
         raise FrameError(
             "shape", f"the picture is {rows}x{columns} (rows x columns); at least {HEIGHT}x{WIDTH} is needed"
         )
-    top, left = (rows - height) // 2, (columns - width) // 2
-    cropped = picture[top : top + height, left : left + width]
-    return np.asarray(cv2.resize(cropped, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+    return center_crop(picture, (height, width))

@@ -11,15 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jscc.data.pairs import is_grey, list_pictures, read_pairs, read_picture
 from jscc.data.synthetic_stereo import Picture, second_view
 from jscc.train.overrides import check_shares
 from wire import geometry
-
-SUFFIXES = {".png", ".jpg", ".jpeg"}
+from wire.crop import resize_area
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,61 +60,16 @@ class Mixture:
             )
 
 
-def read_picture(path: Path, purpose: str | None = None) -> Picture:
-    """One file -> uint8 RGB [rows, columns, 3]; OSError names a file that cannot be read.
-
-    purpose  what wants at least 128x256 pixels, if anything does: ValueError names a file that has fewer
-    """
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise OSError(f"cannot read the picture {path}")
-    rows, columns = picture.shape[:2]
-    if purpose is not None and (rows < geometry.HEIGHT or columns < geometry.WIDTH):
-        smallest = f"{geometry.HEIGHT}x{geometry.WIDTH}"
-        raise ValueError(f"{path} has {rows}x{columns} pixels; {purpose} wants at least {smallest}")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def list_pictures(folder: Path) -> list[Path]:
-    """All pictures below a folder, sorted; an empty folder raises FileNotFoundError."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not paths:
-        raise FileNotFoundError(f"no pictures (.png, .jpg) below {folder}")
-    return paths
-
-
-def read_pairs(folder: Path, purpose: str | None = None) -> list[tuple[Picture, Picture]]:
-    """Pairs of a folder with `left/` and `right/`, matched by the path below those.
-
-    purpose  what wants at least 128x256 pixels, if anything does
-    raises   ValueError for a picture without its partner, of another size than it, or too small
-    """
-    sides = [folder / "left", folder / "right"]
-    lefts, rights = ({str(path.relative_to(side)): path for path in list_pictures(side)} for side in sides)
-    alone = sorted(set(lefts) ^ set(rights))
-    if alone:
-        raise ValueError(f"{folder}: {len(alone)} pictures have no partner in the other view, first {alone[0]}")
-    return [_read_pair(lefts[name], rights[name], purpose) for name in sorted(lefts)]
-
-
-def _read_pair(left: Path, right: Path, purpose: str | None) -> tuple[Picture, Picture]:
-    pair = read_picture(left, purpose), read_picture(right)
-    if pair[0].shape != pair[1].shape:
-        sizes = " and ".join("{}x{}".format(*picture.shape[:2]) for picture in pair)
-        raise ValueError(f"{left} and {right} are {sizes} pixels: the views of a pair must be of one size, rectified")
-    return pair
-
-
 def read_sources(pair_folders: Sequence[Path], mono_folders: Sequence[Path]) -> Sources:
     """Read everything into memory. A pair counts as grey if its left picture's three channels are equal.
 
-    raises  what `read_pairs` and `list_pictures` do; ValueError for a picture below 128x256, which would be enlarged
+    raises  what `read_pairs` and `list_pictures` do; UserError for a picture below 128x256, which would be enlarged
     """
     pairs = [pair for folder in pair_folders for pair in read_pairs(folder, "training")]
-    is_grey = [bool((left == left[..., :1]).all()) for left, _ in pairs]
+    grey = [is_grey(left) for left, _ in pairs]
     return Sources(
-        colour=[pair for pair, grey in zip(pairs, is_grey, strict=True) if not grey],
-        grey=[pair for pair, grey in zip(pairs, is_grey, strict=True) if grey],
+        colour=[pair for pair, drop in zip(pairs, grey, strict=True) if not drop],
+        grey=[pair for pair, keep in zip(pairs, grey, strict=True) if keep],
         mono=[read_picture(path, "training") for folder in mono_folders for path in list_pictures(folder)],
     )
 
@@ -157,24 +111,7 @@ def cut(
     scale = rng.uniform(min(scales[0], high), high)
     height, width = min(round(size[0] * scale), rows), min(round(size[1] * scale), columns)
     top, left = rng.integers(0, rows - height + 1), rng.integers(0, columns - width + 1)
-    return tuple(
-        np.asarray(
-            cv2.resize(p[top : top + height, left : left + width], size[::-1], interpolation=cv2.INTER_AREA), np.uint8
-        )
-        for p in pictures
-    )
-
-
-def centre(picture: Picture) -> Picture:
-    """What the edge sends of a picture: its crop of 2:1, area-resized to 128x256; of that size it stays as it is."""
-    return middle(picture, *geometry.crop_size(*picture.shape[:2]))
-
-
-def middle(picture: Picture, rows: int, columns: int) -> Picture:
-    """The middle `rows` x `columns` of a picture, area-resized to 128x256."""
-    top, left = (picture.shape[0] - rows) // 2, (picture.shape[1] - columns) // 2
-    cut_out = picture[top : top + rows, left : left + columns]
-    return np.asarray(cv2.resize(cut_out, (geometry.WIDTH, geometry.HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+    return tuple(resize_area(p[top : top + height, left : left + width], *size) for p in pictures)
 
 
 def augment(pair: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

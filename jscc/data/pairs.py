@@ -1,81 +1,124 @@
-"""Reads a folder of stereo pairs, `left/NAME.png` and `right/NAME.png`, as 128x256 RGB."""
+"""Pictures on disk for training, validation and bench: folders of pairs, `left/NAME.png` and `right/NAME.png`, or of
+single pictures.
+
+The pixels are those of `wire.pictures`, the reader that the cameras use too; cut to 128x256 they are those of
+`wire.crop`.
+"""
 
 from pathlib import Path
-from typing import Final
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from numpy.typing import NDArray
 
-from jscc.data.batches import centre
-from jscc.evaluate.systems.base import Bytes, Pair
-from wire import geometry
+from wire import geometry, pictures
+from wire.crop import center_crop
 from wire.runtime.errors import UserError
 
-SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm"})
+Picture = NDArray[np.uint8]
+SUFFIXES = ", ".join(pictures.SUFFIXES)
 
 
-def read_pairs(folder: Path, limit: int | None = None) -> list[Pair]:
-    """All pairs of a folder, sorted by name.
+def list_pictures(folder: Path) -> list[Path]:
+    """All pictures below a folder, in natural order.
 
-    limit   take at most so many, evenly spread
-    raises  UserError for a folder that is not one of pairs, a picture without its partner, a grey picture, two views of
-            different sizes, a picture smaller than 128x256
+    raises  UserError if there are none, or the folder cannot be read
     """
-    left, right = (_pictures(folder, side) for side in ("left", "right"))
+    paths = pictures.list_pictures(folder, recursive=True)
+    if not paths:
+        raise UserError(f"{folder} has no pictures ({SUFFIXES})")
+    return paths
+
+
+def list_pairs(folder: Path) -> dict[str, tuple[Path, Path]]:
+    """The (left, right) files of each pair of a folder, by their path below `left/` and `right/` without suffix.
+
+    returns  in natural order of the names
+    raises   UserError for a folder that is not one of pairs, a picture without its partner, two pictures of one name
+    """
+    left, right = (_by_name(folder, side) for side in ("left", "right"))
     for here, there, side in ((left, right, "right"), (right, left, "left")):
-        alone = sorted(set(here) - set(there))
-        if alone:
-            more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
-            raise UserError(f"{here[alone[0]]} has no partner of that name in {folder / side}{more}")
-    names = sorted(left)
-    if limit is not None and limit < len(names):
-        names = [names[i * len(names) // limit] for i in range(limit)]
-    return [_read_pair(name, left[name], right[name]) for name in names]
+        single = [name for name in here if name not in there]
+        if single:
+            more = f" (and {len(single) - 1} more)" if len(single) > 1 else ""
+            raise UserError(f"{here[single[0]]} has no partner of that name in {folder / side}{more}")
+    return {name: (left[name], right[name]) for name in left}
 
 
-def _pictures(folder: Path, side: str) -> dict[str, Path]:
-    """Picture files of one view by name without suffix."""
+def _by_name(folder: Path, side: str) -> dict[str, Path]:
     if not (folder / side).is_dir():
         raise UserError(f"{folder} has no folder {side}/; pairs are left/NAME.png and right/NAME.png")
     found: dict[str, Path] = {}
-    for path in sorted((folder / side).iterdir()):
-        if path.suffix.lower() not in SUFFIXES:
-            continue
-        if path.stem in found:
-            raise UserError(f"{path} and {found[path.stem]} have the same name; keep one of them")
-        found[path.stem] = path
-    if not found:
-        raise UserError(f"{folder / side} has no pictures ({', '.join(sorted(SUFFIXES))})")
+    for path in list_pictures(folder / side):
+        name = path.relative_to(folder / side).with_suffix("").as_posix()
+        if name in found:
+            raise UserError(f"{path} and {found[name]} have the same name; keep one of them")
+        found[name] = path
     return found
 
 
-def _read_pair(name: str, left: Path, right: Path) -> Pair:
-    pictures = [_open(left), _open(right)]
-    if pictures[0].size != pictures[1].size:
-        sizes = " and ".join("{1}x{0}".format(*picture.size) for picture in pictures)
-        raise UserError(f"{left} and {right} differ in size, {sizes} (rows x columns); both views must be alike")
-    return Pair(name, np.stack([fit(picture) for picture in pictures]))
+def read_picture(path: Path, purpose: str | None = None, *, grey: bool = True) -> Picture:
+    """One file as RGB.
 
-
-def _open(path: Path) -> Image.Image:
-    try:
-        picture: Image.Image = Image.open(path)
-        picture.load()
-    except (OSError, UnidentifiedImageError) as error:
-        raise UserError(f"cannot read the picture {path}: {error}") from None
-    if picture.mode in ("RGBA", "P"):
-        picture = picture.convert("RGB")
-    pixels = np.asarray(picture)
-    if picture.mode != "RGB" or (pixels == pixels[..., :1]).all():
-        raise UserError(f"{path} is grey (mode {picture.mode}); the systems are compared on RGB pictures, leave it out")
-    if picture.height < geometry.HEIGHT or picture.width < geometry.WIDTH:
-        raise UserError(
-            f"{path} is {picture.height}x{picture.width} (rows x columns); "
-            f"pictures must have at least {geometry.HEIGHT}x{geometry.WIDTH}"
-        )
+    purpose  what needs at least 128x256 pixels, if anything does
+    grey     take grey pictures too, whose three channels are then equal
+    returns  uint8 [rows, columns, 3]
+    raises   UserError that names a file that is cut off, damaged, too small or of another kind (`wire.pictures`)
+    """
+    picture = pictures.read_picture(path, grey=grey)
+    if not grey and is_grey(picture):
+        raise UserError(f"{path} is grey; the systems are compared on RGB pictures, leave it out")
+    rows, columns = picture.shape[:2]
+    if purpose is not None and (rows < geometry.HEIGHT or columns < geometry.WIDTH):
+        smallest = f"{geometry.HEIGHT}x{geometry.WIDTH}"
+        raise UserError(f"{path} is {rows}x{columns} (rows x columns); {purpose} needs at least {smallest}")
     return picture
 
 
-def fit(picture: Image.Image) -> Bytes:
-    """An RGB picture as the edge would send it, uint8 [3, 128, 256]."""
-    return np.ascontiguousarray(centre(np.asarray(picture, np.uint8)).transpose(2, 0, 1))
+def is_grey(picture: Picture) -> bool:
+    """Whether the three channels of uint8 [rows, columns, 3] are equal."""
+    return bool((picture == picture[..., :1]).all())
+
+
+def read_pair(left: Path, right: Path, purpose: str | None = None, *, grey: bool = True) -> tuple[Picture, Picture]:
+    """Both views of a pair.
+
+    purpose, grey  as in `read_picture`
+    raises         UserError, also for two views of different sizes
+    """
+    pair = read_picture(left, purpose, grey=grey), read_picture(right, grey=grey)
+    if pair[0].shape != pair[1].shape:
+        sizes = " and ".join("{}x{}".format(*picture.shape[:2]) for picture in pair)
+        raise UserError(
+            f"{left} and {right} differ in size, {sizes} (rows x columns); the views of a pair must be of one size,"
+            " rectified"
+        )
+    return pair
+
+
+def read_pairs(folder: Path, purpose: str | None = None) -> list[tuple[Picture, Picture]]:
+    """All pairs of a folder in full size, in the order of `list_pairs`; grey ones too.
+
+    raises  what `list_pairs` and `read_pair` do
+    """
+    return [read_pair(left, right, purpose) for left, right in list_pairs(folder).values()]
+
+
+def read_cropped(
+    folder: Path, purpose: str, *, limit: int | None = None, grey: bool = True
+) -> dict[str, NDArray[np.uint8]]:
+    """The pairs of a folder as the edges would send them.
+
+    limit    take at most so many, evenly spread
+    returns  by name, in the order of `list_pairs`: uint8 [2, 3, 128, 256], left then right
+    raises   what `list_pairs` and `read_pair` do
+    """
+    files = list_pairs(folder)
+    names = list(files)
+    if limit is not None and limit < len(names):
+        names = [names[i * len(names) // limit] for i in range(limit)]
+    return {name: _planes(read_pair(*files[name], purpose, grey=grey)) for name in names}
+
+
+def _planes(pair: tuple[Picture, Picture]) -> NDArray[np.uint8]:
+    """Two pictures [rows, columns, 3] -> [2, 3, 128, 256]."""
+    return np.ascontiguousarray(np.stack([center_crop(picture) for picture in pair]).transpose(0, 3, 1, 2))

@@ -13,10 +13,9 @@ import cv2
 import torch
 
 from jscc.cli import exit_code
-from jscc.data.pairs import read_pairs
 from jscc.evaluate.report.page import write_report
 from jscc.evaluate.rows import Row
-from jscc.evaluate.session import DELTAS, Request, run_session
+from jscc.evaluate.session import DELTAS, Request, read_scenes, run_session
 from jscc.evaluate.systems.base import CHANNELS, Channel, Pair
 from jscc.evaluate.systems.registry import GROUPS, LDPC, NAMES, NEURAL, expand
 from wire.runtime.errors import UserError
@@ -93,7 +92,7 @@ def evaluate(arguments: argparse.Namespace, command: str) -> list[Row]:
         redo=arguments.redo.split(",") if arguments.redo else (),
     )
     expand([*names, *request.redo])  # a wrong name is said before the pictures are read
-    pairs = read_pairs(arguments.pairs, arguments.limit)
+    pairs = read_scenes(arguments.pairs, arguments.limit)
     shown = _shown(pairs, arguments.show)
     rows = run_session(pairs, request, arguments.out)
     write_report(rows, arguments.out, request, shown, arguments.show_snr, command)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
+from jscc.data.pairs import read_cropped
 from jscc.evaluate.report.pair_coverage import check_pair_coverage, partial_points
 from jscc.evaluate.report.summary import with_envelopes, without_envelopes
 from jscc.evaluate.rows import Row, Table
@@ -37,6 +38,15 @@ class Request:
     jobs: int = 1
     redo: Sequence[str] = ()
     """Systems, of those above, of which what is asked for is thrown away and made anew, because of new weights, say."""
+
+
+def read_scenes(folder: Path, limit: int | None = None) -> list[Pair]:
+    """The pairs of a folder as the edges would send them; grey ones are refused.
+
+    limit   take at most so many, evenly spread
+    raises  what `jscc.data.pairs.read_cropped` does
+    """
+    return [Pair(*scene) for scene in read_cropped(folder, "the bench", limit=limit, grey=False).items()]
 
 
 def run_session(pairs: Sequence[Pair], request: Request, out: Path, progress: TextIO = sys.stderr) -> list[Row]:

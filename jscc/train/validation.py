@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from jscc.channel import Fading
-from jscc.data.batches import centre, read_pairs
+from jscc.data.pairs import read_cropped
 from jscc.model.codec import JointCodec
 from jscc.quality import ms_ssim, psnr
 from wire import units
@@ -23,19 +23,14 @@ def read_validation(folder: Path) -> Tensor:
 
     Of larger pictures the centre, cut and shrunk as by the bench and the edges.
 
-    raises  FileNotFoundError; ValueError if a picture is smaller, or if there are fewer than two pairs
+    raises  FileNotFoundError; ValueError if there are fewer than two pairs; what `read_cropped` does
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"--val: there is no folder {folder}")
-    pairs = read_pairs(folder, "validation")
+    pairs = list(read_cropped(folder, "validation").values())
     if len(pairs) < 2:
         raise ValueError(f"{folder}: {len(pairs)} pair; validation needs at least 2, to show an unrelated neighbour")
-    return (
-        torch.from_numpy(np.stack([[centre(picture) for picture in pair] for pair in pairs]))
-        .permute(0, 1, 4, 2, 3)
-        .float()
-        / 255
-    )
+    return torch.from_numpy(np.stack(pairs)).float() / 255
 
 
 @torch.inference_mode()

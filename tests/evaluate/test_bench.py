@@ -13,12 +13,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from jscc.data.pairs import read_pairs
 from jscc.evaluate import runner
 from jscc.evaluate.__main__ import main, numbers
 from jscc.evaluate.report.summary import markdown, means, with_envelopes
 from jscc.evaluate.rows import COLUMNS, Row, Table
-from jscc.evaluate.session import Request, run_session
+from jscc.evaluate.session import Request, read_scenes, run_session
 from jscc.evaluate.systems.base import Channel, Pair, Sent
 from jscc.evaluate.systems.registry import expand
 from wire import quality
@@ -60,7 +59,7 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def session(folder: Path, out: Path, snrs: Sequence[float] = (0.0, 10.0), **changes: object) -> list[Row]:
     request = Request(("echo:Echo",), ("awgn",), snrs, **changes)  # type: ignore[arg-type]
-    return run_session(read_pairs(folder), request, out, io.StringIO())
+    return run_session(read_scenes(folder), request, out, io.StringIO())
 
 
 def test_every_view_of_every_condition_gets_a_row(folder: Path, tmp_path: Path) -> None:
@@ -157,7 +156,7 @@ def test_systems_come_into_a_folder_one_by_one(folder: Path, tmp_path: Path) -> 
     """Other weights of one system do not keep another from being added."""
     first = session(folder, tmp_path, (0.0,))
     Echo.fingerprint = "two"
-    pairs = read_pairs(folder)
+    pairs = read_scenes(folder)
     later = run_session(pairs, Request(("jpeg2000-capacity",), ("awgn",), (0.0,)), tmp_path, io.StringIO())
     assert len(later) == len(first) + 4
     assert [row.cell for row in later if row.system == "echo:Echo"] == [row.cell for row in first]
@@ -242,7 +241,7 @@ def test_what_a_user_can_mend_is_one_line(
 
 
 def test_means_over_other_pictures_do_not_come_into_one_table(folder: Path, tmp_path: Path) -> None:
-    pairs = read_pairs(folder)
+    pairs = read_scenes(folder)
     request = Request(("jpeg2000-capacity",), ("awgn",), (2.0,))
     run_session(pairs[:1], request, tmp_path, io.StringIO())
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -281,6 +280,6 @@ def test_two_processes_find_what_one_finds(folder: Path, tmp_path: Path) -> None
     found = []
     for jobs in (1, 2):
         request = Request(("jpeg2000-capacity",), ("awgn",), (2.0,), jobs=jobs)
-        rows = run_session(read_pairs(folder), request, tmp_path / str(jobs), io.StringIO())
+        rows = run_session(read_scenes(folder), request, tmp_path / str(jobs), io.StringIO())
         found.append([(row.cell, row.view, row.psnr, row.bytes) for row in rows])
     assert found[0] == found[1]

@@ -1,10 +1,8 @@
 from pathlib import Path
 
-import cv2
 import numpy as np
-import pytest
 
-from jscc.data.batches import Mixture, Sources, ahead, augment, batch, cut, list_pictures, read_pairs, read_sources
+from jscc.data.batches import Mixture, Sources, ahead, augment, batch, cut, read_sources
 from jscc.data.synthetic_stereo import disparity_field, second_view, warp_right
 
 PAIRS_ONLY = Mixture(mono_share=0)
@@ -83,28 +81,3 @@ def test_an_empty_source_gives_its_share_to_the_others() -> None:
     assert batch(grey, Mixture(), 4, (64, 128), seed=0, step=0).shape == (4, 2, 3, 64, 128)
     mono = Sources(colour=[], grey=[], mono=[coordinates()])
     assert batch(mono, PAIRS_ONLY, 4, (64, 128), seed=0, step=0).shape == (4, 2, 3, 64, 128)
-
-
-def test_folders_that_cannot_be_used_are_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no pictures"):
-        list_pictures(tmp_path)
-    for side, names in (("left", "ab"), ("right", "a")):
-        (tmp_path / side).mkdir()
-        for name in names:
-            cv2.imwrite(str(tmp_path / side / f"{name}.png"), coordinates(8, 8))
-    with pytest.raises(ValueError, match=r"1 pictures have no partner in the other view, first b\.png"):
-        read_pairs(tmp_path)
-    cv2.imwrite(str(tmp_path / "right" / "b.png"), coordinates(8, 16))
-    with pytest.raises(ValueError, match=r"left/b\.png and .*right/b\.png are 8x8 and 8x16 pixels"):
-        read_pairs(tmp_path)
-
-
-def test_pairs_in_folders_below_are_matched_by_their_path(tmp_path: Path) -> None:
-    for side, add in (("left", 0), ("right", 1)):
-        for scene, value in (("a", 10), ("b", 20)):
-            (tmp_path / side / scene).mkdir(parents=True)
-            cv2.imwrite(str(tmp_path / side / scene / "0.png"), np.full((8, 8, 3), value + add, np.uint8))
-    assert [(left[0, 0, 0], right[0, 0, 0]) for left, right in read_pairs(tmp_path)] == [(10, 11), (20, 21)]
-    (tmp_path / "right" / "b" / "0.png").unlink()
-    with pytest.raises(ValueError, match=r"first b/0\.png"):
-        read_pairs(tmp_path)

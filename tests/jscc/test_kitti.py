@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jscc import kitti
-from jscc.data.batches import read_pairs
+from jscc.data.pairs import read_pairs
 
 
 def picture(value: int, rows: int = 375, columns: int = 1242) -> np.ndarray:
@@ -131,7 +131,7 @@ def test_the_archives_are_closed_whatever_happens(
 
 
 def test_the_crop_is_the_centre_and_every_pixel_counts() -> None:
-    cropped = kitti.centre_crop(picture(0))
+    cropped = kitti.paper_crop(picture(0))
     # rows 2...371 and columns 251...990 of 375 x 1242; a pixel is the mean of about 2.9 x 2.9
     assert cropped[0, 0, 0] == 1
     assert cropped[-1, -1, 0] == 185
@@ -139,7 +139,7 @@ def test_the_crop_is_the_centre_and_every_pixel_counts() -> None:
     assert cropped[-1, -1, 1] == 197
     spike = np.zeros((370, 740, 3), np.uint8)
     spike[200, 300] = 255
-    assert kitti.centre_crop(spike).sum() > 0
+    assert kitti.paper_crop(spike).sum() > 0
 
 
 def test_unpacked_folders_and_the_small_archives_give_the_same(archives: Path, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_pictures_that_would_have_to_grow_are_refused(tmp_path: Path, picture_fo
         (tmp_path / place).mkdir()
         cv2.imwrite(str(tmp_path / place / "0.png"), np.zeros((128, 255, 3), np.uint8))
     for option, folder, first in (("--pairs", tmp_path, "left"), ("--mono", tmp_path / "mono", ".")):
-        said = f"{folder / first / '0.png'} has 128x255 pixels; training wants at least 128x256"
+        said = f"{folder / first / '0.png'} is 128x255 (rows x columns); training needs at least 128x256"
         assert said in refusal(tmp_path / "run", picture_folders, option, str(folder))
 
 
@@ -116,7 +116,7 @@ def test_validation_wants_two_pairs_that_are_large_enough(tmp_path: Path, pictur
     for side in ("left", "right"):
         cv2.imwrite(str(tmp_path / side / "1.png"), np.zeros((127, 256, 3), np.uint8))
     message = refusal(tmp_path / "run", picture_folders, "--val", str(tmp_path))
-    assert f"{tmp_path / 'left' / '1.png'} has 127x256 pixels; validation wants at least 128x256" in message
+    assert f"{tmp_path / 'left' / '1.png'} is 127x256 (rows x columns); validation needs at least 128x256" in message
 
 
 def test_ms_ssim_training_needs_whole_pictures(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
