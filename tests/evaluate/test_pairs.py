@@ -169,11 +169,12 @@ def one(tmp_path: Path) -> Path:
     return write_pairs(tmp_path, [made_up_pair("a")])
 
 
-def test_pairs_come_back_as_they_were(folder: Path) -> None:
-    pairs = read_scenes(folder)
+def test_pairs_come_back_as_they_were(tmp_path: Path) -> None:
+    write_pairs(tmp_path, [made_up_pair("a", 1), made_up_pair("b", 2)])
+    pairs = read_scenes(tmp_path)
     assert [pair.name for pair in pairs] == ["a", "b"]
     assert np.array_equal(pairs[0].views, made_up_pair("a", 1).views)
-    assert [pair.name for pair in read_scenes(folder, limit=1)] == ["a"]
+    assert [pair.name for pair in read_scenes(tmp_path, limit=1)] == ["a"]
 
 
 def test_a_picture_without_its_partner_is_named(one: Path) -> None:
