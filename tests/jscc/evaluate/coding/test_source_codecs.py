@@ -16,11 +16,11 @@ from jscc.evaluate.coding.hevc import HevcIntra, _encode, _split, _to_planes, pa
 from jscc.evaluate.coding.jpeg2000 import PILLOW_DEFAULTS, Jpeg2000
 from jscc.evaluate.coding.rate_search import RateSearch, largest_fit
 from jscc.evaluate.systems.base import Pair
-from tests.evaluate.conftest import made_up_pair
+from tests.jscc.evaluate.conftest import made_up_pair
 from wire.quality import psnr
 from wire.runtime.errors import UserError
 
-CLIP = Path(__file__).resolve().parents[2] / "deploy" / "local" / "footage" / "left"
+CLIP = Path(__file__).resolve().parents[4] / "deploy" / "local" / "footage" / "left"
 BUDGETS = (451, 876, 1836)
 
 

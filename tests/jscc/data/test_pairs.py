@@ -14,7 +14,7 @@ from jscc.data.batches import read_sources
 from jscc.data.pairs import list_pairs, list_pictures, read_cropped, read_pairs
 from jscc.evaluate.session import read_scenes
 from jscc.train.validation import read_validation
-from tests.evaluate.conftest import made_up_pair, write_pairs
+from tests.jscc.evaluate.conftest import made_up_pair, write_pairs
 from wire.crop import center_crop
 from wire.pictures import read_picture
 from wire.runtime.errors import UserError

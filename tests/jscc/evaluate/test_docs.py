@@ -10,7 +10,7 @@ from jscc.evaluate.__main__ import main
 from jscc.evaluate.rows import Table
 from jscc.evaluate.systems.live import THRESHOLDS_DB
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "evaluation.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "evaluation.md"
 
 
 def test_the_system_of_the_page_runs(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
