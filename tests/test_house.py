@@ -1,6 +1,7 @@
 """The rules of the house: who may import whom, and how long a module may grow."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,15 @@ def test_services_start_without_heavy_libraries(package: str) -> None:
 def test_modules_stay_readable_in_one_sitting(package: str) -> None:
     long = {path.name: lines for path in modules(package) if (lines := len(path.read_text().splitlines())) > 300}
     assert not long
+
+
+def test_onnxruntime_is_imported_in_one_place() -> None:
+    """The one that turns its telemetry off first."""
+    importers = [
+        path.relative_to(ROOT).as_posix()
+        for package in OURS
+        for path in modules(package)
+        if "onnxruntime" in eager(ast.parse(path.read_text(encoding="utf-8")))
+        or re.search(r"^ +import onnxruntime", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert importers == ["wire/codec.py"]
