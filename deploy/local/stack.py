@@ -5,8 +5,6 @@ import json
 import socket
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.local.process import ServiceProcess, stop_all
+from wire.runtime.direct import open_url
 from wire.runtime.errors import UserError
 
 CONFIG: Final = Path(str(files("deploy"))) / "config"
@@ -127,7 +126,7 @@ class Stack:
     def status(self) -> dict[str, Any] | None:
         """What the center says of itself; None while it cannot be asked."""
         try:
-            with urllib.request.urlopen(f"{self.ports.page_url}/api/status", timeout=1) as answer:
+            with open_url(f"{self.ports.page_url}/api/status", timeout=1) as answer:
                 status: dict[str, Any] = json.load(answer)
                 return status
         except (OSError, ValueError):
@@ -156,9 +155,9 @@ def running(ports: Ports, say: Callable[[str], None], extra: Mapping[str, str] |
 def metric(url: str, name: str, labels: str = "") -> float:
     """Sum of a metric's samples whose line holds `labels`; 0 where the page cannot be read."""
     try:
-        with urllib.request.urlopen(url, timeout=1) as answer:
+        with open_url(url, timeout=1) as answer:
             lines = answer.read().decode().splitlines()
-    except (OSError, urllib.error.URLError):
+    except OSError:
         return 0.0
     wanted = (line for line in lines if line.startswith(name) and labels in line and line[len(name)] in "{ ")
     return sum(float(line.rpartition(" ")[2]) for line in wanted)

@@ -1,4 +1,4 @@
-"""No service asks for a name, connects or writes a file that its configuration does not name.
+"""No service asks for a name, connects, takes a proxy or writes a file that its configuration does not name.
 
 Watched by strace, because native code neither resolves names nor opens files through Python.
 """
@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +39,8 @@ def environment(home: Path, name: str, ports: Ports) -> dict[str, str]:
         "HOME": str(home),
         "PYTHONPATH": str(ROOT),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "http_proxy": "http://127.0.0.1:9",  # a company's, which no service may take for its own connections
+        "https_proxy": "http://127.0.0.1:9",
         **ports.environment(),
         "VERGENCE_EDGE__METRICS__PORT": str(edge_port),
         **SOURCE.get(name, {}),
@@ -52,7 +53,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def traces(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[str]]]:
+def traces(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """What every service asked of the system from its start to its end; pairs went through meanwhile."""
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed; where it is (Debian: strace) this test watches what services send")
@@ -83,7 +84,7 @@ def traces(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dic
             os.killpg(process.pid, signal.SIGTERM)  # strace passes over it, the service stops
         for process in reversed(started):
             process.wait(timeout=30)
-    yield {name: (folder / name).read_text(errors="replace").splitlines() for name in SERVICES}
+    return {name: (folder / name).read_text(errors="replace").splitlines() for name in SERVICES}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -94,7 +95,7 @@ def test_a_service_connects_to_what_its_configuration_names(service: str, traces
     for match, line in peers:
         host = (match["host"] or match["host6"]).removeprefix("::ffff:")
         assert host in {"127.0.0.1", "::1", "0.0.0.0", "::"}, line
-        assert (match["port"] or match["port6"]) != "53", f"a name was asked for: {line}"
+        assert (match["port"] or match["port6"]) not in {"9", "53"}, f"a proxy or a name server was asked: {line}"
 
 
 @pytest.mark.parametrize("service", SERVICES)
