@@ -25,7 +25,7 @@ lint: $(DEV)/.ready ## ruff, mypy --strict, buf lint
 	$(DEV)/bin/buf lint proto
 
 proto: $(DEV)/.ready ## generate the Python side of the contract
-	$(DEV)/bin/python -m wire.generate
+	$(DEV)/bin/python proto/generate.py
 
 metrics: $(DEV)/.ready ## docs/metrics.md and Grafana's dashboards, from the code
 	$(DEV)/bin/python -m deploy.observe.catalogue

@@ -83,13 +83,13 @@ class Stack:
         right = {**shared, "VERGENCE_EDGE__METRICS__PORT": str(ports.right_metrics)}
         self.processes = [
             self._process("center", "center", shared),
-            self._process("emulator", "channel_emulator", shared),
+            self._process("emulator", "emulator", shared),
             self._process("edge-left", "edge", left),
             self._process("edge-right", "edge", right),
         ]
 
-    def _process(self, name: str, module: str, environment: Mapping[str, str]) -> ServiceProcess:
-        return ServiceProcess(name, module, CONFIG / f"{name}.yaml", self.logs / f"{name}.log", environment)
+    def _process(self, name: str, service: str, environment: Mapping[str, str]) -> ServiceProcess:
+        return ServiceProcess(name, service, CONFIG / f"{name}.yaml", self.logs / f"{name}.log", environment)
 
     def process(self, name: str) -> ServiceProcess:
         return next(process for process in self.processes if process.name == name)
