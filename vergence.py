@@ -44,8 +44,8 @@ def shadowed() -> str | None:
     """A line about the first of our names that is somebody else's on Python's path; None if there is none."""
     for name in PACKAGES:
         spec = importlib.util.find_spec(name)
-        places = list(spec.submodule_search_locations or [spec.origin]) if spec else []
-        if [Path(str(place)).resolve() for place in places] != [_HOME / name]:
+        places = list(spec.submodule_search_locations or [str(spec.origin)]) if spec else []
+        if [Path(place).resolve() for place in places] != [_HOME / name]:
             found = f"another package, {spec.origin or places[0]}," if spec else "no package"
             return (
                 f"the name '{name}' leads to {found} and not to {_HOME / name}; install vergence into a virtual"
