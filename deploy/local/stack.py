@@ -79,8 +79,8 @@ class Stack:
         """extra: further environment for every service, such as another footage."""
         self.ports, self.logs = ports, logs
         shared = {**ports.environment(), **(extra or {})}
-        left = {**shared, "VERGENCE_EDGE__METRICS__PORT": str(ports.left_metrics)}
-        right = {**shared, "VERGENCE_EDGE__METRICS__PORT": str(ports.right_metrics)}
+        left = {**shared, "VERGENCE_EDGE__VIEW": "left", "VERGENCE_EDGE__METRICS__PORT": str(ports.left_metrics)}
+        right = {**shared, "VERGENCE_EDGE__VIEW": "right", "VERGENCE_EDGE__METRICS__PORT": str(ports.right_metrics)}
         self.processes = [
             self._process("center", "center", shared),
             self._process("emulator", "emulator", shared),
@@ -89,7 +89,7 @@ class Stack:
         ]
 
     def _process(self, name: str, service: str, environment: Mapping[str, str]) -> ServiceProcess:
-        return ServiceProcess(name, service, CONFIG / f"{name}.yaml", self.logs / f"{name}.log", environment)
+        return ServiceProcess(name, service, CONFIG / f"{service}.yaml", self.logs / f"{name}.log", environment)
 
     def process(self, name: str) -> ServiceProcess:
         return next(process for process in self.processes if process.name == name)

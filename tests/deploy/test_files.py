@@ -136,7 +136,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("root")
     shutil.copytree("/usr/lib/systemd/system", made / "usr" / "lib" / "systemd" / "system", symlinks=True)
     units, programs = made / "etc" / "systemd" / "system", made / "opt" / "vergence" / "bin"
-    units.mkdir(parents=True)
+    shutil.copytree(DEPLOY / "systemd" / "vergence-.service.d", units / "vergence-.service.d")
     programs.mkdir(parents=True)
     for unit in (DEPLOY / "systemd").glob("*.service"):
         shutil.copy(unit, units)

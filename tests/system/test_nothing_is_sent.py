@@ -42,6 +42,7 @@ def environment(home: Path, name: str, ports: Ports) -> dict[str, str]:
         "http_proxy": "http://127.0.0.1:9",  # a company's, which no service may take for its own connections
         "https_proxy": "http://127.0.0.1:9",
         **ports.environment(),
+        "VERGENCE_EDGE__VIEW": name.partition("-")[2] or "left",
         "VERGENCE_EDGE__METRICS__PORT": str(edge_port),
         **SOURCE.get(name, {}),
     }
@@ -61,7 +62,7 @@ def traces(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, li
     started = []
     for name, module in SERVICES.items():
         watched = ["strace", "-f", "-qq", "--seccomp-bpf", "-s", "80", "-o", str(folder / name), "-e", f"trace={CALLS}"]
-        service = [sys.executable, "-m", module, "run", "--config", str(CONFIG / f"{name}.yaml")]
+        service = [sys.executable, "-m", module, "run", "--config", str(CONFIG / f"{name.partition('-')[0]}.yaml")]
         with (folder / f"{name}.log").open("wb") as log:
             started.append(
                 subprocess.Popen(
