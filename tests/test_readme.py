@@ -17,7 +17,9 @@ import vergence
 from deploy.local.stack import CONFIG, Ports, Stack, running
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+)
 VERBS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
 PROGRAMS = {
     "vergence": "deploy.local.cli",
@@ -162,3 +164,9 @@ def test_the_page_s_address_changes_a_link(programs: Path, demo: Stack, tmp_path
     told, _ = started.communicate(timeout=20)
     assert started.returncode == 0, told
     assert '"snr_db":-2' in told.replace(" ", "")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_module_that_is_named_is_there(document: Path) -> None:
+    for named in re.findall(r"`((?:[a-z_]+/)+[a-z_0-9]+\.py)`", document.read_text(encoding="utf-8")):
+        assert (ROOT / named).exists() or (document.parent / named).exists(), f"{document.name} names {named}"
