@@ -4,10 +4,11 @@ DEMO := .venv/demo
 DEV := .venv/dev
 # A variable of its own, because commas would end an argument of $(or).
 EIGHT_PAIRS := --pairs deploy/local/footage --limit 8 --out runs/evaluate --systems proposed-1,proposed-2,proposed-absent,baseline,bpg-capacity,jpeg2000-capacity,bpg-ldpc
+PAGE_TESTS := $(shell find tests -name '*.test.js' -o -name '*.test.mjs')
 PIP_FLAGS := --disable-pip-version-check --progress-bar on
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint proto metrics kitti train evaluate bench clean install-edge install-emulator install-center
+.PHONY: help demo test lint page extras newest oldest proto metrics kitti train evaluate bench clean install-edge install-emulator install-center
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -18,14 +19,29 @@ demo: $(DEMO)/.ready ## two cameras, two noisy links, one center, one page (Ctrl
 test: lint ## lint, types and every test
 	$(DEV)/bin/python -m pytest $(ARGS)
 
-lint: $(DEV)/.ready ## ruff, mypy --strict, buf lint
+lint: $(DEV)/.ready ## ruff, mypy --strict, buf lint and buf breaking against the newest tag
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/mypy
 	$(DEV)/bin/buf lint proto
+	.ci/breaking
+
+page: ## the tests of the page's scripts, in node
+	@if [ -z "$(PAGE_TESTS)" ]; then echo "the page's scripts have no tests"; \
+	elif ! command -v node >/dev/null; then echo "node is not installed: the page's scripts stay untested"; \
+	else node --test $(PAGE_TESTS); fi
+
+extras: $(DEV)/.ready ## each extra, installed from a wheel into an environment of its own
+	.ci/extras
+
+newest: $(DEV)/.ready ## the services' tests under the newest Python at hand
+	@newest=$$(.ci/newest); if [ -n "$$newest" ]; then .ci/suites "$$newest"; else echo "no newer Python is at hand"; fi
+
+oldest: $(DEV)/.ready ## the services' tests with the oldest libraries that pyproject.toml allows
+	.ci/suites $(DEV)/bin/python --oldest
 
 proto: $(DEV)/.ready ## generate the Python side of the contract
-	$(DEV)/bin/python -m wire.generate
+	$(DEV)/bin/python proto/generate.py
 
 metrics: $(DEV)/.ready ## docs/metrics.md and Grafana's dashboards, from the code
 	$(DEV)/bin/python -m deploy.observe.catalogue

@@ -1,4 +1,4 @@
-"""The edge's configuration: one YAML, explained key by key in `deploy/config/edge-left.yaml`."""
+"""The edge's configuration: one YAML, explained key by key in `deploy/config/edge.yaml`."""
 
 import math
 from enum import StrEnum
@@ -85,10 +85,10 @@ class ReferenceConfig(Section):
 
 
 class MetricsConfig(Section):
-    """Where Prometheus scrapes; port 0 serves nothing."""
+    """Where Prometheus scrapes; port 0 serves nothing, None is `EdgeConfig.metrics_port`'s choice."""
 
     host: str = "127.0.0.1"
-    port: int = Field(default=9103, ge=0, le=65535)
+    port: int | None = Field(default=None, ge=0, le=65535)
 
 
 class EdgeConfig(Section):
@@ -101,6 +101,11 @@ class EdgeConfig(Section):
     codec: CodecConfig = CodecConfig()
     reference: ReferenceConfig = ReferenceConfig()
     metrics: MetricsConfig = MetricsConfig()
+
+    @property
+    def metrics_port(self) -> int:
+        """Where Prometheus scrapes, 0 for nowhere. Unless set, each view has its own: one host may run both."""
+        return 9103 + self.view.position if self.metrics.port is None else self.metrics.port
 
     @property
     def age_budget_ms(self) -> int:

@@ -38,8 +38,8 @@ async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
     )
     uplink = Uplink(config, boot_id, camera, maker, metrics)
     try:
-        if config.metrics.port:
-            expose(config.metrics.host, config.metrics.port, metrics.registry)
+        if config.metrics_port:
+            expose(config.metrics.host, config.metrics_port, metrics.registry)
         await asyncio.to_thread(camera.start)
         notify.ready()  # with or without a link: that may come later
         await _until(stop, uplink)

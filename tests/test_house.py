@@ -1,6 +1,7 @@
-"""The rules of the house: who may import whom, and how long a module may grow."""
+"""The rules of the house: who may import whom, and how long and how short a module may be."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,40 @@ MAY_IMPORT = {
     "deploy": set(OURS),
 }
 LAZILY = {"edge": {"jscc"}, "center": {"jscc"}}
+# Rooms of one house that may not know each other, dotted: the left one imports none of the right ones, also not lazily.
+APART = {
+    "jscc.model": ("jscc.data", "jscc.train", "jscc.evaluate", "jscc.release", "jscc.ablation"),
+    "center.decode": ("center.web",),
+    "center.ingest": ("center.web",),
+    "center.output": ("center.web",),
+    "edge.camera": ("edge.uplink",),
+    "edge.encode": ("edge.uplink",),
+    "channel_emulator.channel": ("channel_emulator.links", "channel_emulator.relay"),
+    "wire.contract": ("wire.runtime.service", "wire.runtime.grpc_kit"),
+}
+LONGEST, SHORTEST = 300, 40
+# Why a module is shorter; __main__.py and __init__.py are short by nature.
+SHORT = {
+    "center/web/to_json.py": "the one rule for infinities in JSON, used by three modules of the page",
+    "edge/camera/framing.py": "pure, between a camera of any size and the encoder",
+    "edge/camera/newest.py": "a slot for the newest frame, tested alone",
+    "edge/encode/export.py": "the only place of the edge that meets torch",
+    "edge/uplink/clock.py": "pure: the offset of two clocks",
+    "jscc/cli.py": "how commands end, shared by all of them",
+    "jscc/evaluate/extras.py": "optional libraries, and what is said where one is missing",
+    "jscc/export.py": "a command; its work is in jscc.release.onnx",
+    "jscc/quality.py": "the one definition of PSNR with gradients",
+    "jscc/ship.py": "a command; its work is in jscc.release.bundle",
+    "jscc/train/loss.py": "equation (3) of the paper",
+    "wire/crop.py": "the one centre crop",
+    "wire/geometry.py": "the one home of the picture's and the symbols' shape",
+    "wire/runtime/direct.py": "how to connect without a proxy",
+    "wire/runtime/errors.py": "the errors that a user can mend; imported by all",
+    "wire/runtime/files.py": "how a file is written in one move",
+    "wire/runtime/metrics.py": "what the services' metrics share",
+    "wire/runtime/retry.py": "pure: how long to wait",
+    "wire/views.py": "left, right and names of rigs",
+}
 HEAVY = {"torch", "onnx", "onnxscript", "matplotlib", "pytorch_msssim", "safetensors"}
 
 
@@ -31,6 +66,17 @@ def imports(tree: ast.AST) -> set[str]:
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module.partition(".")[0])
+    return names
+
+
+def dotted(tree: ast.AST) -> set[str]:
+    """Full names of the modules that a tree imports anywhere in it; of `from a import b`, a and a.b."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return names
 
 
@@ -58,9 +104,18 @@ def test_services_start_without_heavy_libraries(package: str) -> None:
         assert not eager(ast.parse(path.read_text(encoding="utf-8"))) & HEAVY, path
 
 
+@pytest.mark.parametrize("room", APART)
+def test_rooms_stay_apart(room: str) -> None:
+    files = modules(room.replace(".", "/"))
+    assert files, "the room has moved: change its name here"
+    for path in files:
+        for name in dotted(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not any(name == other or name.startswith(other + ".") for other in APART[room]), f"{path}: {name}"
+
+
 @pytest.mark.parametrize("package", OURS)
 def test_modules_stay_readable_in_one_sitting(package: str) -> None:
-    long = {path.name: lines for path in modules(package) if (lines := len(path.read_text().splitlines())) > 300}
+    long = {path.name: lines for path in modules(package) if (lines := len(path.read_text().splitlines())) > LONGEST}
     assert not long
 
 
@@ -73,3 +128,25 @@ def test_importing_a_module_changes_nothing_outside_it(package: str) -> None:
             assert not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)), where
             targets = node.targets if isinstance(node, ast.Assign) else []
             assert not any(isinstance(target, ast.Subscript | ast.Attribute) for target in targets), where
+
+
+@pytest.mark.parametrize("package", OURS)
+def test_a_module_is_worth_opening(package: str) -> None:
+    short = {
+        path.relative_to(ROOT).as_posix(): lines
+        for path in modules(package)
+        if (lines := len(path.read_text().splitlines())) < SHORTEST and not path.name.startswith("__")
+    }
+    assert not short.keys() - SHORT.keys(), "merge it with its neighbour, or say why it stands alone"
+
+
+def test_onnxruntime_is_imported_in_one_place() -> None:
+    """The one that turns its telemetry off first."""
+    importers = [
+        path.relative_to(ROOT).as_posix()
+        for package in OURS
+        for path in modules(package)
+        if "onnxruntime" in eager(ast.parse(path.read_text(encoding="utf-8")))
+        or re.search(r"^ +import onnxruntime", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert importers == ["wire/codec.py"]

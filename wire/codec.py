@@ -4,6 +4,7 @@ A codec is a folder with `encoder.onnx`, `decoder.onnx` and `model.safetensors`.
 the hash of the codec in its metadata; edge and center refuse to talk when the hashes differ.
 """
 
+import os
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -61,6 +62,9 @@ def load_onnx(codec: str, role: Role, threads: int) -> OnnxHalf:
     threads  intra-op threads; 0 lets onnxruntime take every core
     raises   UserError if onnxruntime or the file is missing, broken or of the other role
     """
+    # Else onnxruntime 1.29 and newer write a device id into the home folder and report to their maker; they look here
+    # only while they are imported.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         import onnxruntime
     except ImportError as error:

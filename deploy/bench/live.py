@@ -47,7 +47,7 @@ def observe(stack: Stack, seconds: float) -> Observed:
     """Read the page's WebSocket for a while; memory is read once a second."""
     observed = Observed()
     began = sampled = time.monotonic()
-    with connect(f"ws://{stack.ports.host}:{stack.ports.page}/ws?rig=demo", max_size=None) as browser:
+    with connect(f"ws://{stack.ports.host}:{stack.ports.page}/ws?rig=demo", max_size=None, proxy=None) as browser:
         while (now := time.monotonic()) - began < seconds:
             note(observed, header(browser.recv(timeout=10)))
             browser.send("shown")

@@ -7,8 +7,18 @@ into() { pip --python /opt/vergence/bin/python3 install "$@"; }
 
 case $1 in
   dependencies)
-    # There are no packages beside pyproject.toml yet: this installs an empty vergence, which the wheel replaces.
-    into --constraint constraints.txt ".[$2]"
+    python3 - "$2" >/tmp/requirements.txt <<'LIST'
+import sys, tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+extras, wanted = project["optional-dependencies"], list(project["dependencies"]) + [f"vergence[{sys.argv[1]}]"]
+while wanted:
+    line = wanted.pop()
+    if line.startswith("vergence["):  # an extra that builds upon others
+        wanted += [each for name in line[9:-1].split(",") for each in extras[name]]
+    else:
+        print(line)
+LIST
+    into --constraint constraints.txt --requirement /tmp/requirements.txt
     # What a service never loads: tests, tools that convert models, and the C library that Python's module already holds.
     cd /opt/vergence/lib/python3*/site-packages
     find numpy -type d -name tests -prune -exec rm -rf {} +

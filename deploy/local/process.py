@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
+import vergence
+
 STOP_SECONDS: Final = 8.0
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -20,13 +22,13 @@ class ServiceProcess:
     """A service of the demo.
 
     name         shown to the person
-    module       run as `python -m module run --config config`
+    service      edge, emulator or center; run as `vergence-<service> run --config config`
     log          file that takes everything the service prints
     environment  added to ours
     """
 
     name: str
-    module: str
+    service: str
     config: Path
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -37,7 +39,8 @@ class ServiceProcess:
         """Start it in a session of its own, so that Ctrl-C reaches only the runner, which then stops all in order."""
         self._stream = self._stream or self.log.open("ab", buffering=0)
         self._child = subprocess.Popen(
-            [sys.executable, "-m", self.module, "run", "--config", str(self.config)],
+            # As a file and under -P: a center.py in the folder where the demo is started is none of its business.
+            [sys.executable, "-P", vergence.__file__, self.service, "run", "--config", str(self.config)],
             stdin=subprocess.DEVNULL,
             stdout=self._stream,
             stderr=self._stream,

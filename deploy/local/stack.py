@@ -5,8 +5,6 @@ import json
 import socket
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.local.process import ServiceProcess, stop_all
+from wire.runtime.direct import open_url
 from wire.runtime.errors import UserError
 
 CONFIG: Final = Path(str(files("deploy"))) / "config"
@@ -80,17 +79,17 @@ class Stack:
         """extra: further environment for every service, such as another footage."""
         self.ports, self.logs = ports, logs
         shared = {**ports.environment(), **(extra or {})}
-        left = {**shared, "VERGENCE_EDGE__METRICS__PORT": str(ports.left_metrics)}
-        right = {**shared, "VERGENCE_EDGE__METRICS__PORT": str(ports.right_metrics)}
+        left = {**shared, "VERGENCE_EDGE__VIEW": "left", "VERGENCE_EDGE__METRICS__PORT": str(ports.left_metrics)}
+        right = {**shared, "VERGENCE_EDGE__VIEW": "right", "VERGENCE_EDGE__METRICS__PORT": str(ports.right_metrics)}
         self.processes = [
             self._process("center", "center", shared),
-            self._process("emulator", "channel_emulator", shared),
+            self._process("emulator", "emulator", shared),
             self._process("edge-left", "edge", left),
             self._process("edge-right", "edge", right),
         ]
 
-    def _process(self, name: str, module: str, environment: Mapping[str, str]) -> ServiceProcess:
-        return ServiceProcess(name, module, CONFIG / f"{name}.yaml", self.logs / f"{name}.log", environment)
+    def _process(self, name: str, service: str, environment: Mapping[str, str]) -> ServiceProcess:
+        return ServiceProcess(name, service, CONFIG / f"{service}.yaml", self.logs / f"{name}.log", environment)
 
     def process(self, name: str) -> ServiceProcess:
         return next(process for process in self.processes if process.name == name)
@@ -127,7 +126,7 @@ class Stack:
     def status(self) -> dict[str, Any] | None:
         """What the center says of itself; None while it cannot be asked."""
         try:
-            with urllib.request.urlopen(f"{self.ports.page_url}/api/status", timeout=1) as answer:
+            with open_url(f"{self.ports.page_url}/api/status", timeout=1) as answer:
                 status: dict[str, Any] = json.load(answer)
                 return status
         except (OSError, ValueError):
@@ -156,9 +155,9 @@ def running(ports: Ports, say: Callable[[str], None], extra: Mapping[str, str] |
 def metric(url: str, name: str, labels: str = "") -> float:
     """Sum of a metric's samples whose line holds `labels`; 0 where the page cannot be read."""
     try:
-        with urllib.request.urlopen(url, timeout=1) as answer:
+        with open_url(url, timeout=1) as answer:
             lines = answer.read().decode().splitlines()
-    except (OSError, urllib.error.URLError):
+    except OSError:
         return 0.0
     wanted = (line for line in lines if line.startswith(name) and labels in line and line[len(name)] in "{ ")
     return sum(float(line.rpartition(" ")[2]) for line in wanted)

@@ -8,12 +8,12 @@ import json
 import re
 import time
 import urllib.parse
-import urllib.request
 from pathlib import Path
 from typing import Any, Final
 
 from deploy.observe.boards import BOARDS, Board
 from deploy.observe.panels import COLUMNS, Json, Panel
+from wire.runtime.direct import open_url
 
 Curve = tuple[str, list[float], list[float]]
 STEP_SECONDS: Final = 5
@@ -27,7 +27,7 @@ def curves(prometheus: str, panel: Panel, minutes: float) -> list[Curve]:
         now = time.time()
         asked = {"query": expression, "start": now - 60 * minutes, "end": now, "step": STEP_SECONDS}
         url = f"{prometheus}/api/v1/query_range?{urllib.parse.urlencode(asked)}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with open_url(url, timeout=10) as answer:
             series = json.load(answer)["data"]["result"]
         for each in series:
             times, values = zip(*each["values"], strict=True)

@@ -9,7 +9,9 @@ service=${1:?edge, emulator or center} instance=${2:-}
 root=${ROOT:-} python=${PYTHON:-python3}
 
 case $service in
-  edge) unit=vergence-edge@.service started=vergence-edge@${instance:?left or right} config=edge-$instance.yaml ;;
+  edge)
+    unit=vergence-edge@.service started=vergence-edge@${instance:?left or right} config=edge-$instance.yaml
+    export VERGENCE_EDGE__VIEW="$instance" ;; # as the unit does
   emulator | center) unit=vergence-$service.service started=vergence-$service config=$service.yaml ;;
   *) echo "unknown service '$service'; allowed: edge, emulator, center" >&2; exit 2 ;;
 esac
@@ -21,9 +23,10 @@ fi
 [ -x "$root/opt/vergence/bin/pip" ] || "$python" -m venv "$root/opt/vergence"
 rm -rf build/lib # what an older version left there would come along
 "$root/opt/vergence/bin/pip" install --quiet --disable-pip-version-check --upgrade ".[$service]"
-install -d -m 755 "$root/etc/vergence" "$root/etc/systemd/system"
-[ -e "$root/etc/vergence/$config" ] || install -m 644 "deploy/config/$config" "$root/etc/vergence/$config"
+install -d -m 755 "$root/etc/vergence" "$root/etc/systemd/system/vergence-.service.d"
+[ -e "$root/etc/vergence/$config" ] || install -m 644 "deploy/config/$service.yaml" "$root/etc/vergence/$config"
 install -m 644 "deploy/systemd/$unit" "$root/etc/systemd/system/$unit"
+install -m 644 deploy/systemd/vergence-.service.d/10-common.conf "$root/etc/systemd/system/vergence-.service.d/"
 "$root/opt/vergence/bin/vergence-$service" check-config --config "$root/etc/vergence/$config"
 
 if [ -z "$root" ]; then

@@ -87,6 +87,22 @@ def test_every_version_and_port_stands_in_the_environment_file() -> None:
         assert "${" in image
 
 
+def test_a_camera_s_password_may_hold_any_sign(tmp_path: Path) -> None:
+    """Between the quotes that stand in .env; without them compose takes $word for a variable and # for a comment."""
+    compose()  # skips where compose is missing
+    (tmp_path / "deploy").mkdir()
+    for path in [ROOT / "compose.yaml", *DEPLOY.glob("compose*.yaml")]:
+        shutil.copy(path, tmp_path / path.relative_to(ROOT))
+    url = "rtsp://user:pa$$wo$rd#1 2@camera.example/stream"
+    shipped = (ROOT / ".env").read_text()
+    assert "LEFT_URL=''" in shipped
+    (tmp_path / ".env").write_text(shipped.replace("LEFT_URL=''", f"LEFT_URL='{url}'"))
+    overlay = ["--file", str(tmp_path / "compose.yaml"), "--file", str(tmp_path / "deploy" / "compose.cameras.yaml")]
+    read = json.loads(run("docker", "compose", *overlay, "config", "--format", "json"))["services"]
+    given = read["edge-left"]["environment"]["VERGENCE_EDGE__CAMERA__URL"]
+    assert given.replace("$$", "$") == url  # compose prints $ as it wants to read it
+
+
 def test_prometheus_reads_its_files() -> None:
     run("promtool", "check", "config", "deploy/prometheus/prometheus.yml")
 
@@ -120,7 +136,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("root")
     shutil.copytree("/usr/lib/systemd/system", made / "usr" / "lib" / "systemd" / "system", symlinks=True)
     units, programs = made / "etc" / "systemd" / "system", made / "opt" / "vergence" / "bin"
-    units.mkdir(parents=True)
+    shutil.copytree(DEPLOY / "systemd" / "vergence-.service.d", units / "vergence-.service.d")
     programs.mkdir(parents=True)
     for unit in (DEPLOY / "systemd").glob("*.service"):
         shutil.copy(unit, units)

@@ -69,7 +69,7 @@ def test_the_dashboards_are_those_of_the_code(path: Path) -> None:
 @pytest.mark.parametrize("expression", expressions())
 def test_what_is_drawn_or_judged_exists(expression: str) -> None:
     asked = selected(expression)
-    assert asked or expression == "1"
+    assert asked
     assert asked <= existing()
 
 

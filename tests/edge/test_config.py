@@ -11,13 +11,14 @@ from wire.views import View
 DEPLOYED = Path(str(files("deploy"))) / "config"
 
 
+def test_the_shipped_file_holds_the_defaults() -> None:
+    assert load(EdgeConfig, DEPLOYED / "edge.yaml", "VERGENCE_EDGE", {}) == EdgeConfig()
+
+
 @pytest.mark.parametrize("view", list(View))
-def test_the_demo_files_hold_the_defaults_and_differ_in_view_and_port(view: View) -> None:
-    config = load(EdgeConfig, DEPLOYED / f"edge-{view}.yaml", "VERGENCE_EDGE", {})
-    assert config.view is view
-    assert config.metrics.port == (9103 if view is View.LEFT else 9104)
-    same = {"view": View.LEFT, "metrics": EdgeConfig().metrics}
-    assert config.model_copy(update=same) == EdgeConfig()
+def test_one_file_serves_both_views(view: View) -> None:
+    config = load(EdgeConfig, DEPLOYED / "edge.yaml", "VERGENCE_EDGE", {"VERGENCE_EDGE__VIEW": view})
+    assert config == EdgeConfig(view=view)
 
 
 def test_the_age_budget_is_three_frame_periods_unless_set() -> None:
@@ -29,9 +30,18 @@ def test_the_age_budget_is_three_frame_periods_unless_set() -> None:
     assert budget({"age_budget_ms": 250}) == 250
 
 
+def test_two_cameras_of_one_host_serve_their_metrics_side_by_side() -> None:
+    def port(**overrides: str) -> int:
+        environment = {f"VERGENCE_EDGE__{key}": value for key, value in overrides.items()}
+        return load(EdgeConfig, DEPLOYED / "edge.yaml", "VERGENCE_EDGE", environment).metrics_port
+
+    assert (port(VIEW="left"), port(VIEW="right")) == (9103, 9104)
+    assert (port(METRICS__PORT="0"), port(VIEW="right", METRICS__PORT="9200")) == (0, 9200)
+
+
 def test_a_whole_section_can_be_overridden_by_environment() -> None:
     environment = {"VERGENCE_EDGE__CAMERA": "{kind: synthetic, fps: 10}"}
-    config = load(EdgeConfig, DEPLOYED / "edge-left.yaml", "VERGENCE_EDGE", environment)
+    config = load(EdgeConfig, DEPLOYED / "edge.yaml", "VERGENCE_EDGE", environment)
     assert config.camera.kind == "synthetic"
     assert config.camera.path is None
 

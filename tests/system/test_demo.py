@@ -96,7 +96,7 @@ def test_a_killed_process_comes_back_and_takes_nobody_with_it(stack: Stack, watc
 
 def test_a_second_left_camera_is_refused_with_a_line_and_disturbs_nobody(stack: Stack, watcher: PairWatcher) -> None:
     environment = {**os.environ, **stack.process("edge-left").environment, "VERGENCE_EDGE__METRICS__PORT": "0"}
-    command = [sys.executable, "-m", "edge", "run", "--config", str(CONFIG / "edge-left.yaml")]
+    command = [sys.executable, "-m", "edge", "run", "--config", str(CONFIG / "edge.yaml")]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as second:
         time.sleep(4)
         second.send_signal(signal.SIGTERM)
@@ -124,7 +124,7 @@ def test_ctrl_c_leaves_nothing_running() -> None:
     socket.create_server(("127.0.0.1", port)).close()
 
 
-SERVICES = {"edge-left": "edge", "edge-right": "edge", "emulator": "channel_emulator", "center": "center"}
+SERVICES = {"edge": "edge", "emulator": "channel_emulator", "center": "center"}
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
-from wire.runtime import notify
+from wire.runtime import direct, notify
 from wire.runtime.errors import UserError, cause
 
 MAX_MESSAGE: Final = 8 * 2**20
@@ -28,6 +28,7 @@ _SHARED: Final = [
 ]
 CLIENT_OPTIONS: Final = [
     *_SHARED,
+    direct.CHANNEL_OPTION,
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -9,8 +9,9 @@ Exit code 0 is well, 1 is not; the reason stands on standard output, where `dock
 """
 
 import sys
-import urllib.request
 from typing import Any, Final
+
+from wire.runtime import direct
 
 TIMEOUT_SECONDS: Final = 3.0
 
@@ -20,7 +21,7 @@ def serving(address: str) -> str:
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(address, options=[direct.CHANNEL_OPTION]) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)  # its type stubs do not name the methods
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_SECONDS)
@@ -31,7 +32,7 @@ def serving(address: str) -> str:
 
 def gauge(url: str, name: str) -> list[float]:
     """Every sample of a metric on a page for Prometheus. raises OSError if the page cannot be had"""
-    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as page:
+    with direct.open_url(url, timeout=TIMEOUT_SECONDS) as page:
         lines = page.read().decode().splitlines()
     return [float(line.rpartition(" ")[2]) for line in lines if line.startswith((name + "{", name + " "))]
 

@@ -1,4 +1,4 @@
-"""Generate the Python side of the contract: `python -m wire.generate` (or `make proto`).
+"""Generate the Python side of the contract: `python proto/generate.py` (or `make proto`).
 
 The stubs land in `wire/v1/`. protoc names imports after the proto package (`vergence.v1`); they are
 rewritten to `wire.v1`, where the files live. `--check` writes nothing and fails when a stub is stale.
@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = Path(__file__).resolve().parent / "v1"
+TARGET = ROOT / "wire" / "v1"
 PACKAGE_NOTE = '"""Generated from proto/vergence/v1 by `make proto`. Do not edit."""\n'
 
 
@@ -37,7 +37,7 @@ def generate(into: Path) -> dict[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m wire.generate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python proto/generate.py", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a stub is stale")
     check = parser.parse_args(arguments).check
     with tempfile.TemporaryDirectory() as folder:
