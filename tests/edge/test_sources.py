@@ -9,7 +9,7 @@ from edge.camera import sources
 from edge.camera.frame_clock import FrameClock
 from edge.camera.sources.base import Clocked
 from edge.camera.sources.folder import Folder
-from edge.camera.sources.live import Live, rtsp, webcam
+from edge.camera.sources.webcam import Live, rtsp, webcam
 from edge.camera.sources.synthetic import Synthetic
 from edge.camera.sources.video import Video
 from edge.config import CameraConfig

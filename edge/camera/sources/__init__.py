@@ -3,7 +3,7 @@
 from edge.camera.frame_clock import FrameClock
 from edge.camera.sources.base import Clocked, Picture, Source
 from edge.camera.sources.folder import Folder
-from edge.camera.sources.live import rtsp, webcam
+from edge.camera.sources.webcam import rtsp, webcam
 from edge.camera.sources.synthetic import Synthetic
 from edge.camera.sources.video import Video
 from edge.config import CameraConfig, CameraKind
