@@ -99,7 +99,7 @@ def _is_deep(picture: Image.Image) -> bool:
     arguments: ";16" and the like in the raw mode, or a PPM's largest value."""
     if picture.mode.startswith("I;16"):
         return True
-    for tile in picture.tile:
+    for tile in getattr(picture, "tile", ()):
         arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
         if any(isinstance(each, str) and re.search(r";(10|12|16|32)", each) for each in arguments):
             return True
