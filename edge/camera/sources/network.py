@@ -34,6 +34,10 @@ _OPTIONS: Final = {
     "http": {"http_proxy": "", "fflags": "nobuffer"},  # a camera is reached directly, whatever http_proxy says
     "https": {"http_proxy": "", "fflags": "nobuffer"},
 }
+_REFUSALS: Final[dict[type[Exception], str]] = {
+    HTTPUnauthorizedError: "refuses the user name or password; set both in camera.url",
+    HTTPForbiddenError: "forbids this user to watch; check the user's rights in the camera",
+}
 
 
 class NetworkCamera:
@@ -54,6 +58,7 @@ class NetworkCamera:
     def open(self) -> None:
         """raises UserError with a line of its own for each thing that can be set right"""
         self.close()
+        began = time.monotonic()
         try:
             self._container = av.open(
                 self._address.url,
@@ -61,9 +66,9 @@ class NetworkCamera:
                 timeout=(OPEN_SECONDS, self._stall),
             )
         except (HTTPUnauthorizedError, HTTPForbiddenError) as error:
-            raise CameraRefused(self._why(error)) from None
+            raise CameraRefused(_REFUSALS[type(error)]) from None
         except (FFmpegError, OSError, ValueError) as error:  # their own text holds the password: never show it
-            raise UserError(self._why(error)) from None
+            raise UserError(self._why(error, time.monotonic() - began)) from None
         stream = video_stream(self._container)
         if stream is None:
             self.close()
@@ -94,10 +99,10 @@ class NetworkCamera:
         except (FFmpegError, OSError):
             packet = None
         arrived_at = time.time_ns()
+        if time.monotonic() - began >= self._stall:  # FFmpeg hands out an old frame then, which would seem new
+            raise UserError(f"delivers no pictures for {self._stall:g} s; opening it again")
         if packet is not None and packet.size:
             return packet, arrived_at
-        if time.monotonic() - began >= self._stall:
-            raise UserError(f"delivers no pictures for {self._stall:g} s; opening it again")
         raise UserError("has ended the stream; opening it again")
 
     def _decode(self, packet: "VideoPacket") -> "list[av.VideoFrame]":
@@ -111,16 +116,15 @@ class NetworkCamera:
                 f"{self.name}: sends frames that cannot be decoded; they are skipped until a whole one comes",
             ) from None
 
-    def _why(self, error: Exception) -> str:
-        """What is wrong with a camera that cannot be opened, without a word of its address beyond host and port."""
-        if isinstance(error, HTTPUnauthorizedError):
-            return "refuses the user name or password; set both in camera.url"
-        if isinstance(error, HTTPForbiddenError):
-            return "forbids this user to watch; check the user's rights in the camera"
+    def _why(self, error: Exception, seconds: float) -> str:
+        """What is wrong with a camera that could not be opened within some seconds, without a word of its address
+        beyond host and port."""
         if isinstance(error, HTTPNotFoundError):
             return "has no stream of that path; check the path in camera.url"
         if isinstance(error, HTTPClientError | HTTPServerError):
             return f"refuses the request ({error.strerror}); check the path in camera.url"
+        if seconds >= OPEN_SECONDS:
+            return self._unreachable() or "takes the connection, but says nothing; start the camera anew"
         if isinstance(error, InvalidDataError):
             return "answers, but not with a video stream; check port and path in camera.url"
         return self._unreachable() or "answers, but starts no stream; check scheme, port and path in camera.url"
