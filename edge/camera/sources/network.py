@@ -132,7 +132,7 @@ class NetworkCamera:
     def _unreachable(self) -> str | None:
         """Why nobody can connect to the camera's port; None if one can, or if its scheme has no connections."""
         host, port = self._address.host.strip("[]"), self._address.port
-        if port is None or self._address.scheme in {"udp", "srt"}:
+        if port is None or self._address.scheme == "udp":
             return None
         try:
             socket.create_connection((host, port), timeout=_PROBE_SECONDS).close()

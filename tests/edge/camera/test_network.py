@@ -1,6 +1,7 @@
 """Network cameras against a real RTSP server on loopback, where GStreamer's is installed."""
 
 import contextlib
+import io
 import logging
 import re
 import signal
@@ -10,10 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edge.camera.address import parse_address
 from edge.camera.capture import Camera
@@ -258,3 +261,41 @@ def test_something_else_on_the_port_is_not_taken_for_a_camera() -> None:
         with pytest.raises(UserError, match=r"^answers, but"):
             camera(f"http://127.0.0.1:{listener.getsockname()[1]}/s").open()
         listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def motion_jpeg() -> Iterator[str]:
+    """The address of a camera that sends JPEGs over HTTP, one after the other, as many do."""
+    jpeg = io.BytesIO()
+    Image.fromarray(np.full((128, 256, 3), (200, 60, 40), np.uint8)).save(jpeg, "JPEG")
+
+    class Door(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b"--next\r\nContent-Type: image/jpeg\r\n")
+                    self.wfile.write(
+                        f"Content-Length: {len(jpeg.getvalue())}\r\n\r\n".encode() + jpeg.getvalue() + b"\r\n"
+                    )
+                    time.sleep(0.02)
+
+        def log_message(self, *arguments: object) -> None:
+            """Nothing on the screen."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://admin:hush@127.0.0.1:{server.server_port}/video.mjpg"
+        server.shutdown()
+
+
+def test_a_camera_that_speaks_http_is_reached_past_a_proxy(motion_jpeg: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    source = camera(motion_jpeg)
+    source.open()
+    np.testing.assert_allclose(picture_of(source)[64, 128], (200, 60, 40), atol=4)
+    source.close()
