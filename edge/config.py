@@ -2,12 +2,13 @@
 
 import math
 from enum import StrEnum
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from edge.camera.address import parse_address
 from wire import codec
-from wire.runtime.yaml_config import Address, Section
+from wire.runtime.yaml_config import SECRET, Address, Section
 from wire.views import RIG_NAME, View
 
 
@@ -26,19 +27,31 @@ _ONLY_FOR: Final = {
     "path": {CameraKind.FOLDER, CameraKind.VIDEO},
     "device": {CameraKind.WEBCAM},
     "url": {CameraKind.RTSP},
-    "delay_ms": {CameraKind.WEBCAM, CameraKind.RTSP},
 }
+
+
+def _camera_url(text: str | None) -> str | None:
+    if text is not None:
+        parse_address(text)
+    return text
+
+
+def _no_url(value: int | str | None) -> int | str | None:
+    if isinstance(value, str) and "://" in value:
+        raise ValueError("this is the address of a network camera; set camera.kind to rtsp and camera.url to it")
+    return value
 
 
 class CameraConfig(Section):
     """One camera. Which keys go with a kind is checked: nothing is silently ignored."""
 
     kind: CameraKind = CameraKind.FOLDER
-    path: str | None = None
-    device: int | str | None = None
-    url: str | None = None
+    path: Annotated[str | None, AfterValidator(_no_url)] = None
+    device: Annotated[int | str | None, AfterValidator(_no_url)] = None
+    url: Annotated[str | None, AfterValidator(_camera_url), SECRET] = None
     fps: float = Field(default=10.0, ge=0.1, le=240.0, allow_inf_nan=False)
     delay_ms: float | None = Field(default=None, ge=0.0, le=10_000.0, allow_inf_nan=False)
+    stall_s: float = Field(default=3.0, ge=0.5, le=600.0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
@@ -49,6 +62,11 @@ class CameraConfig(Section):
             if getattr(self, key) is not None and self.kind not in kinds:
                 raise ValueError(f"'{key}' does nothing with kind '{self.kind}'; remove it or set it to null")
         return self
+
+    @property
+    def silence_s(self) -> float:
+        """After how many seconds without a picture the camera counts as down: `stall_s` from when one was due."""
+        return self.stall_s + 1.0 / self.fps
 
 
 class LinkConfig(Section):

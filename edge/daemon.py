@@ -23,6 +23,7 @@ async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
     raises  UserError if the codec, the camera or the metrics port cannot be had at the start; nothing later
     """
     cv2.setNumThreads(1)
+    _silence_opencv()
     loop = asyncio.get_running_loop()
     metrics = Metrics(config.rig, config.view)
     encoder = Encoder(config.codec.name, config.codec.threads)
@@ -35,6 +36,7 @@ async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
         metrics,
         on_shot=lambda: loop.call_soon_threadsafe(uplink.wake),
         on_skip=lambda: metrics.dropped(uplink.held_up_by),
+        silence_s=config.camera.silence_s,
     )
     uplink = Uplink(config, boot_id, camera, maker, metrics)
     try:
@@ -62,3 +64,9 @@ async def _until(stop: asyncio.Event, uplink: Uplink) -> None:
         streaming.cancel()
         stopping.cancel()
         await asyncio.gather(streaming, stopping, return_exceptions=True)
+
+
+def _silence_opencv() -> None:
+    """Its lines about a camera that is away are many; ours is one. OpenCV 5 has moved the switch."""
+    switch = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+    switch(0)

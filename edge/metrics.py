@@ -32,6 +32,9 @@ class Metrics:
         self._camera_up = gauge("camera_up", "1 while the camera delivers")
         self._last_frame = gauge("last_frame_timestamp_seconds", "Capture time of the last picture, Unix time")
         self._failures = counter("camera_failures_total", "Times that the camera failed").labels(rig, view)
+        self._undecodable = counter(
+            "undecodable_frames_total", "Pictures and frames that could not be read or decoded, and were skipped"
+        ).labels(rig, view)
         # frames
         self._drops = counter(
             "drops_total", "Pictures dropped here: offline, credit, encoder (busy or failed) or age", "reason"
@@ -80,6 +83,14 @@ class Metrics:
         """The camera gave no picture."""
         self._failures.inc()
         self._camera_up.set(0)
+
+    def camera_stalled(self) -> None:
+        """The camera gave no picture for too long, and did not fail either."""
+        self._camera_up.set(0)
+
+    def undecodable(self) -> None:
+        """A picture or frame could not be read or decoded."""
+        self._undecodable.inc()
 
     def dropped(self, reason: str) -> None:
         """A picture was dropped before it was sent."""

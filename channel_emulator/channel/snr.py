@@ -82,7 +82,7 @@ class Schedule:
         raises  UserError with file and line if it cannot be read or makes no sense
         """
         try:
-            with path.open(encoding="utf-8", newline="") as file:
+            with path.open(encoding="utf-8-sig", newline="") as file:
                 rows = list(csv.reader(file))
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(

@@ -16,7 +16,7 @@ _BENCHES: Final = {
     "grid": "PSNR of both views over the two links' SNRs",
     "stale": "how old pictures become when a reader takes only every second one",
 }
-_NEEDED: Final = ("cv2", "onnxruntime", "PIL", "starlette", "uvicorn", "websockets")
+_NEEDED: Final = ("av", "cv2", "onnxruntime", "PIL", "starlette", "uvicorn", "websockets")
 """What the services that a command starts import; on a host of cameras only, some of it is not there."""
 
 

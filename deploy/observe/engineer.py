@@ -190,7 +190,12 @@ ROWS: Final = {
             Query(rate("vergence_emulator_streams_total", "rig, view"), f"{VIEW} opened at the emulator"),
             Query(rate("vergence_center_hellos_total", "outcome"), "{{outcome}} by the center"),
         ),
-        curves("cameras that failed", "ops", Query(rate("vergence_edge_camera_failures_total", "rig, view"), VIEW)),
+        curves(
+            "cameras that failed",
+            "ops",
+            Query(rate("vergence_edge_camera_failures_total", "rig, view"), VIEW),
+            Query(rate("vergence_edge_undecodable_frames_total", "rig, view"), f"{VIEW} undecodable"),
+        ),
     ],
     "Processes": [
         curves(

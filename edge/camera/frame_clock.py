@@ -34,6 +34,10 @@ class FrameClock:
         """When a tick happens, Unix time in nanoseconds; `at(time_ns(k)) == k`."""
         return -(-tick * self._rate.denominator * _SECOND // self._rate.numerator)
 
+    def seconds(self, tick: int) -> Fraction:
+        """When a tick happens, Unix time in seconds, exactly."""
+        return tick / self._rate
+
     @property
     def period_ns(self) -> int:
         """Nanoseconds between ticks."""

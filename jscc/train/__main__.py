@@ -8,6 +8,7 @@ Several processes: `torchrun --nproc-per-node 2 -m jscc.train ...`, with `--out`
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -172,8 +173,9 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
     finally:
         team.shutdown()
     if team.rank == 0 and state.step >= settings.steps:
-        shown = f" --val {args.val}" if args.val else ""
-        print(f'finished: python -m jscc.ship --run {args.out} --out my-codec{shown} --data "PICTURES (LICENCE)"')
+        words = ["python", "-m", "jscc.ship", "--run", str(args.out), "--out", "my-codec"]
+        words += ["--val", str(args.val)] if args.val else []
+        print(f"finished: {shlex.join([*words, '--data', 'PICTURES (LICENCE)'])}")
     return state
 
 

@@ -55,6 +55,10 @@ def test_a_broken_schedule_points_at_its_line(tmp_path: Path, text: str, line: s
         schedule(tmp_path, text)
 
 
+def test_a_schedule_that_a_spreadsheet_saved_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    assert schedule(tmp_path, "\ufefftime_s,snr_db\r\n0,3\r\n", loop=False).at(1.0) == 3.0
+
+
 def test_infinity_cannot_be_interpolated(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be interpolated"):
         schedule(tmp_path, "time_s,snr_db\n0,inf\n1,5\n", interpolate=True)

@@ -8,7 +8,7 @@ from deploy.local import cli
 
 
 def test_help_needs_no_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("cv2", "onnxruntime", "websockets", "uvicorn", "starlette"):
+    for name in ("av", "cv2", "onnxruntime", "websockets", "uvicorn", "starlette"):
         monkeypatch.setitem(sys.modules, name, None)
     for words in (["--help"], ["bench", "--help"], ["demo", "--help"]):
         with pytest.raises(SystemExit) as ended:
@@ -18,7 +18,7 @@ def test_help_needs_no_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(
-    ("words", "absent"), [(["demo"], "cv2"), (["demo"], "uvicorn"), (["bench", "live"], "websockets")]
+    ("words", "absent"), [(["demo"], "av"), (["demo"], "cv2"), (["demo"], "uvicorn"), (["bench", "live"], "websockets")]
 )
 def test_a_missing_extra_is_one_line(
     words: list[str], absent: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -1,11 +1,13 @@
 import threading
+import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from edge.camera import capture as camera_module
 from edge.camera.capture import Camera
-from edge.camera.sources import Picture
+from edge.camera.sources import CameraRefused, Picture, SkippedFrame
 from edge.metrics import Metrics
 from tests.edge.conftest import counted
 from wire.runtime.errors import UserError
@@ -22,6 +24,7 @@ class Scripted:
         self._fails_to_open = fails_to_open
         self.opened = self.closed = 0
         self.exhausted = threading.Event()
+        self.hangs: threading.Event | None = None
 
     def open(self) -> None:
         if self._fails_to_open:
@@ -35,7 +38,7 @@ class Scripted:
                 raise step
             return number, step
         self.exhausted.set()
-        stop.wait()
+        (self.hangs or stop).wait()
         return None
 
     def close(self) -> None:
@@ -48,11 +51,17 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(camera_module, "REOPEN_CAP", 0.002)
 
 
-def run(source: Scripted) -> tuple[Camera, Metrics, list[str]]:
+def run(source: Scripted, silence_s: float = 30.0) -> tuple[Camera, Metrics, list[str]]:
     """A camera that has gone through the whole script."""
     events: list[str] = []
     metrics = Metrics("demo", "left")
-    camera = Camera(source, metrics, on_shot=lambda: events.append("shot"), on_skip=lambda: events.append("skip"))
+    camera = Camera(
+        source,
+        metrics,
+        on_shot=lambda: events.append("shot"),
+        on_skip=lambda: events.append("skip"),
+        silence_s=silence_s,
+    )
     camera.start()
     assert source.exhausted.wait(5)
     return camera, metrics, events
@@ -133,3 +142,67 @@ def test_stopping_closes_the_camera() -> None:
     camera.stop()
     assert source.closed == 1
     assert not any(thread.name == "camera" for thread in threading.enumerate())
+
+
+def test_what_cannot_be_shown_is_skipped_counted_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    half, other = SkippedFrame("5.jpg", "5.jpg is cut off; skipped"), SkippedFrame("6.jpg", "6.jpg is grey; skipped")
+    source = Scripted([picture(1), half, picture(2), half, other, picture(3)])
+    camera, metrics, _ = run(source)
+    shot = camera.take()
+    assert shot is not None
+    assert shot.picture[0, 0, 0] == 3
+    assert source.opened == 1
+    assert counted(metrics, "undecodable_frames_total") == 3
+    assert counted(metrics, "camera_failures_total") == 0
+    assert counted(metrics, "camera_up") == 1
+    assert caplog.messages == ["test camera: up", "5.jpg is cut off; skipped", "6.jpg is grey; skipped"]
+    camera.stop()
+
+
+def test_a_camera_that_hangs_is_noticed_while_it_hangs(caplog: pytest.LogCaptureFixture) -> None:
+    source = Scripted([picture(1)])
+    source.hangs = threading.Event()
+    camera, metrics, _ = run(source, silence_s=0.1)
+    noticed = wait_for(lambda: counted(metrics, "camera_up") == 0)
+    source.hangs.set()
+    camera.stop()
+    assert noticed
+    assert caplog.messages == [
+        "test camera: up",
+        "test camera: no picture for 0.1 s; waiting for the camera (camera.stall_s)",
+    ]
+
+
+def test_a_camera_that_sends_nothing_but_damage_is_down(caplog: pytest.LogCaptureFixture) -> None:
+    source = Scripted([picture(1), *[SkippedFrame("decoding", "cannot be decoded")] * 3])
+    camera, metrics, _ = run(source, silence_s=0.1)
+    assert wait_for(lambda: counted(metrics, "camera_up") == 0)
+    assert counted(metrics, "undecodable_frames_total") == 3
+    camera.stop()
+
+
+def test_a_camera_that_refuses_the_password_is_not_asked_again_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    source = Scripted([CameraRefused("refuses the user name or password"), picture(1)])
+    camera = Camera(source, Metrics("demo", "left"), lambda: None, lambda: None)
+    camera.start()
+    assert not source.exhausted.wait(0.3)  # a hundred times the longest wait between other tries
+    assert caplog.messages == ["test camera: refuses the user name or password"]
+    camera.stop()
+
+
+@pytest.mark.parametrize("failure", [OSError(5, "x", "rtsp://u:hush@cam"), RuntimeError("rtsp://u:hush@cam")])
+def test_a_library_that_tells_the_address_is_not_quoted(failure: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    camera, _, _ = run(Scripted([picture(1), failure, picture(2)]))
+    camera.stop()
+    assert "opening it again" in caplog.text
+    assert "hush" not in caplog.text
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Whether something that another thread brings about came about in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True

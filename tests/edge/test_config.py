@@ -78,3 +78,42 @@ def test_errors_point_at_the_line(tmp_path: Path, text: str, line: str) -> None:
 def test_a_configuration_cannot_be_changed_behind_our_back() -> None:
     with pytest.raises(ValidationError):
         EdgeConfig().link.credit = 9  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "kind: rtsp\n  url: 'rtsp://admin:hush@[cam'",
+            "edge.yaml:3: camera.url: not an address of a camera; write it as",
+        ),
+        ("kind: rtsp\n  url: admin:hush@cam/s", "edge.yaml:3: camera.url: not an address of a camera; begin it with"),
+        ("kind: rtsp\n  url: [rtsp://admin:hush@cam]", "edge.yaml:3: camera.url: input should be a valid string"),
+        ("kind: video\n  path: rtsp://admin:hush@cam/s", "edge.yaml:3: camera.path: this is the address of a network"),
+        ("kind: webcam\n  device: rtsp://u:hush@cam/s", "edge.yaml:3: camera.device: this is the address of a network"),
+        ("kind: rtsp://admin:hush@cam/s", "edge.yaml:2: camera.kind: input should be 'folder'"),
+        ("url: rtsp://admin:hush@cam/s", "edge.yaml:1: camera: kind 'folder' needs 'path'; set it"),
+    ],
+)
+def test_an_address_that_is_refused_is_not_shown(tmp_path: Path, text: str, line: str) -> None:
+    file = tmp_path / "edge.yaml"
+    file.write_text(f"camera:\n  {text}\n")
+    with pytest.raises(ConfigError) as problem:
+        load(EdgeConfig, file, "VERGENCE_EDGE", {})
+    assert line in str(problem.value)
+    assert "hush" not in str(problem.value)
+
+
+@pytest.mark.parametrize("value", ["[rtsp://admin:hush@cam", "@hush", "rtsp://[hush", "'hush"])
+def test_an_address_from_the_environment_that_is_refused_is_not_shown(value: str) -> None:
+    given = {"VERGENCE_EDGE__CAMERA__KIND": "rtsp", "VERGENCE_EDGE__CAMERA__URL": value}
+    with pytest.raises(ConfigError, match="VERGENCE_EDGE__CAMERA__URL: ") as problem:
+        load(EdgeConfig, None, "VERGENCE_EDGE", given)
+    assert "hush" not in str(problem.value)
+
+
+def test_a_camera_counts_as_down_stall_s_after_a_picture_was_due() -> None:
+    camera = EdgeConfig.model_validate({"camera": {"kind": "synthetic", "fps": 10}}).camera
+    assert camera.silence_s == pytest.approx(3.1)
+    slow = EdgeConfig.model_validate({"camera": {"kind": "synthetic", "fps": 0.1, "stall_s": 1}}).camera
+    assert slow.silence_s == pytest.approx(11)

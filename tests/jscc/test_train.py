@@ -1,5 +1,6 @@
 import glob
 import json
+import shlex
 from pathlib import Path
 
 import cv2
@@ -113,12 +114,14 @@ def test_a_run_describes_itself(tmp_path: Path, picture_folders: tuple[Path, Pat
 def test_a_finished_run_stays_as_it_is(
     tmp_path: Path, picture_folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(tmp_path, picture_folders)
-    assert "finished: python -m jscc.ship --run" in capsys.readouterr().out
-    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    train(tmp_path, picture_folders, "--resume", "--lr", "1e-5")
+    folder = tmp_path / "my run"
+    train(folder, picture_folders)
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("finished: "))
+    assert shlex.split(line)[1:6] == ["python", "-m", "jscc.ship", "--run", str(folder)]
+    files = {path: path.read_bytes() for path in folder.iterdir()}
+    train(folder, picture_folders, "--resume", "--lr", "1e-5")
     assert "is at step 6 of 6: there is nothing to do" in capsys.readouterr().out
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+    assert {path: path.read_bytes() for path in folder.iterdir()} == files
 
 
 def test_a_step_that_is_not_finite_ends_the_run_and_spoils_nothing(

@@ -1,10 +1,10 @@
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from pydantic import Field, model_validator
 
-from wire.runtime.yaml_config import ConfigError, Section, load
+from wire.runtime.yaml_config import SECRET, ConfigError, Section, load
 
 
 class Link(Section):
@@ -123,3 +123,33 @@ def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot be read \(No such file or directory\); give --config"):
         load(Settings, tmp_path / "none.yaml", "VERGENCE_EDGE", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("007", "YAML reads 007 as the number 7; quote it: "),
+        ("no", "YAML reads no as yes or no; quote it: "),
+        ("12:30", "YAML reads 12:30 as the number 750; quote it: "),
+        ("2024-05-06", "YAML reads 2024-05-06 as a date; quote it: "),
+    ],
+)
+def test_text_that_yaml_takes_for_something_else_is_to_be_quoted(tmp_path: Path, text: str, line: str) -> None:
+    assert problem(tmp_path, f"rig: {text}\n") == f"edge.yaml:1: rig: {line}'{text}'"
+    assert problem(tmp_path, "rig: a\n", VERGENCE_EDGE__RIG=text) == f"VERGENCE_EDGE__RIG: rig: {line}\"'{text}'\""
+    assert read(tmp_path, "rig: a\n", VERGENCE_EDGE__RIG=f"'{text}'").rig == text
+
+
+def test_what_may_hold_a_password_is_never_shown(tmp_path: Path) -> None:
+    class Door(Section):
+        key: Annotated[Literal["open", "shut"], SECRET] = "open"
+        count: int = 0
+
+    def lines(**environment: str) -> str:
+        with pytest.raises(ConfigError) as caught:
+            load(Door, None, "V", environment)
+        return str(caught.value)
+
+    assert lines(V__KEY="hush") == "V__KEY: key: input should be 'open' or 'shut'"
+    assert "hush" not in lines(V__COUNT="rtsp://hush@host")
+    assert "(got 'many')" in lines(V__COUNT="many")

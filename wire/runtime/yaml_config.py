@@ -5,10 +5,12 @@ service, two underscores go one level down, a number picks from a list. Values a
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
@@ -25,10 +27,13 @@ class Section(BaseModel):
 
 def _address(text: str) -> str:
     host, _, port = text.rpartition(":")
-    if not host or len(text.split()) != 1 or not port.isdecimal() or int(port) > 65535:
+    if not host or len(text.split()) != 1 or re.search(r"[@/]", text) or not port.isdecimal() or int(port) > 65535:
         raise ValueError("write host:port, such as 127.0.0.1:50051")
     return text
 
+
+SECRET: Final = "secret"
+"""Marks a field whose value errors never show: `url: Annotated[str, SECRET]`."""
 
 Address = Annotated[str, AfterValidator(_address)]
 """host:port"""
@@ -52,15 +57,16 @@ def load(model: type[Config], path: Path | str | None, prefix: str, environment:
     source = _Source.read(path)
     values = source.values
     overridden: dict[Location, str] = {}
+    written: dict[Location, str] = {}
     for name in sorted(environment):
         if name.startswith(prefix + "__"):
             location = tuple(_key(part) for part in name[len(prefix) + 2 :].lower().split("__"))
             _override(values, location, _scalar(name, environment[name]), name)
-            overridden[location] = name
+            overridden[location], written[location] = name, environment[name]
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        lines = [_describe(detail, model, source, overridden) for detail in error.errors()]
+        lines = [_describe(detail, model, source, overridden, written) for detail in error.errors()]
         raise ConfigError("\n".join(dict.fromkeys(lines))) from None
 
 
@@ -102,6 +108,18 @@ class _Source:
             raise ConfigError(f"{path}:1: the file must hold keys and values")
         return _Source(str(path), values, node)
 
+    def text(self, location: Location) -> str | None:
+        """How the value at `location` is written, if it is a single one without quotes."""
+        node = self.node
+        for part in location:
+            if isinstance(node, yaml.MappingNode):
+                node = next((value for key, value in node.value if key.value == str(part)), None)
+            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+                node = node.value[part]
+            else:
+                return None
+        return str(node.value) if isinstance(node, yaml.ScalarNode) and node.style is None else None
+
     def line(self, location: Location) -> int | None:
         """Line of the deepest key on the way to `location` that the file has."""
         node, line = self.node, None
@@ -139,7 +157,7 @@ def _scalar(name: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ConfigError(f"{name}: '{text}' is not a YAML value; quote it") from None
+        raise ConfigError(f"{name}: its value is not YAML; quote it") from None
 
 
 def _override(values: Any, location: Location, value: Any, name: str) -> None:
@@ -161,7 +179,13 @@ def _override(values: Any, location: Location, value: Any, name: str) -> None:
         raise ConfigError(f"{name}: there is nothing at '{last}' to override")
 
 
-def _describe(detail: ErrorDetails, model: type[BaseModel], source: _Source, overridden: Mapping[Location, str]) -> str:
+def _describe(
+    detail: ErrorDetails,
+    model: type[BaseModel],
+    source: _Source,
+    overridden: Mapping[Location, str],
+    written: Mapping[Location, str],
+) -> str:
     location: Location = detail["loc"]
     dotted = ".".join(str(part) for part in location)
     # An override is to blame for an error in itself and in the section that it no longer fits.
@@ -179,8 +203,33 @@ def _describe(detail: ErrorDetails, model: type[BaseModel], source: _Source, ove
     message = detail["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:] if message[:2].istitle() else message
     given = detail["input"]
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool | None) else ""
+    if detail["type"] == "string_type" and isinstance(given, int | float | date):
+        text = written.get(location) or source.text(location)
+        if text and not _is_secret(model, location, text):
+            quoted = f"\"'{text}'\"" if location in written else f"'{text}'"  # a shell takes one pair of quotes away
+            return f"{where}: {dotted}: YAML reads {text} as {_spoken(given)}; quote it: {quoted}"
+    is_shown = isinstance(given, str | int | float | bool | None) and not _is_secret(model, location, str(given))
+    shown = f" (got {given!r})" if is_shown else ""
     return f"{where}: {dotted}: {message}{shown}" if dotted else f"{where}: {message}"
+
+
+def _spoken(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes or no"
+    return "a date" if isinstance(value, date) else f"the number {value}"
+
+
+def _is_secret(model: type[BaseModel], location: Location, text: str) -> bool:
+    """Whether a value must not be shown: its field is marked, or it looks like an address that may hold a password."""
+    models: list[type[BaseModel]] = [model]
+    for part in location:
+        fields = [each.model_fields[str(part)] for each in models if str(part) in each.model_fields]
+        if any(SECRET in field.metadata for field in fields):
+            return True
+        models = [
+            found for each in models if str(part) in each.model_fields for found in _models(each, str(part))
+        ] or models
+    return "://" in text or "@" in text
 
 
 def _agree(one: Location, other: Location) -> bool:

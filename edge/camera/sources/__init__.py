@@ -1,15 +1,17 @@
 """Where pictures come from: clips and a drawn scene on the wall clock's beat, and live cameras."""
 
+from edge.camera.address import parse_address
 from edge.camera.frame_clock import FrameClock
-from edge.camera.sources.base import Clocked, Picture, Source
+from edge.camera.sources.base import CameraRefused, Clocked, Footage, Picture, SkippedFrame, Source
 from edge.camera.sources.folder import Folder
-from edge.camera.sources.live import rtsp, webcam
+from edge.camera.sources.network import NetworkCamera
 from edge.camera.sources.synthetic import Synthetic
 from edge.camera.sources.video import Video
+from edge.camera.sources.webcam import webcam
 from edge.config import CameraConfig, CameraKind
 from wire.views import View
 
-__all__ = ["Picture", "Source", "make"]
+__all__ = ["CameraRefused", "Picture", "SkippedFrame", "Source", "make"]
 
 
 def make(camera: CameraConfig, view: View) -> Source:
@@ -17,15 +19,18 @@ def make(camera: CameraConfig, view: View) -> Source:
 
     raises  UserError if a built-in clip is not installed
     """
-    ticks = FrameClock(camera.fps)
     match camera.kind:
-        case CameraKind.FOLDER:
-            return Clocked(Folder(str(camera.path), view), ticks)
-        case CameraKind.VIDEO:
-            return Clocked(Video(str(camera.path)), ticks)
-        case CameraKind.SYNTHETIC:
-            return Clocked(Synthetic(view, ticks), ticks)
         case CameraKind.WEBCAM:
             return webcam(0 if camera.device is None else camera.device, camera.fps, camera.delay_ms or 0.0)
         case CameraKind.RTSP:
-            return rtsp(str(camera.url), camera.fps, camera.delay_ms or 0.0)
+            return NetworkCamera(parse_address(str(camera.url)), camera.fps, camera.delay_ms or 0.0, camera.stall_s)
+    ticks = FrameClock(camera.fps)
+    footage: Footage
+    match camera.kind:
+        case CameraKind.FOLDER:
+            footage = Folder(str(camera.path), view)
+        case CameraKind.VIDEO:
+            footage = Video(str(camera.path), ticks)
+        case CameraKind.SYNTHETIC:
+            footage = Synthetic(view, ticks)
+    return Clocked(footage, ticks, delay_ms=camera.delay_ms or 0.0)

@@ -11,9 +11,25 @@ from numpy.typing import NDArray
 
 from edge.camera.frame_clock import FrameClock
 from edge.camera.framing import fit
+from wire.runtime.errors import FrameError, UserError
 
 Picture = NDArray[np.uint8]
 """RGB, uint8 [rows, columns, 3]."""
+
+
+class SkippedFrame(UserError):
+    """One frame or file could not be read or decoded; the source goes on with the next one.
+
+    about: what it is told about, such as a file: each is told once
+    """
+
+    def __init__(self, about: str, line: str) -> None:
+        super().__init__(line)
+        self.about = about
+
+
+class CameraRefused(UserError):
+    """A camera does not let this user in: quick tries may lock the user out."""
 
 
 class Source(Protocol):
@@ -27,7 +43,11 @@ class Source(Protocol):
         """Connect, and make sure that a picture can be had."""
 
     def next(self, stop: threading.Event) -> tuple[int, Picture] | None:
-        """Block until the next picture; returns its capture time (Unix, ns) and it, or None once `stop` is set."""
+        """Block until the next picture.
+
+        returns  its capture time (Unix, ns) and it, or None once `stop` is set
+        raises   SkippedFrame if it cannot be shown and the next one may be
+        """
 
     def close(self) -> None:
         """Let go of the camera. May be called twice."""
@@ -42,7 +62,7 @@ class Footage(Protocol):
         """raises UserError if there is nothing to show"""
 
     def picture(self, tick: int) -> Picture:
-        """The picture of one tick, the same whenever it is asked for. raises UserError if it cannot be read"""
+        """The picture of one tick, the same whenever it is asked for. raises SkippedFrame if it cannot be read"""
 
     def close(self) -> None:
         """Let go of files. May be called twice."""
@@ -53,23 +73,30 @@ class Clocked:
 
     patient = False
 
-    def __init__(self, footage: Footage, ticks: FrameClock, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, footage: Footage, ticks: FrameClock, clock_ns: Callable[[], int] = time.time_ns, delay_ms: float = 0.0
+    ) -> None:
+        """delay_ms: taken off the capture time, so that a clock that is off can be tried out."""
         self.name = footage.name
         self._footage, self._ticks, self._clock_ns = footage, ticks, clock_ns
+        self._delay_ns = round(delay_ms * 1e6)
         self._last: int | None = None
 
     def open(self) -> None:
         self._footage.open()
-        fit(self._footage.picture(self._ticks.at(self._clock_ns())))
 
     def next(self, stop: threading.Event) -> tuple[int, Picture] | None:
         now = self._clock_ns()
         tick = self._ticks.after(now, self._last)
-        captured_at = self._ticks.time_ns(tick)
-        if stop.wait((captured_at - now) / 1e9):
+        at = self._ticks.time_ns(tick)
+        if stop.wait((at - now) / 1e9):
             return None
         self._last = tick
-        return captured_at, self._footage.picture(tick)
+        picture = self._footage.picture(tick)
+        try:
+            return at - self._delay_ns, fit(picture)
+        except FrameError as error:
+            raise SkippedFrame(str(error), f"{error}; skipped") from None
 
     def close(self) -> None:
         self._footage.close()

@@ -4,18 +4,18 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-import cv2
-
-from edge.camera.sources.base import Picture, to_rgb
-from wire.runtime.errors import UserError
+from edge.camera.framing import fit
+from edge.camera.sources.base import Picture, SkippedFrame
+from wire.pictures import SUFFIXES, PictureError, list_pictures, read_picture
+from wire.runtime.errors import FrameError, UserError
 from wire.views import View
 
 BUILTIN_DEMO: Final = "builtin:demo"
-SUFFIXES: Final = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 class Folder:
-    """Pictures of one folder in the order of their names; tick k shows number k modulo their count."""
+    """Pictures of one folder in the natural order of their names; tick k shows number k modulo their count. A file that
+    cannot be shown leaves its tick empty, so that the others keep theirs."""
 
     def __init__(self, path: str, view: View) -> None:
         """path: a folder, or "builtin:demo" for the clip that is shipped (raises UserError if it is not installed)."""
@@ -24,24 +24,36 @@ class Folder:
         self.name = f"folder {self._path}"
 
     def open(self) -> None:
+        """raises UserError if there is no folder, no picture in it, or none that can be shown"""
         if not self._path.is_dir():
             raise UserError("there is no such folder; set camera.path to a folder of pictures")
-        try:
-            self._files = sorted(file for file in self._path.iterdir() if file.suffix.lower() in SUFFIXES)
-        except OSError as error:
-            raise UserError(f"cannot be read ({error.strerror}); check its permissions") from None
+        self._files = list_pictures(self._path)
         if not self._files:
             raise UserError(f"no pictures in it ({', '.join(SUFFIXES)}); set camera.path to a folder of pictures")
+        self._find_one()
 
     def picture(self, tick: int) -> Picture:
         file = self._files[tick % len(self._files)]
-        picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise UserError(f"{file.name} is not a readable picture; replace or remove it")
-        return to_rgb(picture)
+        try:
+            return read_picture(file)
+        except PictureError as error:
+            raise SkippedFrame(file.name, f"{error}; skipped") from None
 
     def close(self) -> None:
         self._files = []
+
+    def _find_one(self) -> None:
+        """raises the first file's error if not one picture can be shown"""
+        first: UserError | None = None
+        for file in self._files:
+            try:
+                fit(read_picture(file))
+            except (PictureError, FrameError) as error:
+                first = first or error
+            else:
+                return
+        if first is not None:
+            raise first
 
 
 def _builtin(view: View) -> Path:

@@ -1,11 +1,8 @@
-"""Webcams and RTSP cameras, through OpenCV."""
+"""Cameras of this host, through OpenCV."""
 
-import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
-from urllib.parse import urlsplit
 
 import cv2
 
@@ -14,25 +11,18 @@ from edge.camera.framing import fit
 from edge.camera.sources.base import Picture, to_rgb
 from wire.runtime.errors import UserError
 
-RTSP_TIMEOUT_MS: Final = 5_000
-_FFMPEG: Final = {
-    # UDP loses packets and smears the picture; FFmpeg's own buffer is where RTSP latency comes from.
-    "OPENCV_FFMPEG_CAPTURE_OPTIONS": "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay",
-    "OPENCV_FFMPEG_LOGLEVEL": "-8",  # our one line says it better
-}
 
-
-class Live:
+class Webcam:
     """A camera with a pace of its own. Every frame is fetched, so that none waits in a buffer; at most `fps` go on."""
 
-    def __init__(
-        self, name: str, connect: Callable[[], cv2.VideoCapture], fps: float, delay_ms: float, patient: bool
-    ) -> None:
+    patient = False
+
+    def __init__(self, name: str, connect: Callable[[], cv2.VideoCapture], fps: float, delay_ms: float) -> None:
         """connect: opens the camera; delay_ms: from the shutter to here, taken off the capture time."""
-        self.name, self.patient = name, patient
+        self.name = name
         self._connect = connect
         self._delay_ns = round(delay_ms * 1e6)
-        self._thinning = FrameRateLimiter(fps)
+        self._limiter = FrameRateLimiter(fps)
         self._capture: cv2.VideoCapture | None = None
 
     def open(self) -> None:
@@ -41,12 +31,13 @@ class Live:
         if not self._capture.isOpened():
             self.close()
             raise UserError("no answer; check that it is connected, switched on and not used by another program")
-        fit(self._frame()[1])
+        self._grab()
+        fit(self._retrieve())
 
     def next(self, stop: threading.Event) -> tuple[int, Picture] | None:
         while not stop.is_set():
             captured_at = self._grab()
-            if self._thinning.accepts(captured_at / 1e9):
+            if self._limiter.accepts(captured_at / 1e9):
                 return captured_at, self._retrieve()
         return None
 
@@ -54,9 +45,6 @@ class Live:
         if self._capture is not None:
             self._capture.release()
             self._capture = None
-
-    def _frame(self) -> tuple[int, Picture]:
-        return self._grab(), self._retrieve()
 
     def _grab(self) -> int:
         """Wait for a frame; returns its capture time, Unix time in nanoseconds."""
@@ -73,7 +61,7 @@ class Live:
         raise UserError("delivers pictures that cannot be decoded; opening it again")
 
 
-def webcam(device: int | str, fps: float, delay_ms: float) -> Live:
+def webcam(device: int | str, fps: float, delay_ms: float) -> Webcam:
     """A camera of this host by number, or by path such as /dev/video0."""
 
     def connect() -> cv2.VideoCapture:
@@ -83,21 +71,4 @@ def webcam(device: int | str, fps: float, delay_ms: float) -> Live:
         capture.set(cv2.CAP_PROP_FPS, fps)
         return capture
 
-    return Live(f"webcam {device}", connect, fps, delay_ms, patient=False)
-
-
-def rtsp(url: str, fps: float, delay_ms: float) -> Live:
-    """A network camera. Its user name and password stay out of the log."""
-
-    def connect() -> cv2.VideoCapture:
-        for name, value in _FFMPEG.items():
-            os.environ.setdefault(name, value)
-        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, RTSP_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, RTSP_TIMEOUT_MS]
-        return cv2.VideoCapture(url, cv2.CAP_FFMPEG, limits)
-
-    return Live(f"camera {_without_password(url)}", connect, fps, delay_ms, patient=True)
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+    return Webcam(f"webcam {device}", connect, fps, delay_ms)
