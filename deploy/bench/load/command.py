@@ -1,0 +1,208 @@
+"""Load on a center, open loop, through its own gRPC door.
+
+Cameras send pictures that were encoded before, each over a connection of its own, at their own beat whatever the
+center does. A watcher takes every pair with its pictures over WatchPairs. The decoder alone is timed in the same run.
+Center and cameras share this machine's cores, so the figures are for both together.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import math
+import os
+import platform
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from deploy.bench.load.bare import BareEngine, load_and_measure
+from deploy.bench.load.frames import PreparedFrames
+from deploy.bench.load.generator import send_load
+from deploy.bench.load.watcher import STAGES, Counters, Seen, Usage, quantile, sample_usage, watch
+from deploy.local.process import ServiceProcess, stop_all
+from deploy.local.stack import CONFIG, Ports
+from wire import codec
+from wire.runtime.errors import UserError
+from wire.runtime.grpc_kit import healthy
+
+_START_SECONDS: Final = 60.0
+_DELIVERED: Final = 0.99
+"""The share of pairs that must come out, paired, for a rate to count as held."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rigs", type=int, default=1, help="rigs, two cameras each (default %(default)s)")
+    parser.add_argument("--rate", type=float, default=10.0, help="pairs a second of each rig (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long to send (default %(default)s)")
+    parser.add_argument("--snr", type=float, default=10.0, help="SNR of both links in dB (default %(default)s)")
+    parser.add_argument("--sample-type", choices=("f32", "f16", "i8"), default="f32", help="default %(default)s")
+    parser.add_argument("--codec", default=codec.DEFAULT, help="shipped name or folder (default %(default)s)")
+    parser.add_argument("--engine", default="auto", help="engine.kind of the center (default %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="of the decoder (default %(default)s)")
+    parser.add_argument("--goal-ms", type=float, help="find the highest rate whose p99 age stays below this")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="further environment of the center")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="store every figure")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start a center, load it, print the tables; 1 if a goal was given and no rate holds it."""
+    if arguments.rigs < 1 or not arguments.rate > 0.0 or not arguments.seconds > 0.0:
+        raise UserError("--rigs, --rate and --seconds must be above 0")
+    prepared = PreparedFrames.make(arguments.codec, arguments.snr, arguments.sample_type)
+    bare = load_and_measure(arguments.codec, arguments.engine, arguments.threads)
+    if arguments.goal_ms is None:
+        results = [measure(arguments, prepared, arguments.rate)]
+        found = True
+    else:
+        results, found = search(arguments, prepared)
+    for result in results:
+        report(result, bare)
+    if arguments.json is not None:
+        document = {
+            "when": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, python {platform.python_version()}",
+            "bare": {"engine": bare.name, "seconds": bare.seconds, "pairs_per_second": bare.pairs_per_second},
+            "runs": results,
+        }
+        arguments.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return 0 if found else 1
+
+
+def search(arguments: argparse.Namespace, prepared: PreparedFrames) -> tuple[list[dict[str, Any]], bool]:
+    """Bisect the rate of each rig; every run counts. returns the runs, and whether one of them kept the goal"""
+    low, high = 0.0, arguments.rate
+    results: list[dict[str, Any]] = []
+    for _ in range(6):
+        rate = high if not results else (low + high) / 2
+        results.append(measure(arguments, prepared, rate))
+        if keeps(results[-1], arguments.goal_ms):
+            low = rate
+            if rate == high:
+                break
+        else:
+            high = rate
+        print(f"{rate:.2f} pairs/s a rig: {'held' if low == rate else 'not held'}", file=sys.stderr)
+    print(f"highest rate with p99 below {arguments.goal_ms:g} ms: {low * arguments.rigs:.1f} pairs/s\n")
+    return results, low > 0.0
+
+
+def keeps(result: dict[str, Any], goal_ms: float) -> bool:
+    """Whether nearly all pairs came out together and in time."""
+    in_time: bool = result["age_ms"]["p99"] <= goal_ms
+    return in_time and result["paired"] >= _DELIVERED * result["offered_pairs"]
+
+
+def measure(arguments: argparse.Namespace, prepared: PreparedFrames, rate: float) -> dict[str, Any]:
+    """One run at one rate, against a fresh center."""
+    ports = Ports.free()
+    environment = {
+        **ports.environment(),
+        "VERGENCE_CENTER__EMULATOR": "''",  # an empty text in YAML
+        "VERGENCE_CENTER__CODEC": arguments.codec,
+        "VERGENCE_CENTER__ENGINE__KIND": arguments.engine,
+        "VERGENCE_CENTER__ENGINE__THREADS": str(arguments.threads),
+        "VERGENCE_CENTER__LINKS__MAX_RIGS": str(max(64, arguments.rigs)),
+        **dict(each.split("=", 1) for each in arguments.set),
+    }
+    with tempfile.TemporaryDirectory(prefix="vergence-load-") as logs:
+        center = ServiceProcess("center", "center", CONFIG / "center.yaml", Path(logs) / "center.log", environment)
+        center.start()
+        try:
+            return asyncio.run(_measure(arguments, prepared, rate, ports, center))
+        finally:
+            stop_all([center])
+
+
+async def _measure(
+    arguments: argparse.Namespace, prepared: PreparedFrames, rate: float, ports: Ports, center: ServiceProcess
+) -> dict[str, Any]:
+    address, metrics_url = f"{ports.host}:{ports.center}", f"{ports.page_url}/metrics"
+    await _wait_until_ready(address, center)
+    seen, usage = Seen(), Usage()
+    assert center.pid is not None
+    before = await asyncio.to_thread(Counters.read, metrics_url)
+    beside = [asyncio.create_task(watch(address, seen)), asyncio.create_task(sample_usage(center.pid, usage))]
+    generator_cpu = time.process_time()
+    try:
+        sent = await send_load(address, prepared, arguments.rigs, rate, arguments.seconds)
+        generator_cpu = time.process_time() - generator_cpu
+        counted = (await asyncio.to_thread(Counters.read, metrics_url)).since(before)
+    finally:
+        for task in beside:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*beside)
+    message, symbols = prepared.wire_bytes()
+    pairs = counted.by("vergence_center_pairs_total", "outcome")
+    decoded = pairs.get("paired", 0.0) + pairs.get("single", 0.0)
+    return {
+        "rigs": arguments.rigs,
+        "rate": rate,
+        "seconds": arguments.seconds,
+        "offered_pairs": sent.captured / 2,
+        "paired": pairs.get("paired", 0.0),
+        "single": pairs.get("single", 0.0),
+        "late": pairs.get("late", 0.0),
+        "pairs_per_second": decoded / arguments.seconds,
+        "seen_pairs_per_second": len(seen.ages) / arguments.seconds,
+        "age_ms": {
+            name: quantile(seen.ages, share) * 1e3 for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+        },
+        "stages_ms": {
+            stage: {
+                name: counted.stage_quantile(stage, share) * 1e3
+                for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+            }
+            for stage in STAGES
+        },
+        "held_back": sent.held_back,
+        "outcomes": dict(sent.outcomes),
+        "drops": counted.by("vergence_center_drops_total", "reason"),
+        "center": {**dataclasses.asdict(usage), "cpu_ms_per_pair": usage.cpu / decoded * 1e3 if decoded else None},
+        "cameras_cpu_seconds": generator_cpu,
+        "wire_bytes_over_symbols": message / symbols,
+    }
+
+
+async def _wait_until_ready(address: str, center: ServiceProcess) -> None:
+    began = time.monotonic()
+    while not await healthy(address, 1.0):
+        if center.exit_code() is not None or time.monotonic() - began > _START_SECONDS:
+            raise UserError("\n".join(["the center did not become ready:", *center.last_words()]))
+        await asyncio.sleep(0.1)
+
+
+def report(result: dict[str, Any], bare: BareEngine) -> None:
+    """Print one run."""
+    offered = result["rigs"] * result["rate"]
+    print(f"{result['rigs']} rigs x {result['rate']:g} pairs/s = {offered:g} offered over {result['seconds']:g} s")
+    print(
+        f"  out: {result['pairs_per_second']:.2f} pairs/s ({result['paired']:.0f} paired, {result['single']:.0f} alone,"
+        f" {result['late']:.0f} frames late), held back {result['held_back']}, drops {result['drops']}"
+    )
+    bare_ms = bare.seconds[1] * 1e3
+    age = result["age_ms"]
+    print(f"  capture to watcher, ms: p50 {age['p50']:.1f}  p95 {age['p95']:.1f}  p99 {age['p99']:.1f}")
+    print(
+        f"  decoder alone ({bare.name}): {bare_ms:.1f} ms a pair, best {bare.pairs_per_second:.1f} pairs/s;"
+        f" beyond it p50 {age['p50'] - bare_ms:.1f} ms;"
+        f" {result['pairs_per_second'] / bare.pairs_per_second:.2f} of its rate"
+    )
+    stages = "  ".join(
+        f"{name} {each['p50']:.1f}/{each['p99']:.1f}"
+        for name, each in result["stages_ms"].items()
+        if math.isfinite(each["p50"])
+    )
+    print(f"  stages p50/p99, ms: {stages}")
+    used = result["center"]
+    per_pair = used["cpu_ms_per_pair"] or float("nan")
+    print(
+        f"  center: {per_pair:.1f} ms CPU a pair, {used['rss'] / 2**20:.0f} MB, {used['files']} files,"
+        f" {used['threads']} threads; cameras {result['cameras_cpu_seconds']:.1f} s CPU;"
+        f" wire {result['wire_bytes_over_symbols']:.3f} x the symbols\n"
+    )

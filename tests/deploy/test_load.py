@@ -1,0 +1,104 @@
+"""The load tool: open loop, honest counting, quantiles as Prometheus has them."""
+
+import math
+
+import numpy as np
+import pytest
+
+from deploy.bench.load.bare import measure
+from deploy.bench.load.command import keeps
+from deploy.bench.load.frames import PreparedFrames
+from deploy.bench.load.generator import LoadCamera, Sent, send_load
+from deploy.bench.load.watcher import Counters, histogram_quantile, quantile
+from deploy.bench.loopback import CREDIT, Center
+from wire import units
+from wire.contract.arrays import unpack_complex
+from wire.views import View
+
+
+@pytest.fixture(scope="module")
+def prepared() -> PreparedFrames:
+    return PreparedFrames.make("small-joint", 4.0)
+
+
+def test_prepared_frames_crossed_an_awgn_link(prepared: PreparedFrames) -> None:
+    frames = [prepared.frame(View.LEFT, sequence, captured_at_ns=5) for sequence in range(1, 9)]
+    received = np.stack([unpack_complex(frame.symbols) for frame in frames])
+    # Signal and noise are independent: their powers add up; 8 x 5120 symbols bring the mean within 2 %.
+    expected = units.POWER + units.noise_variance(4.0)
+    assert np.mean(np.abs(received) ** 2) == pytest.approx(expected, rel=0.02)
+    assert frames[0].channel_state.noise_variance == pytest.approx(units.noise_variance(4.0))
+    message, symbols = prepared.wire_bytes()
+    assert symbols <= message <= 1.02 * symbols
+
+
+async def test_every_due_frame_is_sent_at_its_beat(prepared: PreparedFrames) -> None:
+    center = Center()
+    address = await center.start()
+    try:
+        sent = await send_load(address, prepared, rigs=2, rate=20.0, seconds=0.5)
+    finally:
+        await center.stop()
+    assert sent.captured == 2 * 2 * 10
+    assert sent.outcomes["accepted"] + sent.held_back == sent.captured
+    assert {hello.rig for hello, _ in center.hellos} == {"load-0", "load-1"}
+
+
+async def test_without_credit_only_the_newest_frame_waits(prepared: PreparedFrames) -> None:
+    center = Center()
+    address = await center.start()
+    sent = Sent()
+    camera = LoadCamera(address, "rig", View.LEFT, prepared, 10.0, sent)
+    try:
+        await camera.connect()
+        for sequence in range(1, 12):  # all at once: the writer has no turn in between
+            camera.capture(sequence, 0)
+        assert sent.captured == 11
+        assert sent.held_back == 10
+    finally:
+        await camera.close()
+        await center.stop()
+    assert CREDIT < 11
+
+
+def test_quantiles_of_a_histogram_are_those_of_prometheus() -> None:
+    buckets = {0.1: 50.0, 0.2: 90.0, math.inf: 100.0}
+    assert histogram_quantile(buckets, 0.25) == pytest.approx(0.05)
+    assert histogram_quantile(buckets, 0.7) == pytest.approx(0.15)
+    assert histogram_quantile(buckets, 0.99) == 0.2
+    assert math.isnan(histogram_quantile({0.1: 0.0, math.inf: 0.0}, 0.5))
+
+
+def test_counters_tell_what_came_since() -> None:
+    before = Counters({("drops", (("reason", "late"), ("rig", "a"))): 2.0})
+    after = Counters(
+        {("drops", (("reason", "late"), ("rig", "a"))): 5.0, ("drops", (("reason", "late"), ("rig", "b"))): 1.0}
+    )
+    assert after.since(before).by("drops", "reason") == {"late": 4.0}
+
+
+@pytest.mark.parametrize(("p99", "paired", "held"), [(90.0, 100.0, True), (110.0, 100.0, False), (90.0, 98.0, False)])
+def test_a_rate_is_held_in_time_and_in_full(p99: float, paired: float, held: bool) -> None:
+    assert keeps({"age_ms": {"p99": p99}, "paired": paired, "offered_pairs": 100.0}, 100.0) is held
+
+
+def test_the_bare_engine_is_timed_at_every_size() -> None:
+    class Counting:
+        name, codec_hash = "counting", ""
+
+        def __init__(self) -> None:
+            self.sizes: list[int] = []
+
+        def decode(self, batch: object) -> "np.typing.NDArray[np.float32]":
+            self.sizes.append(len(batch))  # type: ignore[arg-type]
+            return np.zeros((1,), np.float32)
+
+    engine = Counting()
+    result = measure(engine, (1, 4), tries=3)
+    assert engine.sizes == [1, 4] * 4
+    assert result.pairs_per_second >= 1 / result.seconds[1]
+
+
+def test_the_quantile_of_nothing_is_no_number() -> None:
+    assert math.isnan(quantile([], 0.5))
+    assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
