@@ -39,6 +39,11 @@ ELSEWHERE = {
     ("evaluate", "pyarrow"): "a Parquet file beside results.csv, only where it is installed",
     ("dev", "pyarrow"): "see above",
     ("emulator", "onnxruntime"): "wire.codec is for edges and centers",
+    ("emulator", "PIL"): "wire.pictures is for who reads pictures",
+    ("emulator", "cv2"): "wire.crop is for who reads pictures",
+    ("center", "cv2"): "wire.crop is for who reads pictures",
+    ("gpu", "cv2"): "wire.crop is for who reads pictures",
+    ("dev", "gi"): "an RTSP server of the system's packages; its tests skip where it is missing",
     ("train", "onnxruntime"): "wire.codec is for edges and centers",
     ("evaluate", "onnxruntime"): "wire.codec is for edges and centers",
 }

@@ -48,4 +48,5 @@ def spread_gain(gain: Complex, coherence: int, symbols: int) -> Complex:
             "shape",
             f"{gain.size} channel gains came; {symbols} symbols with coherence {coherence} need {needed}",
         )
-    return gain if coherence == 1 else np.repeat(gain, coherence)[:symbols]
+    # Never more than `symbols`, however large the number in the message: it must not become an allocation.
+    return gain if coherence == 1 else np.repeat(gain, min(coherence, symbols))[:symbols]

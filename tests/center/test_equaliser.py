@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -92,3 +94,13 @@ def test_gains_that_do_not_fit_are_refused(count: int, coherence: int) -> None:
     with pytest.raises(FrameError) as caught:
         spread_gain(np.ones(count, np.complex64), coherence, 5)
     assert caught.value.reason == "shape"
+
+
+def test_a_coherence_beyond_the_frame_costs_no_memory() -> None:
+    tracemalloc.start()
+    spread = spread_gain(np.array([0.5j], np.complex64), 2**32 - 1, 5120)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert spread.shape == (5120,)
+    assert np.all(spread == np.complex64(0.5j))
+    assert peak < 1_000_000, "one gain for all symbols needs 41 kB"

@@ -1,4 +1,4 @@
-"""The gRPC kit: one set of options, a server that is honest about being ready, and a polite way to leave."""
+"""The gRPC kit: one set of options and limits, a server that is honest about being ready, and a draining shutdown."""
 
 import os
 import socket
@@ -7,14 +7,22 @@ from typing import Any, Final, NoReturn
 
 import grpc
 from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from wire.runtime import direct, notify
 from wire.runtime.errors import UserError, cause
+from wire.runtime.malformed import RefuseMalformed
 
-MAX_MESSAGE: Final = 8 * 2**20
+MAX_ANSWER: Final = 8 * 2**20
+"""Bytes of a message that a client takes: a pair with its references is below 0.5 MB."""
+MAX_REQUEST: Final = 256 * 2**10
+"""Bytes of a message that a server takes. The largest legitimate ones: 83 kB (symbols and one gain each, f32), and
+98 kB (a reference). What is larger is refused unread, so that no message costs more than its own decoding."""
+MAX_STREAMS: Final = 256
+"""Calls at once on one connection; a camera needs two."""
+MAX_CONNECTIONS: Final = 2_048
+"""Connections to one server; further ones are closed at once, and those that are open stay."""
 STATUS_LOST: Final = "Internal error from Core"
 """The line of grpc.aio, with INTERNAL, in place of the server's status where that came while a write was blocked."""
 
@@ -22,12 +30,12 @@ STATUS_LOST: Final = "Internal error from Core"
 _SHARED: Final = [
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", 65536),
-    ("grpc.max_receive_message_length", MAX_MESSAGE),
-    ("grpc.max_send_message_length", MAX_MESSAGE),
+    ("grpc.max_send_message_length", MAX_ANSWER),
     ("grpc.keepalive_timeout_ms", 5_000),
 ]
 CLIENT_OPTIONS: Final = [
     *_SHARED,
+    ("grpc.max_receive_message_length", MAX_ANSWER),
     direct.CHANNEL_OPTION,
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
@@ -38,6 +46,11 @@ CLIENT_OPTIONS: Final = [
 ]
 SERVER_OPTIONS: Final = [
     *_SHARED,
+    ("grpc.max_receive_message_length", MAX_REQUEST),
+    ("grpc.max_concurrent_streams", MAX_STREAMS),
+    ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
+    ("grpc.server_handshake_timeout_ms", 5_000),  # of a socket that says nothing; 120 s by default
+    ("grpc.max_connection_idle_ms", 60_000),  # of a client without a call
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.so_reuseport", 0),  # two services on one port must fail, not share it
@@ -50,7 +63,6 @@ _BY_RIG: Final = (
     "grpc.service_config",
     '{"loadBalancingConfig": [{"ring_hash_experimental": {"requestHashHeader": "x-rig-id"}}]}',
 )
-os.environ.setdefault("GRPC_EXPERIMENTAL_RING_HASH_SET_REQUEST_HASH_KEY", "true")  # gRPC reads it at each connect
 
 
 def connect(address: str) -> aio.Channel:
@@ -60,6 +72,8 @@ def connect(address: str) -> aio.Channel:
              goes where the hash of its x-rig-id says
     """
     by_rig = [_BY_RIG] if address.startswith(("dns:", "ipv4:", "ipv6:")) else []
+    if by_rig:  # gRPC reads the variable at each connect, and knows no other way to be told
+        os.environ.setdefault("GRPC_EXPERIMENTAL_RING_HASH_SET_REQUEST_HASH_KEY", "true")
     return aio.insecure_channel(address, options=[*CLIENT_OPTIONS, *by_rig])
 
 
@@ -69,8 +83,8 @@ class Server:
     def __init__(self, address: str) -> None:
         """address: `host:port` to listen on; port 0 takes a free one."""
         self.address = address
-        self.grpc = aio.server(options=SERVER_OPTIONS)
-        self._health = HealthServicer()
+        self.grpc = aio.server(interceptors=[RefuseMalformed()], options=SERVER_OPTIONS)
+        self._health = health.aio.HealthServicer()
         self._services: list[str] = []
 
     async def start(self, services: Sequence[str]) -> int:

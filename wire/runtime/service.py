@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -16,13 +17,14 @@ from wire.runtime.errors import UserError
 Config = TypeVar("Config", bound=yaml_config.Section)
 EXIT_PROBLEM: Final = 1
 EXIT_CONFIG: Final = 2
+FILES: Final = 65_536
 
 
 class Service(Generic[Config]):
     """A service that can be run from a configuration.
 
     name  such as "edge"; the program is `vergence-<name>`, the environment prefix `VERGENCE_<NAME>`
-    run   a coroutine that works until the event is set, then leaves politely
+    run   a coroutine that works until the event is set, then drains and ends
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Service(Generic[Config]):
     def execute(self, command: str, loaded: Config, parsed: argparse.Namespace) -> int:
         """Carry out one command; services with more commands extend it."""
         log_to_stderr()
+        raise_file_limit()
         asyncio.run(until_signalled(lambda stop: self.run(loaded, stop)))
         return 0
 
@@ -73,11 +76,33 @@ def log_to_stderr() -> None:
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
 
+def raise_file_limit() -> None:
+    """Let this process open as many files as the system allows it, at most FILES: each connection is one.
+
+    The usual soft limit of 1,024 is for programs that still use select(2).
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 async def until_signalled(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run a coroutine and set its event on SIGINT or SIGTERM; under systemd, with its watchdog."""
+    """Run a coroutine and set its event on SIGINT or SIGTERM; under systemd, with its watchdog.
+
+    The first signal begins a draining shutdown; a second one ends the process at once, as by a signal.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def signalled(number: int) -> None:
+        if stop.is_set():
+            logging.getLogger("vergence").warning("a second signal: ending at once, what is queued is lost")
+            logging.shutdown()
+            os._exit(128 + number)
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, signalled, number)
     async with notify.watched():
         await run(stop)

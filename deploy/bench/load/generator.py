@@ -42,8 +42,8 @@ class LoadCamera:
     def __init__(self, address: str, rig: str, view: View, prepared: PreparedFrames, rate: float, sent: Sent) -> None:
         self._rig, self._view, self._prepared, self._rate, self._sent = rig, view, prepared, rate, sent
         # A pool of its own: else all cameras would share one connection, and one stalled window.
-        options = [*grpc_kit.CLIENT_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
-        self._channel = aio.insecure_channel(address, options=options)
+        own = ("grpc.use_local_subchannel_pool", 1)
+        self._channel = aio.insecure_channel(address, options=[*grpc_kit.CLIENT_OPTIONS, own])
         self._call: Any = SymbolLinkServiceStub(self._channel).Transmit(metadata=(("x-rig-id", rig),))
         self._credit = asyncio.Semaphore(0)
         self._due: asyncio.Queue[tuple[int, int]] = asyncio.Queue(1)

@@ -1,0 +1,101 @@
+"""What every server refuses before a servicer sees it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from grpc import aio
+from grpc_health.v1 import health_pb2
+
+from deploy.bench.loopback import Center
+from wire.runtime import grpc_kit
+
+TRANSMIT = "/vergence.v1.SymbolLinkService/Transmit"
+CHECK = "/grpc.health.v1.Health/Check"
+WATCH = "/grpc.health.v1.Health/Watch"
+NO_MESSAGE = b"\x0a\xff\xff\xff\xff"
+
+
+@pytest.fixture
+async def channel() -> AsyncIterator[aio.Channel]:
+    center = Center()
+    async with grpc_kit.connect(await center.start()) as made:
+        yield made
+    await center.stop()
+
+
+async def test_bytes_that_are_no_message_are_an_invalid_argument(channel: aio.Channel) -> None:
+    with pytest.raises(aio.AioRpcError) as refused:
+        await channel.unary_unary(CHECK)(NO_MESSAGE)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "not a message of /grpc.health.v1.Health/Check" in (refused.value.details() or "")
+    with pytest.raises(aio.AioRpcError) as refused:
+        await channel.unary_stream(WATCH)(NO_MESSAGE).read()
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_requests_that_are_messages_pass(channel: aio.Channel) -> None:
+    request = health_pb2.HealthCheckRequest().SerializeToString()
+    answer = await channel.unary_unary(CHECK)(request)
+    assert health_pb2.HealthCheckResponse.FromString(answer).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    call: Any = channel.unary_stream(WATCH)(request)
+    assert health_pb2.HealthCheckResponse.FromString(await call.read()).status
+    call.cancel()
+
+
+async def test_a_request_beyond_the_limit_is_refused_unread(channel: aio.Channel) -> None:
+    call: Any = channel.stream_stream(TRANSMIT)()
+    await call.write(bytes(grpc_kit.MAX_REQUEST + 1))
+    with pytest.raises(aio.AioRpcError):
+        await call.read()
+    assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_socket_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = dict(grpc_kit.SERVER_OPTIONS)
+    assert options["grpc.server_handshake_timeout_ms"] <= 5_000
+    quick = list({**options, "grpc.server_handshake_timeout_ms": 200}.items())
+    monkeypatch.setattr(grpc_kit, "SERVER_OPTIONS", quick)
+    server = grpc_kit.Server("127.0.0.1:0")
+    port = await server.start([])
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as silent:
+            silent.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            async with asyncio.timeout(5):
+                while await asyncio.to_thread(silent.recv, 4096):
+                    pass  # the server's own settings; then the end
+    finally:
+        await server.stop(0)
+
+
+async def test_connections_beyond_the_limit_leave_those_before_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = list({**dict(grpc_kit.SERVER_OPTIONS), "grpc.max_allowed_incoming_connections": 3}.items())
+    monkeypatch.setattr(grpc_kit, "SERVER_OPTIONS", few)
+    server = grpc_kit.Server("127.0.0.1:0")
+    port = await server.start([])
+    request = health_pb2.HealthCheckRequest().SerializeToString()
+    try:
+        async with grpc_kit.connect(f"127.0.0.1:{port}") as channel:
+            await channel.unary_unary(CHECK)(request)
+            flood = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(20)]
+            ended = await asyncio.gather(*(asyncio.to_thread(_is_ended, each) for each in flood[-5:]))
+            assert all(ended), "connections beyond the limit are closed at once"
+            await channel.unary_unary(CHECK)(request)
+            for each in flood:
+                each.close()
+    finally:
+        await server.stop(0)
+
+
+def _is_ended(connection: socket.socket) -> bool:
+    try:
+        while connection.recv(4096):
+            pass
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+    return True
