@@ -1,7 +1,8 @@
-"""Puts the center together, starts it in the right order and lets it leave politely."""
+"""Puts the center together, starts it in the right order and stops it by draining."""
 
 import asyncio
 import logging
+import os
 import time
 from typing import Any, Final
 
@@ -17,8 +18,11 @@ from center.metrics import Metrics
 from center.output.broadcast import PairBroadcaster
 from center.output.quality_monitor import QualityMonitor
 from center.output.watch_servicer import PairServicer, ReferenceServicer
+from center.steady_clock import SteadyClock
 from center.web.app import Page
 from wire.runtime.grpc_kit import Server
+from wire.runtime.periodic import repeat
+from wire.runtime.service import EXIT_PROBLEM
 from wire.v1 import pair_service_pb2_grpc, reference_service_pb2_grpc, symbol_link_service_pb2_grpc
 
 log = logging.getLogger(__name__)
@@ -38,6 +42,7 @@ class Center:
         self._config, self._engine = config, engine
         self.hub, self.metrics = PairBroadcaster(), Metrics()
         self._measuring = QualityMonitor(config.quality, self.hub, self.metrics)
+        self.clock = SteadyClock()
         pairing = config.pairing
         self.rigs = Rigs(
             None if pairing.tolerance_ms is None else pairing.tolerance_ms / 1e3,
@@ -45,8 +50,8 @@ class Center:
             pairing.silence_ms / 1e3,
             config.links.max_rigs,
         )
-        self._pipeline = Pipeline(config.batching, self.rigs, self.hub, self._measuring, self.metrics)
-        self._intake = FrameIngest(config.links, self.rigs, self._pipeline, self.metrics)
+        self._pipeline = Pipeline(config.batching, self.rigs, self.hub, self._measuring, self.metrics, self.clock)
+        self._intake = FrameIngest(config.links, self.rigs, self._pipeline, self.metrics, self.clock)
         self.page = Page(
             config.page.host,
             config.page.port,
@@ -70,13 +75,13 @@ class Center:
         symbol_link_service_pb2_grpc.add_SymbolLinkServiceServicer_to_server(links, self.server.grpc)
         pair_service_pb2_grpc.add_PairServiceServicer_to_server(PairServicer(self.hub), self.server.grpc)
         reference_service_pb2_grpc.add_ReferenceServiceServicer_to_server(
-            ReferenceServicer(self._measuring), self.server.grpc
+            ReferenceServicer(self._measuring, self.clock), self.server.grpc
         )
         self.port = await self.server.start(SERVICES)
         began = time.monotonic()
         engine = await asyncio.to_thread(self._load)
         self._intake.open(engine)
-        self._sweeper = asyncio.create_task(self._sweep_on(), name="sweep")
+        self._sweeper = asyncio.create_task(repeat(self.sweep, 1.0, "sweep"), name="sweep")
         await self.server.ready()
         self.metrics.ready.set(1)
         log.info(
@@ -88,12 +93,15 @@ class Center:
             time.monotonic() - began,
         )
 
-    async def stop(self) -> None:
-        """Drain: tell the cameras, decode what is here, end the watchers, close."""
+    async def stop(self) -> bool:
+        """Drain: tell the cameras, decode what is here, end the watchers, close.
+
+        returns  whether the decoder was done within `drain_s`; otherwise its thread is left behind
+        """
         self.metrics.ready.set(0)
         await self.server.leave()
         await self._intake.drain(self._config.drain_s)
-        await self._pipeline.finish()
+        done = await self._pipeline.finish(max(self._config.drain_s, _LAST_GRACE))
         await self._measuring.close()
         self.hub.close()
         if self._sweeper is not None:
@@ -101,10 +109,11 @@ class Center:
         await self.server.stop(_LAST_GRACE)
         await self.page.stop()
         log.info("stopped")
+        return done
 
     def status(self) -> dict[str, Any]:
         """What the page and its API tell."""
-        engine, now = self._intake.engine, time.time()
+        engine, now = self._intake.engine, self.clock.now()
         why = "draining" if self._intake.draining else "loading the decoder" if engine is None else ""
         return {
             "ready": not why,
@@ -124,17 +133,12 @@ class Center:
 
     def sweep(self) -> None:
         """Forget who and what went away; done once a second."""
-        now, idle = time.time(), self._config.links.evict_s
+        now, idle = self.clock.now(), self._config.links.evict_s
         self._measuring.expire(now)
         for name in self.rigs.evict(now, idle):
             self.hub.forget(name)
             self.metrics.forget(name)
             log.info("rig %s is forgotten after %.0f s without a camera", name, idle)
-
-    async def _sweep_on(self) -> None:
-        while True:
-            await asyncio.sleep(1.0)
-            self.sweep()
 
 
 async def run(config: CenterConfig, stop: asyncio.Event) -> None:
@@ -146,4 +150,7 @@ async def run(config: CenterConfig, stop: asyncio.Event) -> None:
         await stop.wait()
         log.info("draining")
     finally:
-        await center.stop()
+        done = await center.stop()
+    if not done:  # a decoder that hangs would hold the process for ever
+        logging.shutdown()
+        os._exit(EXIT_PROBLEM)

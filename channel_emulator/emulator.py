@@ -14,6 +14,7 @@ from channel_emulator.metrics import Metrics
 from channel_emulator.relay.link_servicer import TransmitServicer
 from wire.runtime import grpc_kit
 from wire.runtime.metrics import expose
+from wire.runtime.periodic import repeat
 from wire.v1.channel_control_service_pb2_grpc import add_ChannelControlServiceServicer_to_server
 from wire.v1.symbol_link_service_pb2_grpc import add_SymbolLinkServiceServicer_to_server
 
@@ -49,7 +50,7 @@ class Emulator:
         for link in self.links:
             self.metrics.link(link, time.monotonic())
         self.links.subscribe(self._tell)
-        self._ticking = asyncio.create_task(self._tick())
+        self._ticking = asyncio.create_task(repeat(self._tick, TICK_SECONDS, "following the links' SNRs"))
         await self._server.ready()
         return port
 
@@ -70,15 +71,13 @@ class Emulator:
         self.metrics.link(link, now)
         self._transmit.report(now)
 
-    async def _tick(self) -> None:
+    def _tick(self) -> None:
         """Follow the SNRs that move by themselves."""
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-            now = time.monotonic()
-            for link in self.links:
-                if link.settings.snr.moves:
-                    self.metrics.link(link, now)
-            self._transmit.report(now)
+        now = time.monotonic()
+        for link in self.links:
+            if link.settings.snr.moves:
+                self.metrics.link(link, now)
+        self._transmit.report(now)
 
 
 async def run(config: EmulatorConfig, stop: asyncio.Event) -> None:

@@ -32,6 +32,7 @@ LONGEST, SHORTEST = 300, 40
 # Why a module is shorter; __main__.py and __init__.py are short by nature.
 SHORT = {
     "center/web/to_json.py": "the one rule for infinities in JSON, used by three modules of the page",
+    "center/steady_clock.py": "pure: the clock of the center",
     "edge/camera/framing.py": "pure, between a camera of any size and the encoder",
     "edge/camera/newest.py": "a slot for the newest frame, tested alone",
     "edge/encode/export.py": "the only place of the edge that meets torch",
@@ -48,6 +49,7 @@ SHORT = {
     "wire/runtime/errors.py": "the errors that a user can mend; imported by all",
     "wire/runtime/files.py": "how a file is written in one move",
     "wire/runtime/metrics.py": "what the services' metrics share",
+    "wire/runtime/periodic.py": "how background work outlives its failures",
     "wire/runtime/retry.py": "pure: how long to wait",
     "wire/views.py": "left, right and names of rigs",
 }

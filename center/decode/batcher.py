@@ -1,5 +1,7 @@
 """Collects jobs of all rigs into batches for one decoder."""
 
+import heapq
+import itertools
 from collections import deque
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -33,73 +35,107 @@ class Dropped(Generic[J]):
 
 
 class Batcher(Generic[J]):
-    """A bounded queue that gives batches; no clock, no thread.
+    """A bounded queue that gives batches, one rig after the other; no clock, no thread. O(log n) per job.
 
     max_size   jobs in a batch at most
     max_delay  how long a job waits for company while the decoder is busy and could take one batch more, seconds
-    capacity   jobs that wait at most; one more drops the oldest
+    capacity   jobs that wait at most; one more drops the oldest of the rig that has most of them, the last in turn
     per_rig    jobs of one rig that wait at most; one more drops its oldest. 1 always decodes the newest
     ahead      batches that may wait inside the decoder beside the one it works on
 
     An idle decoder gets what there is at once: waiting for company would only cost time. A batch holds one
-    job of a rig at most: two at once would make its pictures later and come in jerks.
+    job of a rig at most: two at once would make its pictures later and arrive in bursts. A rig keeps its turn when a
+    newer job takes the place of its older one, so that a rig of many frames gets no more than its share of the decoder.
     """
 
     def __init__(self, max_size: int, max_delay: float, capacity: int, per_rig: int = 1, ahead: int = 0) -> None:
         self.max_size, self.max_delay, self.ahead = max_size, max_delay, ahead
         self.capacity, self.per_rig = capacity, per_rig
-        self._queue: deque[J] = deque()
+        self._turns: dict[str, deque[J]] = {}  # rig -> its jobs, oldest first; rigs in the order of their turns
+        self._expiries: list[tuple[float, int, J]] = []  # a heap; jobs that have left are skipped
+        self._size = self._pushed = 0
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return self._size
 
     def push(self, job: J) -> list[Dropped[J]]:
         """Queue one job; gives back an older one that has to make room for it."""
-        self._queue.append(job)
-        of_rig = [other for other in self._queue if other.rig == job.rig]
-        if len(of_rig) > self.per_rig:
-            oldest = of_rig[0]
-        elif len(self._queue) > self.capacity:
-            oldest = self._queue[0]
-        else:
-            return []
-        self._queue.remove(oldest)
-        return [Dropped(oldest, "overload")]
+        waiting = self._turns.setdefault(job.rig, deque())
+        waiting.append(job)
+        self._size += 1
+        self._pushed += 1
+        if job.expires_at < float("inf"):
+            heapq.heappush(self._expiries, (job.expires_at, self._pushed, job))
+        if len(waiting) > self.per_rig:
+            return [Dropped(self._remove(job.rig), "overload")]
+        if self._size > self.capacity:
+            return [Dropped(self._remove(self._largest()), "overload")]
+        return []
+
+    def newest(self, rig: str) -> J | None:
+        """The job of a rig that came last and still waits."""
+        waiting = self._turns.get(rig)
+        return waiting[-1] if waiting else None
+
+    def replace_newest(self, job: J) -> None:
+        """Let a job stand where the newest one of its rig stands, of the same expiry or a later one."""
+        self._turns[job.rig][-1] = job
+        self._pushed += 1
+        if job.expires_at < float("inf"):
+            heapq.heappush(self._expiries, (job.expires_at, self._pushed, job))
 
     def expire(self, now: float) -> list[Dropped[J]]:
         """Drop what nobody wants any longer."""
-        late = [Dropped(job, "late") for job in self._queue if now >= job.expires_at]
-        if late:
-            self._queue = deque(job for job in self._queue if now < job.expires_at)
+        late: list[Dropped[J]] = []
+        while self._expiries and self._expiries[0][0] <= now:
+            job = heapq.heappop(self._expiries)[2]
+            waiting = self._turns.get(job.rig, ())
+            if any(each is job for each in waiting):
+                late.append(Dropped(self._remove(job.rig, job), "late"))
         return late
 
     def take(self, now: float, in_flight: int) -> list[J]:
-        """The next batch, oldest first, or nothing.
+        """The next batch, in the order of the rigs' turns, or nothing.
 
         in_flight  batches that the decoder holds, with the one it works on
         """
         if now < self.deadline(in_flight):
             return []
-        batch = self._ready()
-        for job in batch:
-            self._queue.remove(job)
+        rigs = list(itertools.islice(self._turns, self.max_size))
+        batch = [self._remove(rig) for rig in rigs]
+        for rig in rigs:
+            if rig in self._turns:  # it has more: its next turn comes after everybody else's
+                self._turns[rig] = self._turns.pop(rig)
         return batch
 
     def deadline(self, in_flight: int) -> float:
         """From when on `take` gives something; +inf until another job or an idle decoder changes that."""
-        if not self._queue or in_flight > self.ahead:
+        if not self._turns or in_flight > self.ahead:
             return float("inf")
-        if in_flight == 0 or len(self._ready()) == self.max_size:
+        if in_flight == 0 or len(self._turns) >= self.max_size:
             return float("-inf")
-        return self._queue[0].queued_at + self.max_delay
-
-    def _ready(self) -> list[J]:
-        """The oldest job of each rig, as many as fit in a batch."""
-        oldest: dict[str, J] = {}
-        for job in self._queue:
-            oldest.setdefault(job.rig, job)
-        return list(oldest.values())[: self.max_size]
+        return self._next().queued_at + self.max_delay
 
     def age(self, now: float) -> float:
-        """How long the oldest job has waited, seconds; 0 when none waits."""
-        return now - self._queue[0].queued_at if self._queue else 0.0
+        """How long the job whose turn is next has waited, seconds; 0 when none waits."""
+        return now - self._next().queued_at if self._turns else 0.0
+
+    def _next(self) -> J:
+        return next(iter(self._turns.values()))[0]
+
+    def _largest(self) -> str:
+        """The rig with most jobs; of equals the last in turn."""
+        last = next(reversed(self._turns))
+        return last if self.per_rig == 1 else max(reversed(self._turns), key=lambda rig: len(self._turns[rig]))
+
+    def _remove(self, rig: str, job: J | None = None) -> J:
+        """Take a job out, by default the oldest of its rig."""
+        waiting = self._turns[rig]
+        if job is None:
+            job = waiting.popleft()
+        else:
+            del waiting[next(at for at, each in enumerate(waiting) if each is job)]
+        if not waiting:
+            del self._turns[rig]
+        self._size -= 1
+        return job

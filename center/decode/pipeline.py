@@ -9,12 +9,15 @@ encode at full speed, on the cores that the decoder needs, what is then thrown a
 """
 
 import asyncio
+import heapq
+import itertools
 import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from center.config import BatchingSection
 from center.decode.batcher import Batcher
@@ -27,17 +30,22 @@ from center.metrics import Metrics
 from center.output.broadcast import PairBroadcaster
 from center.output.quality_monitor import QualityMonitor
 from center.output.results import DecodedPair, ViewResult
+from center.steady_clock import SteadyClock
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
 
 log = logging.getLogger(__name__)
+
+LATEST_SHOW: Final = 1.0
+"""Seconds beyond its age budget after which a decoded pair is no longer shown: this process, or the machine, stood
+still while it was being decoded."""
 
 
 class Pipeline:
     """Owns the queue and the decoder's thread. All methods belong to the event loop's thread.
 
     engine  set once it is warm, before the first frame
-    now     Unix time in seconds; tests bring their own
+    clock   what every time in here is told on
     """
 
     def __init__(
@@ -47,14 +55,16 @@ class Pipeline:
         hub: PairBroadcaster,
         measuring: QualityMonitor,
         metrics: Metrics,
-        *,
-        now: Callable[[], float] = time.time,
+        clock: SteadyClock,
     ) -> None:
         self.engine: Engine | None = None
         self._batcher: Batcher[Job] = Batcher(
             batching.max_size, batching.max_delay_ms / 1e3, batching.queue, batching.queue_per_rig, batching.ahead
         )
-        self._rigs, self._hub, self._measuring, self._metrics, self._now = rigs, hub, measuring, metrics, now
+        self._rigs, self._hub, self._measuring, self._metrics = rigs, hub, measuring, metrics
+        self._clock = clock
+        self._due: list[tuple[float, int, Rig]] = []  # a heap: when a rig's pairer has something to release
+        self._scheduled = itertools.count()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder")
         self._decoding: set[asyncio.Task[None]] = set()
         self._superseded: defaultdict[str, list[Frame]] = defaultdict(list)
@@ -66,35 +76,31 @@ class Pipeline:
         """Instants that wait for the decoder."""
         return len(self._batcher)
 
-    def decide(self, rig: Rig, outcomes: Iterable[Outcome[Frame]]) -> None:
-        """Carry out what a rig's pairer decided. `pump` is to follow."""
-        for outcome in outcomes:
-            match outcome:
-                case Paired(left, right):
-                    self._enqueue(Job((left, right), self._now()))
-                case Single(frame):
-                    self._enqueue(Job((frame,), self._now()))
-                case DroppedLate(frame):
-                    self._metrics.pairs.labels(rig.name, "late").inc()
-                    self.drop(frame, "late", f"its instant was shown already, without it; {rig.explain_skew()}")
-                case Repeated(frame, newest):
-                    detail = f"sequence {frame.sequence} is not above {newest}, the newest of this camera; count up"
-                    self.count_drop(rig.name, frame.view, "rejected", "sequence")
-                    frame.answer(frame.sequence, link_pb2.OUTCOME_REJECTED, "sequence", detail)
+    def handle(self, rig: Rig, outcomes: Iterable[Outcome[Frame]]) -> None:
+        """Carry out what a rig's pairer decided, and whatever else is due."""
+        self._decide(rig, outcomes)
+        self.pump()
 
     def pump(self) -> None:
         """Do what is due now, and come back when the next thing is."""
-        now = self._now()
-        for rig in self._rigs:
-            self.decide(rig, rig.pairer.expire(now))
+        now = self._clock.now()
+        while self._due and self._due[0][0] <= now:
+            rig = heapq.heappop(self._due)[2]
+            self._decide(rig, rig.pairer.expire(now))
         for dropped in self._batcher.expire(now):
             self._drop_job(dropped.job, dropped.reason, "it grew too old in the queue")
-            self._settle_outdone(dropped.job.rig)
+            self._settle_superseded(dropped.job.rig)
         while jobs := self._batcher.take(now, len(self._decoding)):
             self._start(jobs)
         self._metrics.queue_pairs.set(len(self._batcher))
         self._metrics.queue_age.set(self._batcher.age(now))
         self._come_back(now)
+
+    def reschedule(self) -> None:
+        """The patience of every rig has changed."""
+        for rig in self._rigs:
+            self._schedule(rig)
+        self.pump()
 
     def drop(self, frame: Frame, reason: str, detail: str) -> None:
         """Answer and count a frame that will not be decoded."""
@@ -108,22 +114,69 @@ class Pipeline:
         if (known := self._rigs.get(rig)) is not None:
             known.drops[reason] += 1
 
-    async def finish(self) -> None:
-        """Decode what waits, then stop the decoder's thread. What arrives later is dropped."""
+    async def finish(self, patience: float) -> bool:
+        """Decode what waits, then stop the decoder's thread. What arrives later is dropped.
+
+        patience  how long the decoder may take, seconds
+        returns   whether it was done in time; otherwise its thread is left behind
+        """
         for rig in self._rigs:
-            self.decide(rig, rig.pairer.flush())
+            self._decide(rig, rig.pairer.flush())
         self.pump()
         self._closed = True
-        while self._decoding:
-            await asyncio.wait(self._decoding)
+        give_up_at = time.monotonic() + patience
+        while self._decoding and (left := give_up_at - time.monotonic()) > 0.0:
+            await asyncio.wait(self._decoding, timeout=left)
         if self._timer is not None:
             self._timer.cancel()
-        self._thread.shutdown()
+        done = not self._decoding
+        if not done:
+            log.error(
+                "the decoder did not finish within %.1f s; %d instants are lost", patience, len(self._batcher) + 1
+            )
+        self._thread.shutdown(wait=done, cancel_futures=True)
+        return done
+
+    def _decide(self, rig: Rig, outcomes: Iterable[Outcome[Frame]]) -> None:
+        for outcome in outcomes:
+            match outcome:
+                case Paired(left, right):
+                    self._enqueue(Job((left, right), self._clock.now()))
+                case Single(frame):
+                    self._enqueue(Job((frame,), self._clock.now()))
+                case DroppedLate(frame):
+                    if not self._complete(rig, frame):
+                        self._metrics.pairs.labels(rig.name, "late").inc()
+                        self.drop(frame, "late", f"its instant was shown already, without it; {rig.explain_skew()}")
+                case Repeated(frame, newest):
+                    detail = f"sequence {frame.sequence} is not above {newest}, the newest of this camera; count up"
+                    self.count_drop(rig.name, frame.view, "rejected", "sequence")
+                    frame.answer(frame.sequence, link_pb2.OUTCOME_REJECTED, "sequence", detail)
+        self._schedule(rig)
+
+    def _complete(self, rig: Rig, frame: Frame) -> bool:
+        """Let a frame that came late join its partner, if that still waits for the decoder.
+
+        So a busy decoder spends nothing on a lone view whose partner was merely late.
+        """
+        job = self._batcher.newest(rig.name)
+        if job is None or len(job.frames) != 1 or job.frames[0].view is frame.view:
+            return False
+        partner = job.frames[0]
+        if abs(partner.captured_at - frame.captured_at) > rig.pairer.tolerance:
+            return False
+        left, right = (partner, frame) if partner.view is View.LEFT else (frame, partner)
+        self._batcher.replace_newest(Job((left, right), job.queued_at))
+        return True
+
+    def _schedule(self, rig: Rig) -> None:
+        """Look at a rig again when its pairer has something to release."""
+        if (deadline := rig.pairer.deadline) < math.inf:
+            heapq.heappush(self._due, (deadline, next(self._scheduled), rig))
 
     def _come_back(self, now: float) -> None:
         """Set the timer to the next deadline."""
-        due = min((rig.pairer.deadline for rig in self._rigs), default=math.inf)
-        due = min(due, self._batcher.deadline(len(self._decoding)))
+        due = min(self._due[0][0] if self._due else math.inf, self._batcher.deadline(len(self._decoding)))
         if self._timer is not None:
             self._timer.cancel()
         delay = max(0.0, due - now)
@@ -136,9 +189,9 @@ class Pipeline:
         for dropped in self._batcher.push(job):
             self._superseded[dropped.job.rig].extend(dropped.job.frames)
             if dropped.job.rig != job.rig:
-                self._settle_outdone(dropped.job.rig)
+                self._settle_superseded(dropped.job.rig)
 
-    def _settle_outdone(self, rig: str) -> None:
+    def _settle_superseded(self, rig: str) -> None:
         """Answer the frames that made room for the one that leaves now."""
         for frame in self._superseded.pop(rig, ()):
             self.drop(frame, "overload", "the decoder has too much to do; send fewer frames a second")
@@ -152,7 +205,7 @@ class Pipeline:
         assert self.engine is not None, "frames came before the decoder was warm"
         self._metrics.batch_pairs.observe(len(jobs))
         for job in jobs:
-            self._settle_outdone(job.rig)
+            self._settle_superseded(job.rig)
             for frame in job.frames:
                 frame.answer(frame.sequence, link_pb2.OUTCOME_ACCEPTED, "", "")
         self._decoding.add(asyncio.create_task(self._decode(self.engine, jobs), name="decode"))
@@ -180,11 +233,16 @@ class Pipeline:
 
     def _timed(self, engine: Engine, jobs: Sequence[Job]) -> tuple[float, float, list[tuple[Decoded, ...]]]:
         """In the decoder's thread: when it began and ended, Unix seconds, and the pictures."""
-        began = self._now()
+        began = self._clock.now()
         decoded = decode(engine, jobs)
-        return began, self._now(), decoded
+        return began, self._clock.now(), decoded
 
     def _publish(self, job: Job, decoded: tuple[Decoded, ...], began: float, ended: float) -> None:
+        if ended >= job.expires_at + LATEST_SHOW:
+            self._metrics.pairs.labels(job.rig, "late").inc()
+            for frame in job.frames:
+                self.count_drop(job.rig, frame.view, "dropped", "late")
+            return
         results = tuple(_result(job, each, began, ended) for each in decoded)
         for result in results:
             self._metrics.stages(job.rig, result.view, result.stages, result.latency)
@@ -194,7 +252,11 @@ class Pipeline:
             rig.decoded[outcome] += 1
         captured_at = min(frame.captured_at for frame in job.frames)
         pair = DecodedPair(
-            job.rig, round(captured_at * 1e9), round(ended * 1e9), single=outcome == "single", views=results
+            job.rig,
+            self._clock.unix_ns(captured_at),
+            self._clock.unix_ns(ended),
+            single=outcome == "single",
+            views=results,
         )
         self._hub.publish(pair)
         self._measuring.decoded(pair, decoded, ended)

@@ -23,6 +23,9 @@ Answer = Callable[[int, "link_pb2.Outcome.ValueType", str, str], None]
 STAGES_BEFORE: Final = ("capture", "encode", "channel")
 """Stages that a frame may bring its times of; others are not counted."""
 
+MOST_STAGES: Final = 16
+"""Stage times that a frame may bring; ours bring three."""
+
 POWER_RATIO: Final = (1e-4, 1e2)
 """Mean power received over mean power expected. Generous: noise and fades are the channel's right."""
 
@@ -31,8 +34,8 @@ POWER_RATIO: Final = (1e-4, 1e2)
 class Frame:
     """One view of one instant, ready to be paired and decoded.
 
-    captured_at  seconds, Unix time on our clock
-    arrived_at   seconds, Unix time
+    captured_at  seconds on the center's steady clock
+    arrived_at   seconds, likewise
     expires_at   when nobody wants it any longer, seconds; +inf is never
     symbols      float32 [5120, 2], I and Q after the equaliser
     reliability  float32 [5120] in [0, 1]
@@ -76,6 +79,8 @@ def receive(message: link_pb2.SymbolFrame) -> Received:
 
     raises  FrameError with reason sequence, shape, type, not_finite or power
     """
+    if len(message.stages) > MOST_STAGES:
+        raise FrameError("shape", f"{len(message.stages)} stage times came; send at most {MOST_STAGES}")
     if message.sequence == 0:
         raise FrameError("sequence", "sequence is 0; count frames up from 1")
     if message.captured_at_ns <= 0:

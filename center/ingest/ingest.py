@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import math
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -16,6 +15,7 @@ from center.ingest.frames import Answer, Frame, receive, stage_times
 from center.ingest.rigs import Rigs, Session, StreamRefused
 from center.metrics import Metrics
 from center.output.quality import FrameKey
+from center.steady_clock import SteadyClock
 from wire.runtime.errors import FrameError, UserError
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
@@ -30,7 +30,7 @@ _NANO: Final = 1e-9
 class FrameIngest:
     """Checks what comes and hands it on. All methods belong to the event loop's thread.
 
-    now  Unix time in seconds; tests bring their own
+    clock  what every time in here is told on
     """
 
     def __init__(
@@ -39,13 +39,12 @@ class FrameIngest:
         rigs: Rigs,
         pipeline: Pipeline,
         metrics: Metrics,
-        *,
-        now: Callable[[], float] = time.time,
+        clock: SteadyClock,
     ) -> None:
         self.engine: Engine | None = None
         self.draining = False
         self._empty = asyncio.Event()
-        self.now = now
+        self.clock = clock
         self._links, self._rigs, self._pipeline, self._metrics = links, rigs, pipeline, metrics
 
     def open(self, engine: Engine) -> None:
@@ -79,13 +78,13 @@ class FrameIngest:
                 f"the camera encodes with codec {hello.codec_hash[:64] or '(none)'}, this center decodes"
                 f" {self.engine.codec_hash}; give both the same codec",
             )
-        now = self.now()
+        now = self.clock.now()
         gap = now - hello.sent_at_ns * _NANO if hello.sent_at_ns else 0.0
         rig = self._rigs.admit(hello.rig)
         session = Session(rig, view, hello.boot_id, CameraClock(gap), end, drain)
         rig.connect(session, hello.frame_rate, now)
         self._metrics.connected.labels(rig.name, view).set(1)
-        self._metrics.clock_offset.labels(rig.name, view).set(gap)
+        self._metrics.clock_offset.labels(rig.name, view).set(gap + self.clock.step)
         if abs(gap) > PLAINLY_APART:
             log.warning(
                 "rig %s: by its Hello the clock of the %s camera is %.1f s off; set it by NTP or PTP",
@@ -100,18 +99,17 @@ class FrameIngest:
         rig, view = session.rig, session.view
         if rig.cameras[view].session is session:
             self._metrics.connected.labels(rig.name, view).set(0)
-            self._pipeline.decide(rig, rig.disconnect(session, self.now()))
-            self._pipeline.pump()
+            self._pipeline.handle(rig, rig.disconnect(session, self.clock.now()))
         if not self.sessions():
             self._empty.set()
 
     def receive(self, session: Session, message: link_pb2.SymbolFrame, answer: Answer) -> None:
         """Take one frame; `answer` is called once, now or later."""
-        now = self.now()
+        now = self.clock.now()
         rig, view = session.rig, session.view
         rig.cameras[view].arrivals.append(now)
         rig.cameras[view].heard_at = now
-        self._metrics.last_frame.labels(rig.name, view).set(now)
+        self._metrics.last_frame.labels(rig.name, view).set(now + self.clock.step)
         try:
             numbers = receive(message)
         except FrameError as problem:
@@ -122,6 +120,7 @@ class FrameIngest:
         if message.sequence > session.newest:
             session.newest = message.sequence
             captured_at = session.clock.correct(captured_at, now)
+            self._metrics.clock_offset.labels(rig.name, view).set(session.clock.gap + self.clock.step)
         else:  # sent again, or out of order: it says nothing of the clock
             captured_at += session.clock.offset
         budget = (message.age_budget_ms or self._links.age_budget_ms) / 1e3
@@ -142,13 +141,13 @@ class FrameIngest:
             age = now - captured_at
             self._pipeline.drop(frame, "late", f"it came {age:.2f} s after its capture; {budget:.2f} s are allowed")
         else:
-            self._pipeline.decide(rig, rig.pairer.push(frame))
+            outcomes = rig.pairer.push(frame)
             self._metrics.skew.labels(rig.name).set(rig.pairer.skew)
-        self._pipeline.pump()
+            self._pipeline.handle(rig, outcomes)
 
     def refuse(self, session: Session, message: link_pb2.SymbolFrame, answer: Answer) -> None:
         """Drop a frame that was sent without credit."""
-        session.rig.cameras[session.view].heard_at = self.now()
+        session.rig.cameras[session.view].heard_at = self.clock.now()
         self._pipeline.count_drop(session.rig.name, session.view, "dropped", "overload")
         detail = f"more than {self._links.credit} frames are unacknowledged; wait for acknowledgements"
         answer(message.sequence, link_pb2.OUTCOME_DROPPED, "overload", detail)

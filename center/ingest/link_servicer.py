@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,6 +23,10 @@ log = logging.getLogger(__name__)
 HELLO_SECONDS: Final = 10.0
 MOST_UNREAD: Final = 256
 """Answers that a stream may leave unread before it is ended; a sender that keeps its credit leaves a handful."""
+MOST_BEYOND_CREDIT: Final = 32
+"""Frames that a stream may send without credit in its life; each is refused, and one more ends it."""
+MOST_PENDING: Final = 256
+"""Streams that may be without a Hello at once."""
 RECONNECT_AFTER_MS: Final = 1_000
 
 _STATUS: Final = {
@@ -40,13 +45,14 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
 
     def __init__(self, intake: FrameIngest, links: LinksSection, metrics: Metrics) -> None:
         self._intake, self._links, self._metrics = intake, links, metrics
+        self._pending = 0
 
     async def Transmit(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: N802
         """Writes with `context.write`, not as a generator: so the clean-up below runs at once, whatever happens."""
         requests: AsyncIterator[link_pb2.TransmitRequest] = aiter(request_iterator)
         stream = _Stream(self._intake, self._links)
         try:
-            hello = await _read_hello(requests)
+            hello = await self._hello(requests)
             session = self._intake.connect(hello, stream.replaced, stream.say_drain)
         except StreamRefused as problem:
             self._metrics.hellos.labels(problem.kind).inc()
@@ -57,7 +63,7 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
         log.info("rig %s: %s camera connected from %s", session.rig.name, session.view, context.peer())
         reader = asyncio.create_task(stream.read(requests, session), name="read")
         try:
-            welcome = link_pb2.Welcome(credit=self._links.credit, received_at_ns=round(self._intake.now() * 1e9))
+            welcome = link_pb2.Welcome(credit=self._links.credit, received_at_ns=time.time_ns())
             await context.write(link_pb2.TransmitResponse(welcome=welcome))
             while isinstance(message := await stream.outbox.get(), link_pb2.TransmitResponse):
                 await context.write(message)
@@ -67,6 +73,15 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
             reader.cancel()
             self._intake.disconnect(session)
             log.info("rig %s: a stream of the %s camera ended", session.rig.name, session.view)
+
+    async def _hello(self, requests: AsyncIterator[link_pb2.TransmitRequest]) -> link_pb2.Hello:
+        if self._pending >= MOST_PENDING:
+            raise StreamRefused("full", f"{MOST_PENDING} streams have not said Hello yet; come back later")
+        self._pending += 1
+        try:
+            return await _read_hello(requests)
+        finally:
+            self._pending -= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +98,7 @@ class _Stream:
     def __init__(self, intake: FrameIngest, links: LinksSection) -> None:
         self.outbox: asyncio.Queue[link_pb2.TransmitResponse | _End] = asyncio.Queue()
         self._intake, self._links = intake, links
-        self._unanswered = 0
+        self._unanswered = self._beyond_credit = 0
         self._no_more = False
         self._ended = False
 
@@ -121,6 +136,11 @@ class _Stream:
         self._unanswered += 1
         if self._unanswered > self._links.credit:
             self._intake.refuse(session, frame, self._answer)
+            self._beyond_credit += 1
+            if self._beyond_credit > MOST_BEYOND_CREDIT:
+                line = f"{self._beyond_credit} frames came without credit; wait for acknowledgements"
+                log.warning("rig %s: the %s camera is cut off: %s", session.rig.name, session.view, line)
+                self._end(grpc.StatusCode.RESOURCE_EXHAUSTED, line)
         else:
             self._intake.receive(session, frame, self._answer)
 

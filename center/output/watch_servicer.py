@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from center.output.pictures import check_format, pack
 from center.output.quality import FrameKey
 from center.output.quality_monitor import QualityMonitor
 from center.output.results import DecodedPair, ViewResult
+from center.steady_clock import SteadyClock
 from wire.contract.arrays import unpack_picture
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import abort
@@ -54,8 +54,8 @@ class PairServicer(pair_grpc.PairServiceServicer):
 class ReferenceServicer(reference_grpc.ReferenceServiceServicer):
     """Takes untouched pictures, past the channel."""
 
-    def __init__(self, measuring: QualityMonitor) -> None:
-        self._measuring = measuring
+    def __init__(self, measuring: QualityMonitor, clock: SteadyClock) -> None:
+        self._measuring, self._clock = measuring, clock
 
     async def SubmitReference(  # noqa: N802
         self, request: reference_pb2.SubmitReferenceRequest, context: Any
@@ -66,7 +66,7 @@ class ReferenceServicer(reference_grpc.ReferenceServiceServicer):
             key = FrameKey(request.rig, View.from_proto(request.view), request.boot_id, request.sequence)
         except UserError as problem:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
-        self._measuring.reference(key, picture, time.time())
+        self._measuring.reference(key, picture, self._clock.now())
         return reference_pb2.SubmitReferenceResponse()
 
 

@@ -92,3 +92,52 @@ def test_the_age_is_that_of_the_oldest() -> None:
     queue.push(Task(1.0))
     queue.push(Task(4.0))
     assert queue.age(now=5.0) == 4.0
+
+
+def test_a_rig_keeps_its_turn_when_a_newer_job_takes_the_place_of_its_older_one() -> None:
+    queue: Batcher[Task] = Batcher(max_size=1, max_delay=0.0, capacity=8)
+    queue.push(Task(0.0, rig="busy"))
+    queue.push(Task(0.1, rig="calm"))
+    assert queue.push(Task(0.2, rig="busy")) == [Dropped(Task(0.0, rig="busy"), "overload")]
+    assert queue.take(now=1.0, in_flight=0) == [Task(0.2, rig="busy")]
+    queue.push(Task(0.3, rig="busy"))
+    assert queue.take(now=1.0, in_flight=0) == [Task(0.1, rig="calm")]
+
+
+def test_one_rig_beside_thirty_that_send_ten_times_as_much_gets_its_share() -> None:
+    queue: Batcher[Task] = Batcher(max_size=1, max_delay=0.0, capacity=64)
+    served = {"victim": 0, "flood": 0}
+    for tick in range(3_100):  # the decoder takes one job a tick; the flood pushes ten in that time
+        for number in range(10):
+            queue.push(Task(float(tick), rig=f"flood-{(10 * tick + number) % 30}"))
+        if tick % 31 == 0:
+            queue.push(Task(float(tick), rig="victim"))
+        for job in queue.take(now=float(tick), in_flight=0):
+            served[job.rig.split("-")[0]] += 1
+    assert served["victim"] >= 98, "of the 100 that it sent"
+
+
+def test_a_rig_with_more_jobs_waits_for_the_others_after_each() -> None:
+    queue: Batcher[Task] = Batcher(max_size=1, max_delay=0.0, capacity=8, per_rig=2)
+    for at, rig in ((0.0, "a"), (0.1, "a"), (0.2, "b")):
+        queue.push(Task(at, rig=rig))
+    assert [queue.take(now=1.0, in_flight=0)[0].rig for _ in range(3)] == ["a", "b", "a"]
+
+
+def test_a_full_queue_drops_from_the_rig_that_has_most() -> None:
+    queue: Batcher[Task] = Batcher(max_size=1, max_delay=0.0, capacity=3, per_rig=3)
+    for at, rig in ((0.0, "a"), (0.1, "a"), (0.2, "b")):
+        queue.push(Task(at, rig=rig))
+    assert queue.push(Task(0.3, rig="c")) == [Dropped(Task(0.0, rig="a"), "overload")]
+
+
+def test_the_newest_job_of_a_rig_can_be_completed_in_its_place() -> None:
+    queue: Batcher[Task] = Batcher(max_size=1, max_delay=0.0, capacity=3)
+    queue.push(Task(0.0, rig="a"))
+    queue.push(Task(0.1, rig="b"))
+    assert queue.newest("a") == Task(0.0, rig="a")
+    assert queue.newest("z") is None
+    queue.replace_newest(Task(0.0, expires_at=9.0, rig="a"))
+    assert len(queue) == 2
+    assert queue.take(now=1.0, in_flight=0) == [Task(0.0, expires_at=9.0, rig="a")]
+    assert queue.expire(now=10.0) == [], "it is gone, though its expiry is remembered"

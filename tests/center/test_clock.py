@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from center.ingest.camera_clock import CameraClock
@@ -63,3 +65,36 @@ def test_when_both_clocks_are_set_back_together_nothing_is_corrected() -> None:
     clock = CameraClock(hello_gap=0.0)
     clock.correct(captured_at=HOUR, arrived_at=HOUR + 0.1)
     assert clock.correct(captured_at=100.0, arrived_at=100.1) == pytest.approx(100.0)
+
+
+def test_our_own_clock_that_is_set_back_and_forth_leaves_no_trace() -> None:
+    clock = CameraClock(0.0)
+    for captured_at, arrived_at in ((100.0, 100.05), (100.25, 98.30), (100.5, 98.55)):
+        assert arrived_at - clock.correct(captured_at, arrived_at) == pytest.approx(0.05)
+    assert 100.80 - clock.correct(100.75, 100.80) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("ahead", [0.1, 0.3, 0.9])
+def test_a_clock_that_is_a_little_ahead_is_corrected_within_two_seconds(ahead: float) -> None:
+    clock = CameraClock(hello_gap=-ahead)
+    delays = [0.02 + 0.01 * (frame % 3) for frame in range(40)]
+    told = [clock.correct(frame / 10 + ahead, frame / 10 + delay) for frame, delay in enumerate(delays)]
+    for frame in range(20, 40):
+        assert told[frame] == pytest.approx(frame / 10 + 0.02), "the fastest frame is taken to have come at once"
+
+
+def test_a_clock_that_gains_is_followed() -> None:
+    clock, gain = CameraClock(0.0), 200e-6
+    for frame in range(36_000):  # an hour at 10 a second: 0.72 s in all
+        now = frame / 10
+        told = clock.correct(now * (1 + gain), now + 0.01)
+        assert -0.08 < now - told < 0.08
+
+
+def test_the_gap_shows_a_clock_that_falls_behind() -> None:
+    clock = CameraClock(0.0)
+    assert math.isnan(clock.gap)
+    for frame in range(1_000):
+        jitter = 0.05 * (frame % 2)
+        clock.correct(captured_at=frame / 10 - 1e-3 * frame / 10, arrived_at=frame / 10 + 0.01 + jitter)
+    assert clock.gap == pytest.approx(0.01 + 0.1, abs=0.011)
