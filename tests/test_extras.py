@@ -38,7 +38,6 @@ ELSEWHERE = {
     ("center", "torch"): "the engine of the gpu extra",
     ("evaluate", "pyarrow"): "a Parquet file beside results.csv, only where it is installed",
     ("dev", "pyarrow"): "see above",
-    ("dev", "gi"): "the RTSP server of the tests runs in the system's Python, which has GStreamer's bindings",
     ("emulator", "onnxruntime"): "wire.codec is for edges and centers",
     ("emulator", "PIL"): "wire.pictures is for who reads pictures",
     ("emulator", "cv2"): "wire.crop is for who reads pictures",
