@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -123,3 +124,15 @@ def test_export_without_torch_names_the_extra(
     monkeypatch.delattr(jscc.release, "onnx", raising=False)  # where another test has imported it already
     assert edge("export", "--config", str(written), "--weights", str(weights)) == 1
     assert "torch is not installed; install the extra: pip install 'vergence[train]'" in capsys.readouterr().err
+
+
+def test_opencv_says_nothing_of_its_own_about_a_camera_that_is_away() -> None:
+    """In a process of its own: the switch is the whole process's."""
+    code = (
+        "from edge.daemon import _silence_opencv; _silence_opencv(); from edge.camera.sources.webcam import webcam\n"
+        "try: webcam(77, 10, 0).open()\n"
+        "except Exception as error: print(error)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.startswith("no answer; check that it is connected")
+    assert ended.stderr == ""
