@@ -49,10 +49,9 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
 
     async def Transmit(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: N802
         """Writes with `context.write`, not as a generator: so the clean-up below runs at once, whatever happens."""
-        requests: AsyncIterator[link_pb2.TransmitRequest] = aiter(request_iterator)
         stream = _Stream(self._intake, self._links)
         try:
-            hello = await self._hello(requests)
+            requests, hello = await self._hello(request_iterator)
             session = self._intake.connect(hello, stream.replaced, stream.say_drain)
         except StreamRefused as problem:
             self._metrics.hellos.labels(problem.kind).inc()
@@ -74,12 +73,14 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
             self._intake.disconnect(session)
             log.info("rig %s: a stream of the %s camera ended", session.rig.name, session.view)
 
-    async def _hello(self, requests: AsyncIterator[link_pb2.TransmitRequest]) -> link_pb2.Hello:
+    async def _hello(self, request_iterator: Any) -> tuple[AsyncIterator[link_pb2.TransmitRequest], link_pb2.Hello]:
+        """The stream's messages, and the first one, taken off them. raises StreamRefused"""
         if self._pending >= MOST_PENDING:
             raise StreamRefused("full", f"{MOST_PENDING} streams have not said Hello yet; come back later")
         self._pending += 1
         try:
-            return await _read_hello(requests)
+            requests: AsyncIterator[link_pb2.TransmitRequest] = aiter(request_iterator)
+            return requests, await _read_hello(requests)
         finally:
             self._pending -= 1
 

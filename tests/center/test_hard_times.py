@@ -1,0 +1,132 @@
+"""A center that is flooded, stopped, or whose clock is set: one camera's trouble stays its own."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from center.ingest import link_servicer
+from tests.center.conftest import Camera, frames
+from tests.waiting import eventually
+from wire.runtime.grpc_kit import connect
+from wire.v1 import symbol_link_service_pb2 as link_pb2
+from wire.views import View
+
+
+async def test_a_sender_that_ignores_its_credit_is_cut_off(engine: Any, center: Any, camera: Any) -> None:
+    engine.seconds = 0.2
+    flood, calm = camera(View.LEFT, rig="flood"), camera(View.LEFT)
+    await flood.connect()
+    await calm.connect()
+    for sequence in range(1, 39):  # more than 32 beyond its credit, of which the decoder gives some back
+        await flood.send(sequence)
+    code, line = await flood.status()
+    assert (code, line) == ("RESOURCE_EXHAUSTED", "33 frames came without credit; wait for acknowledgements")
+    await calm.send(1)
+    assert (await calm.answer()).outcome == link_pb2.OUTCOME_ACCEPTED
+
+
+async def test_streams_without_a_hello_are_bounded(camera: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_servicer, "MOST_PENDING", 3)
+    mute = [camera(View.LEFT, rig=f"mute-{number}") for number in range(4)]
+    ends = {asyncio.ensure_future(each.call.code()): each for each in mute}
+    done, waiting = await asyncio.wait(ends, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+    (refused,) = done
+    assert refused.result().name == "RESOURCE_EXHAUSTED"
+    assert await ends[refused].call.details() == "3 streams have not said Hello yet; come back later"
+    for each in mute:
+        each.call.cancel()
+    await asyncio.gather(*waiting)
+
+
+async def test_too_many_stage_times_are_refused(camera: Any) -> None:
+    left = camera(View.LEFT)
+    await left.connect()
+    await left.send(1, stages=[link_pb2.StageTime()] * 17)
+    answer = await left.answer()
+    assert (answer.outcome, answer.reason) == (link_pb2.OUTCOME_REJECTED, "shape")
+    assert answer.detail == "17 stage times came; send at most 16"
+
+
+@pytest.mark.parametrize("step", [2.0, -2.0, 3600.0])
+async def test_setting_the_host_s_clock_loses_no_pair(center: Any, camera: Any, step: float) -> None:
+    left, right = camera(View.LEFT), camera(View.RIGHT)
+    await left.connect()
+    await right.connect()
+    pairs = center.hub.watch()
+    for sequence in range(1, 7):
+        if sequence == 3:
+            center.clock._unix = lambda: time.time() + step
+        if sequence == 5:
+            center.clock._unix = time.time
+        now = time.time()
+        for each in (left, right):
+            await each.send(sequence, captured_at=now)
+        for each in (left, right):
+            assert (await each.answer()).outcome == link_pb2.OUTCOME_ACCEPTED
+        pair = await asyncio.wait_for(anext(pairs), 5)
+        assert not pair.single
+        assert pair.views[0].latency < 1.0
+        told = pair.captured_at_ns / 1e9 - center.clock._unix()
+        assert abs(told) < 1.0, "others are told by the clock that the host has now"
+
+
+async def test_the_clock_s_offset_is_watched_while_frames_flow(center: Any, camera: Any) -> None:
+    left = camera(View.LEFT)
+    await left.connect()
+    labels = {"rig": "lab", "view": "left"}
+    offset = "vergence_center_clock_offset_seconds"
+    await left.send(1, captured_at=time.time())
+    await left.answer()
+    assert abs(center.metrics.registry.get_sample_value(offset, labels)) < 0.5
+    center.clock._unix = lambda: time.time() + 5.0
+    await left.send(2, captured_at=time.time())
+    await left.answer()
+    assert center.metrics.registry.get_sample_value(offset, labels) == pytest.approx(5.0, abs=0.5)
+
+
+async def test_a_pair_that_is_long_past_its_time_is_not_shown(engine: Any, center: Any, camera: Any) -> None:
+    left = camera(View.LEFT)
+    await left.connect()
+    pairs = center.hub.watch()
+    engine.seconds = 1.2  # as if the machine had stood still
+    await left.send(1, age_budget_ms=100)
+    await left.answer()
+    await eventually(lambda: frames(center, "dropped") == 1)
+    engine.seconds = 0.0
+    await left.send(2)
+    assert (await asyncio.wait_for(anext(pairs), 5)).views[0].sequence == 2
+
+
+async def test_a_partner_that_is_late_joins_the_view_that_still_waits(engine: Any, start_center: Any) -> None:
+    center = await start_center(pairing={"patience_ms": 30})
+    async with connect(f"127.0.0.1:{center.port}") as channel:
+        left, right = Camera(channel, View.LEFT), Camera(channel, View.RIGHT)
+        await left.connect()
+        await right.connect()
+        pairs = center.hub.watch()
+        engine.seconds = 0.4
+        now = time.time()
+        for each in (left, right):
+            await each.send(1, captured_at=now)
+        await asyncio.sleep(0.05)
+        await left.send(2, captured_at=now + 0.04)
+        await asyncio.sleep(0.15)  # beyond the patience, while the decoder works on the first pair
+        await right.send(2, captured_at=now + 0.04)
+        seen = [await asyncio.wait_for(anext(pairs), 5) for _ in range(2)]
+    assert [pair.single for pair in seen] == [False, False]
+    assert center.status()["live_rigs"][0]["drops"] == {}
+
+
+async def test_stopping_does_not_wait_for_a_decoder_that_hangs(engine: Any, start_center: Any) -> None:
+    center = await start_center(drain_s=0.1)
+    engine.seconds = 4.0
+    async with connect(f"127.0.0.1:{center.port}") as channel:
+        left = Camera(channel, View.LEFT)
+        await left.connect()
+        await left.send(1)
+        await left.answer()
+        began = time.monotonic()
+        assert await center.stop() is False
+        assert time.monotonic() - began < 3.0
