@@ -2,27 +2,34 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from grpc import aio
 
 from center.ingest import link_servicer
 from tests.center.conftest import Camera, frames
 from tests.waiting import eventually
-from wire.runtime.grpc_kit import connect
+from wire.runtime.grpc_kit import STATUS_LOST, connect
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
 
 
-async def test_a_sender_that_ignores_its_credit_is_cut_off(engine: Any, center: Any, camera: Any) -> None:
+async def test_a_sender_that_ignores_its_credit_is_cut_off(
+    engine: Any, camera: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     engine.seconds = 0.2
     flood, calm = camera(View.LEFT, rig="flood"), camera(View.LEFT)
     await flood.connect()
     await calm.connect()
-    for sequence in range(1, 39):  # more than 32 beyond its credit, of which the decoder gives some back
-        await flood.send(sequence)
+    with suppress(aio.AioRpcError, asyncio.InvalidStateError):  # the end may come while it still sends
+        for sequence in range(1, 100):
+            await flood.send(sequence)
     code, line = await flood.status()
-    assert (code, line) == ("RESOURCE_EXHAUSTED", "33 frames came without credit; wait for acknowledgements")
+    cut_off = "33 frames came without credit; wait for acknowledgements"
+    assert (code, line) == ("RESOURCE_EXHAUSTED", cut_off) or line == STATUS_LOST
+    assert f"rig flood: the left camera is cut off: {cut_off}" in caplog.text
     await calm.send(1)
     assert (await calm.answer()).outcome == link_pb2.OUTCOME_ACCEPTED
 
