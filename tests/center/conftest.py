@@ -51,10 +51,8 @@ class Camera:
     """A camera at the other end of a stream."""
 
     def __init__(self, channel: aio.Channel, side: View, /, rig: str = "lab", boot_id: int = 1, **hello: Any) -> None:
-        self.hello = link_pb2.Hello(
-            **{"rig": rig, "view": side.to_proto(), "codec_hash": CODEC_HASH, "boot_id": boot_id, "frame_rate": 30.0}
-            | hello
-        )
+        said: dict[str, Any] = {"rig": rig, "view": side.to_proto(), "codec_hash": CODEC_HASH, "boot_id": boot_id}
+        self.hello = link_pb2.Hello(**{**said, "frame_rate": 30.0, **hello})
         self.call: Any = link_grpc.SymbolLinkServiceStub(channel).Transmit()
 
     async def connect(self) -> link_pb2.Welcome:

@@ -16,7 +16,7 @@ from wire.codec import HASH_KEY, ROLE_KEY
 from wire.runtime.errors import UserError
 
 B = "batch"
-SHAPES = {"symbols": [B, 2, 5120, 2], "reliability": [B, 2, 5120], "snr_db": [B, 2]}
+SHAPES: dict[str, list[str | int | None]] = {"symbols": [B, 2, 5120, 2], "reliability": [B, 2, 5120], "snr_db": [B, 2]}
 
 
 def write_decoder(folder: Path, *, role: str = "decoder", rename: str = "snr_db", rows: int = 128) -> str:

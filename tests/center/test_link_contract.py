@@ -126,7 +126,7 @@ async def test_after_a_restart_sequences_count_anew(camera: Any) -> None:
         ({"symbols": pack_complex(LOUD)}, "power"),
         ({"symbols": pack_complex(0 * LOUD)}, "power"),
         ({"symbols": pack_complex(LOUD[:10])}, "shape"),
-        ({"symbols": types_pb2.ComplexArray(count=SYMBOLS, data=b"1", sample_type=1)}, "shape"),
+        ({"symbols": types_pb2.ComplexArray(count=SYMBOLS, data=b"1", sample_type=types_pb2.SAMPLE_TYPE_F32)}, "shape"),
         ({"symbols": types_pb2.ComplexArray(count=SYMBOLS, data=b"1")}, "type"),
         ({"sequence": 0}, "sequence"),
         ({"captured_at_ns": 0}, "type"),

@@ -63,7 +63,7 @@ async def test_frames_without_credit_are_dropped_at_the_door(camera: Any) -> Non
 async def test_a_sender_that_never_reads_is_not_read_for_ever(camera: Any) -> None:
     left = camera(View.LEFT)
     await left.connect()
-    wrong = types_pb2.ComplexArray(count=SYMBOLS, data=b"1", sample_type=1)
+    wrong = types_pb2.ComplexArray(count=SYMBOLS, data=b"1", sample_type=types_pb2.SAMPLE_TYPE_F32)
     sent = 0
 
     async def flood() -> None:

@@ -46,7 +46,7 @@ def test_only_the_newest_are_kept() -> None:
 
 def test_a_perfect_picture_has_ms_ssim_one_and_a_grey_level_off_has_48_db() -> None:
     reference = np.random.default_rng(0).integers(0, 255, (128, 256, 3), np.uint8)
-    picture = reference.transpose(2, 0, 1).astype(np.float32) / 255
+    picture = reference.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
     assert measure(picture, reference).ms_ssim == pytest.approx(1.0, abs=1e-6)
     figures = measure(picture + np.float32(1 / 255), reference, with_ms_ssim=False)
     assert figures.psnr_db == pytest.approx(48.13, abs=0.01)

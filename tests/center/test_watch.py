@@ -167,7 +167,10 @@ async def test_a_reference_of_another_boot_is_not_mistaken(center: Any, channel:
 @pytest.mark.parametrize(
     ("fields", "line"),
     [
-        ({"picture": types_pb2.Picture(format=2, height=128, width=256, data=b"x")}, "send RGB8"),
+        (
+            {"picture": types_pb2.Picture(format=types_pb2.PICTURE_FORMAT_PNG, height=128, width=256, data=b"x")},
+            "send RGB8",
+        ),
         ({"picture": pack_picture(REFERENCE[:64])}, "64x256"),
         ({"view": 0}, "set VIEW_LEFT or VIEW_RIGHT"),
     ],

@@ -42,7 +42,7 @@ def selected(expression: str) -> set[str]:
     while pending:
         node = pending.pop()
         if isinstance(node, promql_parser.VectorSelector):
-            names.add(node.name)
+            names.add(str(node.name))
         for part in ("expr", "lhs", "rhs", "vector_selector", "vs", "args"):
             inner = getattr(node, part, None)
             pending += inner if isinstance(inner, list) else [inner] if inner is not None else []

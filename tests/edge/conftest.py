@@ -65,7 +65,7 @@ def tiny_encoder(path: Path, gain: float = 1.0) -> None:
             helper.make_tensor_value_info("snr_db", TensorProto.FLOAT, ["B"]),
         ],
         [helper.make_tensor_value_info("symbols", TensorProto.FLOAT, ["B", SYMBOLS, 2])],
-        [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
+        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     helper.set_model_props(model, {codec.HASH_KEY: HASH, codec.ROLE_KEY: "encoder"})

@@ -67,7 +67,7 @@ async def test_without_credit_the_newest_picture_waits_and_nothing_is_encoded(ri
     await connected(rig, link)
     for count in (1, 2):
         rig.shoot()
-        await until(lambda count=count: len(link.frames) == count)
+        await until(lambda count=count: len(link.frames) == count)  # type: ignore[misc]
     assert rig.uplink.held_up_by == "credit"
     for brightness in (10, 20, 30):
         rig.shoot(brightness)
@@ -88,7 +88,7 @@ async def test_a_rejected_frame_does_not_end_the_stream(
     await connected(rig, link)
     for count in range(1, 6):
         rig.shoot()
-        await until(lambda count=count: rig.count("frames_total", outcome="rejected", reason="power") == count)
+        await until(lambda count=count: rig.count("frames_total", outcome="rejected", reason="power") == count)  # type: ignore[misc]
     assert len(link.hellos) == 1
     rejected = [message for message in caplog.messages if "rejected" in message]
     assert rejected == ["frame 1 rejected (power): mean power is 4; send 1"]

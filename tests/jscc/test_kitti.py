@@ -3,6 +3,7 @@ import errno
 import hashlib
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -33,7 +34,7 @@ def members(folders: tuple[str, str]) -> dict[str, np.ndarray]:
     }
 
 
-def pack(path: Path, files: dict[str, np.ndarray | bytes]) -> None:
+def pack(path: Path, files: Mapping[str, np.ndarray | bytes]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("training/", b"")
         for name, content in files.items():

@@ -36,7 +36,8 @@ def test_a_run_can_be_shipped(
     tmp_path: Path, picture_folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(tmp_path / "run", picture_folders, "--stop-after", "2")
-    weights, seen = tmp_path / "weights", []
+    weights = tmp_path / "weights"
+    seen: list[str] = []
 
     def look(weights_file: Path, folder: Path) -> None:
         seen.extend(path.name for path in weights.iterdir())
@@ -173,6 +174,7 @@ def test_a_validation_leaves_a_row_and_pictures(
     assert all(0 < float(value) < 1 for value in row.split(",")[-3:])
     assert (tmp_path / "val-1.csv").read_text().startswith("step,true@-2,absent@-2")
     grid = cv2.imread(str(tmp_path / "val-1.png"))
+    assert grid is not None
     assert grid.shape[0] > 3 * 128
     assert grid.shape[1] > 4 * 256
     printed = capsys.readouterr().out

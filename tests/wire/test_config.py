@@ -9,7 +9,7 @@ from wire.runtime.yaml_config import SECRET, ConfigError, Section, load
 
 class Link(Section):
     address: str = "127.0.0.1:50052"
-    snr_db: float = Field(10.0, ge=-50, le=100)
+    snr_db: float = Field(default=10.0, ge=-50, le=100)
     noiseless: bool = False
 
     @model_validator(mode="after")

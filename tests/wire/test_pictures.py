@@ -149,7 +149,8 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
 def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(encoded(".png"))
-    whole, seen = os.fstat, []
+    whole = os.fstat
+    seen: list[int] = []
 
     def fstat(descriptor: int) -> os.stat_result:
         if not seen:
@@ -161,7 +162,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path, monkeypat
             return before
         return whole(descriptor)
 
-    monkeypatch.setattr(pictures.os, "fstat", fstat)
+    monkeypatch.setattr(os, "fstat", fstat)
     with pytest.raises(PictureError, match=r"a\.png changed while it was read; write pictures under another name"):
         read_picture(path)
 

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -34,7 +35,7 @@ def write_clip(
     """Frame n is shown from times[n] * unit on, seconds. The container goes by the suffix of `path`."""
     shown = pictures or [numbered(n) for n in range(len(times))]
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=round(1 / (unit * (times[1] - times[0]))))
+        stream: Any = container.add_stream(codec, rate=round(1 / (unit * (times[1] - times[0]))))
         stream.height, stream.width = shown[0].shape[:2]
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.codec_context.time_base = unit

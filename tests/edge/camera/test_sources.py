@@ -148,7 +148,8 @@ def test_a_damaged_picture_leaves_its_tick_empty_and_the_others_in_place(folder:
     clock = StoppedClock(1_780_000_000_000_000_000)
     source = Clocked(Folder(str(tmp_path), View.LEFT), FrameClock(10), clock_ns=lambda: clock.now_ns)
     source.open()
-    shown, skipped = set(), []
+    shown: set[int] = set()
+    skipped: list[str] = []
     for _ in range(2 * COUNT):
         try:
             shown.update(n for _, n in taken(source, clock, 1))

@@ -143,10 +143,10 @@ def test_two_encoders_encode_each_view_with_its_own(sources: Sources) -> None:
     encoder = build(BY_NAME["two-encoders"], TINY, SETTINGS, sources).encoder
     pictures, snr = torch.rand(4, 3, 64, 128), torch.full((4,), 5.0)
     with torch.no_grad():
-        for parameter in encoder.right.compress.parameters():  # type: ignore[attr-defined]
+        for parameter in encoder.right.compress.parameters():  # type: ignore[union-attr]
             parameter.add_(0.1)
         symbols, swapped = encoder(pictures, snr), swap_views(encoder(swap_views(pictures), snr))
-        left = encoder.left(pictures[[0, 2]], snr[:2])  # type: ignore[attr-defined]
+        left = encoder.left(pictures[[0, 2]], snr[:2])  # type: ignore[operator]
     torch.testing.assert_close(symbols[[0, 2]], left)
     assert not torch.allclose(symbols, swapped, atol=1e-3)
 

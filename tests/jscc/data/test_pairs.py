@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def drawn(seed: int = 0, size: tuple[int, int] = (300, 700)) -> Pixels:
     return np.asarray(small.resize(size[::-1], Image.Resampling.BICUBIC))
 
 
-def save(folder: Path, suffix: str, change: Callable[[Image.Image], Image.Image], **options: object) -> Path:
+def save(folder: Path, suffix: str, change: Callable[[Image.Image], Image.Image], **options: Any) -> Path:
     """Two pairs with this suffix, changed."""
     for number, side in enumerate(("left", "right")):
         (folder / side).mkdir(parents=True)

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from jscc.evaluate import extras
-from jscc.evaluate.coding import hevc, jpeg2000
+from jscc.evaluate.coding import hevc
 from jscc.evaluate.coding.bpg import BpgProgram, bpg_forms
 from jscc.evaluate.coding.hevc import HevcIntra, _encode, _split, _to_planes, parameter_sets
 from jscc.evaluate.coding.jpeg2000 import PILLOW_DEFAULTS, Jpeg2000
@@ -115,7 +115,7 @@ def test_a_missing_library_is_one_line_that_says_what_to_install() -> None:
 
 
 def test_a_pillow_without_openjpeg_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jpeg2000.features, "check", lambda name: False)
+    monkeypatch.setattr(features, "check", lambda name: False)
     with pytest.raises(UserError, match=r"^jpeg2000 needs a Pillow with OpenJPEG, and this one has none; "):
         Jpeg2000()
 

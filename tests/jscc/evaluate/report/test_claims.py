@@ -149,7 +149,7 @@ def test_the_error_of_a_gain_is_that_of_the_differences_on_the_same_pair() -> No
     ]
     curves = Curves(rows, {})
     found = gains(curves.of("above"), curves.of("below"))
-    assert found == {0.0: Gain(pytest.approx(2.0), pytest.approx(1.0))}
+    assert found == {0.0: Gain(pytest.approx(2.0), pytest.approx(1.0))}  # type: ignore[arg-type]
     assert told(found) == "+2.00 ± 1.00 (0 dB) to +2.00 ± 1.00 dB (0 dB)"
     alone = Curves([row for row in rows if row.picture == "a"], {})
     assert told(gains(alone.of("above"), alone.of("below"))) == "+1.00 (0 dB) to +1.00 dB (0 dB)"
