@@ -59,7 +59,19 @@ class Metrics:
             "vergence_emulator_connected", "1 while a camera is connected", _LINK, registry=registry
         )
         self._streams = Counter(
-            "vergence_emulator_streams_total", "Streams that cameras have opened", _LINK, registry=registry
+            "vergence_emulator_streams_total", "Streams that the center has accepted", _LINK, registry=registry
+        )
+        self._per_link = (
+            self._frames,
+            self._symbols,
+            self._received,
+            self._sent,
+            self._processing,
+            self._snr,
+            self._measured,
+            self._power,
+            self._connected,
+            self._streams,
         )
 
     def link(self, link: Link, now: float) -> None:
@@ -67,8 +79,13 @@ class Metrics:
         self._snr.labels(link.rig, link.view).set(link.snr_db(now))
         self._connected.labels(link.rig, link.view).set(link.connected)
 
+    def forget(self, link: Link) -> None:
+        """Take the series of a link that is forgotten off the page."""
+        for metric in self._per_link:
+            metric.remove_by_labels({"rig": link.rig, "view": link.view.value})
+
     def stream(self, link: Link) -> None:
-        """A camera has opened a stream."""
+        """The center has accepted a camera's stream."""
         self._streams.labels(link.rig, link.view).inc()
 
     def frame(self, link: Link, fate: FrameOutcome, seconds: float, received: int, sent: int) -> None:

@@ -12,10 +12,11 @@ from center.decode.engines import Engine
 from center.decode.pipeline import Pipeline
 from center.ingest.camera_clock import PLAINLY_APART, CameraClock
 from center.ingest.frames import Answer, Frame, receive, stage_times
-from center.ingest.rigs import Rigs, Session, StreamRefused
+from center.ingest.rigs import Rigs, Session
 from center.metrics import Metrics
 from center.output.quality import FrameKey
 from center.steady_clock import SteadyClock
+from wire.contract.handshake import StreamRefused
 from wire.runtime.errors import FrameError, UserError
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View

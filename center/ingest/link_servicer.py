@@ -11,8 +11,9 @@ import grpc
 
 from center.config import LinksSection
 from center.ingest.ingest import FrameIngest
-from center.ingest.rigs import Session, StreamRefused
+from center.ingest.rigs import Session
 from center.metrics import Metrics
+from wire.contract.handshake import HELLO_SECONDS, StreamRefused, first_hello
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import abort
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -20,7 +21,6 @@ from wire.v1 import symbol_link_service_pb2_grpc as link_grpc
 
 log = logging.getLogger(__name__)
 
-HELLO_SECONDS: Final = 10.0
 MOST_UNREAD: Final = 256
 """Answers that a stream may leave unread before it is ended; a sender that keeps its credit leaves a handful."""
 MOST_BEYOND_CREDIT: Final = 32
@@ -28,16 +28,6 @@ MOST_BEYOND_CREDIT: Final = 32
 MOST_PENDING: Final = 256
 """Streams that may be without a Hello at once."""
 RECONNECT_AFTER_MS: Final = 1_000
-
-_STATUS: Final = {
-    "contract": grpc.StatusCode.INVALID_ARGUMENT,
-    "name": grpc.StatusCode.INVALID_ARGUMENT,
-    "codec": grpc.StatusCode.FAILED_PRECONDITION,
-    "taken": grpc.StatusCode.FAILED_PRECONDITION,
-    "full": grpc.StatusCode.RESOURCE_EXHAUSTED,
-    "warming": grpc.StatusCode.UNAVAILABLE,
-    "draining": grpc.StatusCode.UNAVAILABLE,
-}
 
 
 class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
@@ -55,9 +45,9 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
             session = self._intake.connect(hello, stream.replaced, stream.say_drain)
         except StreamRefused as problem:
             self._metrics.hellos.labels(problem.kind).inc()
-            level = logging.INFO if _STATUS[problem.kind] is grpc.StatusCode.UNAVAILABLE else logging.WARNING
+            level = logging.INFO if problem.code is grpc.StatusCode.UNAVAILABLE else logging.WARNING
             log.log(level, "a stream from %s is not taken: %s", context.peer(), problem)
-            await abort(context, _STATUS[problem.kind], problem)
+            await abort(context, problem.code, problem)
         self._metrics.hellos.labels("accepted").inc()
         log.info("rig %s: %s camera connected from %s", session.rig.name, session.view, context.peer())
         reader = asyncio.create_task(stream.read(requests, session), name="read")
@@ -80,7 +70,10 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
         self._pending += 1
         try:
             requests: AsyncIterator[link_pb2.TransmitRequest] = aiter(request_iterator)
-            return requests, await _read_hello(requests)
+            hello = await first_hello(lambda: anext(requests, None), HELLO_SECONDS)
+            if hello is None:
+                raise StreamRefused("contract", "the stream ended without a Hello; send one first")
+            return requests, hello
         finally:
             self._pending -= 1
 
@@ -163,14 +156,3 @@ class _Stream:
         if not self._ended:
             self._ended = True
             self.outbox.put_nowait(_End(code, line))
-
-
-async def _read_hello(requests: AsyncIterator[link_pb2.TransmitRequest]) -> link_pb2.Hello:
-    try:
-        async with asyncio.timeout(HELLO_SECONDS):
-            request = await anext(requests)
-    except (StopAsyncIteration, TimeoutError):
-        raise StreamRefused("contract", f"no Hello within {HELLO_SECONDS:.0f} s; send one first") from None
-    if request.WhichOneof("message") != "hello":
-        raise StreamRefused("contract", "the first message must be a Hello")
-    return request.hello

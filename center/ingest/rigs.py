@@ -2,7 +2,6 @@
 
 import logging
 import math
-import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,31 +10,15 @@ from typing import Any, Final
 from center.decode.pairer import Outcome, Pairer
 from center.ingest.camera_clock import CameraClock
 from center.ingest.frames import Frame
-from wire.runtime.errors import UserError
-from wire.views import RIG_NAME, View
+from wire.contract import occupancy
+from wire.contract.handshake import StreamRefused, check_rig_name
+from wire.contract.occupancy import Takeover
+from wire.views import View
 
 log = logging.getLogger(__name__)
 
-_NAME: Final = re.compile(RIG_NAME)
 USUAL_FRAME_RATE: Final = 30.0
 _RATE_WINDOW: Final = 3.0
-_LEAST_SILENCE: Final = 0.2
-"""Seconds; however short `pairing.silence_ms` is, two cameras that live do not take a view from each other."""
-
-
-class StreamRefused(UserError):
-    """A stream that is not taken. kind: contract, name, codec, taken, full, warming or draining."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-
-
-def check_name(rig: str) -> None:
-    """raises StreamRefused if this is not a name for a rig"""
-    if not _NAME.fullmatch(rig):
-        line = f"rig '{rig[:64]}' is not a name; use up to 63 letters, digits, '_', '.' and '-', no sign first"
-        raise StreamRefused("name", line)
 
 
 @dataclass(eq=False)
@@ -70,11 +53,6 @@ class Camera:
         """Frames per second over the last three seconds."""
         return sum(at > now - _RATE_WINDOW for at in self.arrivals) / _RATE_WINDOW
 
-    def has_fallen_silent(self, now: float, silence: float) -> bool:
-        """Whether nothing came for `silence` seconds, or for two frame periods if those are longer."""
-        two_periods = 2.0 / self.frame_rate if self.frame_rate > 0.0 else 0.0
-        return now - self.heard_at >= max(silence, two_periods, _LEAST_SILENCE)
-
 
 class Rig:
     """Two cameras and their pairer. Times in seconds; tolerance None is half a frame period."""
@@ -92,26 +70,27 @@ class Rig:
         self._settle_tolerance()
 
     def connect(self, session: Session, frame_rate: float, now: float) -> None:
-        """A stream takes over its camera; a stream that it replaces is ended.
-
-        A camera that lost power says no goodbye, and gRPC takes 25 s to miss it: after a silence, another may come.
+        """A stream takes over its camera by the rule of `wire.contract.occupancy`; a stream that it replaces is ended.
 
         raises  StreamRefused if another camera lives as this view
         """
         camera = self.cameras[session.view]
         if camera.session is not None:
-            if camera.boot_id == session.boot_id:
-                camera.session.end("the same camera opened a newer stream")
-            elif camera.has_fallen_silent(now, self._silence):
-                line = f"silent for {now - camera.heard_at:.1f} s, so another camera took {self.name}/{session.view}"
-                log.warning("rig %s: the %s camera was %s", self.name, session.view, line)
-                camera.session.end(f"{line}; connect again")
-            else:
-                raise StreamRefused(
-                    "taken",
-                    f"rig '{self.name}' has a {session.view} camera already; give this one another rig or view,"
-                    " or stop the other",
-                )
+            silent_for = now - camera.heard_at
+            allowed = occupancy.allowed_silence(camera.frame_rate, self._silence)
+            match occupancy.judge(camera.boot_id, session.boot_id, silent_for, allowed):
+                case Takeover.SAME_SENDER:
+                    camera.session.end("the same camera opened a newer stream")
+                case Takeover.SILENT:
+                    line = f"silent for {silent_for:.1f} s, so another camera took {self.name}/{session.view}"
+                    log.warning("rig %s: the %s camera was %s", self.name, session.view, line)
+                    camera.session.end(f"{line}; connect again")
+                case Takeover.REFUSED:
+                    raise StreamRefused(
+                        "taken",
+                        f"rig '{self.name}' has a {session.view} camera already; give this one another rig or view,"
+                        " or stop the other",
+                    )
         camera.heard_at = now
         restarted = camera.boot_id != session.boot_id
         camera.session, camera.boot_id, camera.frame_rate = session, session.boot_id, frame_rate
@@ -191,7 +170,7 @@ class Rigs:
 
         raises  StreamRefused if the name is no name, or there are too many rigs
         """
-        check_name(name)
+        check_rig_name(name)
         rig = self._rigs.get(name)
         if rig is None:
             if len(self._rigs) >= self._most:

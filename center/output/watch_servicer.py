@@ -7,7 +7,6 @@ from typing import Any
 
 import grpc
 
-from center.ingest.rigs import check_name
 from center.output.broadcast import PairBroadcaster
 from center.output.pictures import check_format, pack
 from center.output.quality import FrameKey
@@ -15,6 +14,7 @@ from center.output.quality_monitor import QualityMonitor
 from center.output.results import DecodedPair, ViewResult
 from center.steady_clock import SteadyClock
 from wire.contract.arrays import unpack_picture
+from wire.contract.handshake import check_rig_name
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import abort
 from wire.v1 import pair_service_pb2 as pair_pb2
@@ -61,7 +61,7 @@ class ReferenceServicer(reference_grpc.ReferenceServiceServicer):
         self, request: reference_pb2.SubmitReferenceRequest, context: Any
     ) -> reference_pb2.SubmitReferenceResponse:
         try:
-            check_name(request.rig)
+            check_rig_name(request.rig)
             picture = unpack_picture(request.picture)
             key = FrameKey(request.rig, View.from_proto(request.view), request.boot_id, request.sequence)
         except UserError as problem:

@@ -1,18 +1,15 @@
 """All links of an emulator: the configured ones from the start, others as their cameras come."""
 
 from collections.abc import Callable, Iterator
+from weakref import WeakValueDictionary
 
 from channel_emulator.channel.randomness import RandomStreams
 from channel_emulator.config import EmulatorConfig
 from channel_emulator.links.link import Link
-from wire.runtime.errors import UserError
+from wire.contract.handshake import StreamRefused
 from wire.views import View
 
 Name = tuple[str, View]
-
-
-class TooManyLinks(UserError):
-    """No more links fit."""
 
 
 class Links:
@@ -21,10 +18,14 @@ class Links:
     def __init__(self, config: EmulatorConfig, now: float) -> None:
         self._config = config
         self._links: dict[Name, Link] = {}
+        self._configured = {(link.rig, link.view) for link in config.links}
+        # Of cameras whose stream the center has not accepted yet; gone with their streams.
+        self._candidates: WeakValueDictionary[Name, Link] = WeakValueDictionary()
         self._subscribers: dict[int, Callable[[Link], None]] = {}
         self._subscriptions = 0
         for link in config.links:
-            self._make((link.rig, link.view), now)
+            name = (link.rig, link.view)
+            self._links[name] = self._make(name, now)
 
     def __iter__(self) -> Iterator[Link]:
         """By rig, left before right."""
@@ -33,17 +34,43 @@ class Links:
     def find(self, rig: str, view: View) -> Link | None:
         return self._links.get((rig, view))
 
-    def take(self, rig: str, view: View, now: float) -> Link:
-        """The link of a camera that connects; one that is not configured gets the default settings.
+    def candidate(self, rig: str, view: View, now: float) -> Link:
+        """The link of a camera that asks for it; one that is not configured gets the default settings.
 
-        raises  TooManyLinks, so that stray rig names cannot fill memory and metrics
+        It is listed from `keep` on, so that names which the center refuses fill neither memory nor metrics.
+
+        raises  StreamRefused if every link is in use
         """
-        link = self._links.get((rig, view))
-        if link is not None:
-            return link
+        name = (rig, view)
+        link = self._links.get(name) or self._candidates.get(name)
+        if link is None:
+            if len(self._links) >= self._config.max_links and self._unused() is None:
+                raise StreamRefused("full", f"all {self._config.max_links} links are in use; raise max_links")
+            link = self._candidates[name] = self._make(name, now)
+        return link
+
+    def keep(self, link: Link) -> Link | None:
+        """The center has accepted the camera of a link.
+
+        returns  a link that was forgotten to make room: not configured, and without a camera for longest
+        raises   StreamRefused if every link is in use by now
+        """
+        name = (link.rig, link.view)
+        if name in self._links:
+            self._links[name] = self._links.pop(name)  # the newest last, so that the first unused one is the oldest
+            return None
+        forgotten = None
         if len(self._links) >= self._config.max_links:
-            raise TooManyLinks(f"all {self._config.max_links} links are taken; raise max_links or restart the emulator")
-        return self._make((rig, view), now)
+            forgotten = self._unused()
+            if forgotten is None:
+                raise StreamRefused("full", f"all {self._config.max_links} links are in use; raise max_links")
+            del self._links[forgotten.rig, forgotten.view]
+        self._links[name] = link
+        return forgotten
+
+    def _unused(self) -> Link | None:
+        links = (link for name, link in self._links.items() if name not in self._configured and not link.connected)
+        return next(links, None)
 
     def subscribe(self, hear: Callable[[Link], None]) -> Callable[[], None]:
         """Call `hear` with each link that changed; returns what ends the subscription."""
@@ -61,5 +88,4 @@ class Links:
         section = next((link for link in self._config.links if (link.rig, link.view) == name), None)
         settings = section.over(self._config.defaults) if section else self._config.defaults
         chance = RandomStreams(self._config.seed, *name)
-        self._links[name] = Link(*name, settings.settings(chance), chance, now)
-        return self._links[name]
+        return Link(*name, settings.settings(chance), chance, now)

@@ -10,7 +10,7 @@ queue with the time at which it is due, so it holds back its followers (order is
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from grpc import aio
 from channel_emulator.links.link import Delivered, Link
 from channel_emulator.metrics import Metrics
 from channel_emulator.relay.frames import acknowledge, carry
+from wire.contract.handshake import StreamRefused
 from wire.runtime import grpc_kit
 from wire.runtime.errors import FrameError
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -67,9 +68,13 @@ class Bridge:
     upstream  address of the center, for messages
     edge      the inbound call: read() and write()
     call      the outbound call
+    on_welcome  called once the center has accepted the stream
     """
 
-    def __init__(self, link: Link, upstream: str, edge: Edge, call: Call, metrics: Metrics) -> None:
+    def __init__(
+        self, link: Link, upstream: str, edge: Edge, call: Call, metrics: Metrics, on_welcome: Callable[[], None]
+    ) -> None:
+        self._on_welcome = on_welcome
         self._link, self._upstream, self._edge, self._call, self._metrics = link, upstream, edge, call, metrics
         self._uplink: asyncio.Queue[tuple[float, link_pb2.TransmitRequest] | None] = asyncio.Queue(QUEUE)
         self._downlink: asyncio.Queue[link_pb2.TransmitResponse | End] = asyncio.Queue(QUEUE)
@@ -125,6 +130,9 @@ class Bridge:
             if request.WhichOneof("message") != "frame":
                 line = "after the Hello every message must be a frame; open another stream for another Hello"
                 raise _Ended(End(grpc.StatusCode.INVALID_ARGUMENT, line))
+            if not self._welcomed:
+                line = "a frame came before the center's Welcome; wait for that"
+                raise _Ended(End(grpc.StatusCode.INVALID_ARGUMENT, line))
             frame, now = request.frame, time.monotonic()
             self.heard_at = now
             sequence, received = frame.sequence, len(frame.symbols.data)
@@ -161,12 +169,17 @@ class Bridge:
         response: link_pb2.TransmitResponse | None
         try:
             while (response := await receive(self._call)) is not None:
-                await self._downlink.put(response)
-                if response.HasField("welcome"):
+                welcome = response.HasField("welcome") and not self._welcomed
+                if welcome:
+                    self._on_welcome()
                     self._welcomed = True
+                await self._downlink.put(response)
+                if welcome:
                     self.report(time.monotonic())
         except aio.AioRpcError as error:
             end = self._end(error)
+        except StreamRefused as refusal:
+            end = End(refusal.code, str(refusal))
         await self._downlink.put(end)
 
     async def _send_down(self) -> None:

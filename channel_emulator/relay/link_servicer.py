@@ -10,9 +10,12 @@ from typing import Final
 import grpc
 
 from channel_emulator.links.link import Link
-from channel_emulator.links.registry import Links, TooManyLinks
+from channel_emulator.links.registry import Links, Name
 from channel_emulator.metrics import Metrics
 from channel_emulator.relay.bridge import Bridge, Edge, End, receive
+from wire.contract import occupancy
+from wire.contract.handshake import HELLO_SECONDS, StreamRefused, check_rig_name, first_hello
+from wire.contract.occupancy import SILENCE_SECONDS, Takeover
 from wire.runtime import grpc_kit
 from wire.runtime.errors import UserError
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -23,40 +26,31 @@ FORWARDED_METADATA: Final = frozenset({"authorization", "x-rig-id"})
 """Headers of the edge that the center gets to see."""
 
 RECONNECT_AFTER_MS: Final = 500
-LONGEST_RIG: Final = 64
 PATIENCE_SECONDS: Final = 0.5
-HELLO_SECONDS: Final = 10.0
-SILENCE_SECONDS: Final = 1.0
-"""After that long without a frame a stream gives its view up to another sender: a camera that lost power says no
-goodbye, and gRPC takes 25 s to miss it."""
 
 _log = logging.getLogger("channel_emulator")
-
-
-class StreamRefused(Exception):
-    """A stream that must not begin."""
-
-    def __init__(self, code: grpc.StatusCode, line: str) -> None:
-        super().__init__(line)
-        self.code = code
 
 
 @dataclass(eq=False, slots=True)
 class _Stream:
     """A stream that is up.
 
+    link      what it crosses
     patience  seconds of silence after which it may be replaced
     work      the task that carries it
     closed    set when nothing of it is left
+    accepted  whether the center has said Welcome
     replaced  the line to end with when another stream takes the view
     """
 
+    link: Link
     boot_id: int
     patience: float
     bridge: Bridge
     work: asyncio.Task[End]
     closed: asyncio.Event
     replaced: str = ""
+    accepted: bool = False
 
     def silence(self) -> float:
         """Seconds since the edge said something."""
@@ -75,27 +69,27 @@ class TransmitServicer(SymbolLinkServiceServicer):
         self._links, self._upstream, self._metrics = links, upstream, metrics
         self._channel = grpc_kit.connect(upstream)
         self._stub = SymbolLinkServiceStub(self._channel)
-        self._streams: dict[Link, _Stream] = {}
+        self._streams: dict[Name, _Stream] = {}
         self._draining = False
 
     async def Transmit(  # type: ignore[override]  # noqa: N802  # the stub's type knows iterators only
         self, request_iterator: AsyncIterator[link_pb2.TransmitRequest], context: Edge
     ) -> None:
         try:
-            first = await _first(context)
-            if first is None:
+            hello = await first_hello(lambda: receive(context), HELLO_SECONDS)
+            if hello is None:
                 return
-            link = self._admit(first)
-            await self._make_room(link, first.hello)
-            stream = self._open(link, first, context)
+            link = self._admit(hello)
+            await self._make_room(link, hello)
+            stream = self._open(link, hello, context)
         except StreamRefused as refusal:
             await grpc_kit.abort(context, refusal.code, refusal)
         try:
             await asyncio.wait([stream.work])
         finally:
-            await self._close(link, stream)
+            await self._close(stream)
         end = _end(stream)
-        _log.info("%s: disconnected: %s %s", link, end.code.name, end.line)
+        _log.info("%s: %s: %s %s", link, "ended" if stream.accepted else "not taken", end.code.name, end.line)
         if end.code is not grpc.StatusCode.OK:
             await context.abort(end.code, end.line)
 
@@ -120,21 +114,15 @@ class TransmitServicer(SymbolLinkServiceServicer):
         """Cut the connection to the center."""
         await self._channel.close()
 
-    def _admit(self, first: link_pb2.TransmitRequest) -> Link:
+    def _admit(self, hello: link_pb2.Hello) -> Link:
         """The link that a Hello asks for. raises StreamRefused"""
         self._refuse_while_draining()
-        if not first.HasField("hello"):
-            raise StreamRefused(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be a Hello; send one")
-        hello = first.hello
-        if not 0 < len(hello.rig) <= LONGEST_RIG:
-            line = f"the rig's name has {len(hello.rig)} characters; give it 1 to {LONGEST_RIG}"
-            raise StreamRefused(grpc.StatusCode.INVALID_ARGUMENT, line)
+        check_rig_name(hello.rig)
         try:
-            return self._links.take(hello.rig, View.from_proto(hello.view), time.monotonic())
-        except TooManyLinks as problem:
-            raise StreamRefused(grpc.StatusCode.RESOURCE_EXHAUSTED, str(problem)) from None
+            view = View.from_proto(hello.view)
         except UserError as problem:
-            raise StreamRefused(grpc.StatusCode.INVALID_ARGUMENT, str(problem)) from None
+            raise StreamRefused("contract", str(problem)) from None
+        return self._links.candidate(hello.rig, view, time.monotonic())
 
     async def _make_room(self, link: Link, hello: link_pb2.Hello) -> None:
         """End the former stream of a sender that comes back before we noticed that it left, or of one that fell silent.
@@ -142,11 +130,13 @@ class TransmitServicer(SymbolLinkServiceServicer):
 
         raises  StreamRefused if the view stays taken
         """
-        while (former := self._streams.get(link)) is not None:
-            if former.boot_id == hello.boot_id:
-                former.replace("replaced by a newer stream of the same sender")
-            elif (silence := former.silence()) >= former.patience:
-                former.replace(f"silent for {silence:.1f} s, so another sender took {link}; connect again")
+        while (former := self._streams.get((link.rig, link.view))) is not None:
+            silent_for = former.silence()
+            match occupancy.judge(former.boot_id, hello.boot_id, silent_for, former.patience):
+                case Takeover.SAME_SENDER:
+                    former.replace("replaced by a newer stream of the same sender")
+                case Takeover.SILENT:
+                    former.replace(f"silent for {silent_for:.1f} s, so another sender took {link}; connect again")
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await former.closed.wait()
@@ -154,50 +144,49 @@ class TransmitServicer(SymbolLinkServiceServicer):
                 if not former.replaced and former.silence() >= former.patience:
                     continue
                 line = f"{link} is already connected from another sender; stop that one or choose another rig or view"
-                raise StreamRefused(grpc.StatusCode.FAILED_PRECONDITION, line) from None
+                raise StreamRefused("taken", line) from None
 
-    def _open(self, link: Link, first: link_pb2.TransmitRequest, edge: Edge) -> _Stream:
+    def _open(self, link: Link, hello: link_pb2.Hello, edge: Edge) -> _Stream:
         """raises StreamRefused if a drain began while we made room"""
         self._refuse_while_draining()
         metadata = tuple((key, value) for key, value in edge.invocation_metadata() or () if key in FORWARDED_METADATA)
-        bridge = Bridge(link, self._upstream, edge, self._stub.Transmit(metadata=metadata), self._metrics)
-        rate = first.hello.frame_rate
-        patience = max(SILENCE_SECONDS, 2.0 / rate) if rate > 0.0 else SILENCE_SECONDS
-        stream = _Stream(first.hello.boot_id, patience, bridge, asyncio.create_task(bridge.run(first)), asyncio.Event())
-        self._streams[link] = stream
-        self._metrics.stream(link)
-        self._note(link, connected=True)
-        _log.info("%s: connected", link)
+        call = self._stub.Transmit(metadata=metadata)
+        bridge = Bridge(link, self._upstream, edge, call, self._metrics, lambda: self._accept(stream))
+        patience = occupancy.allowed_silence(hello.frame_rate, SILENCE_SECONDS)
+        work = asyncio.create_task(bridge.run(link_pb2.TransmitRequest(hello=hello)))
+        stream = _Stream(link, hello.boot_id, patience, bridge, work, asyncio.Event())
+        self._streams[link.rig, link.view] = stream
         return stream
 
-    async def _close(self, link: Link, stream: _Stream) -> None:
+    def _accept(self, stream: _Stream) -> None:
+        """The center takes the stream: from now on its link is listed and measured. raises StreamRefused"""
+        forgotten = self._links.keep(stream.link)
+        if forgotten is not None:
+            self._metrics.forget(forgotten)
+            _log.info("%s: forgotten, it was unused and %s needs its place", forgotten, stream.link)
+        stream.accepted = True
+        self._metrics.stream(stream.link)
+        self._note(stream.link, connected=True)
+        _log.info("%s: connected", stream.link)
+
+    async def _close(self, stream: _Stream) -> None:
         """Leave nothing behind, even if this task is being cancelled."""
         stream.work.cancel()
         try:
             await asyncio.wait([stream.work])
         finally:
-            del self._streams[link]
-            self._note(link, connected=False)
+            del self._streams[stream.link.rig, stream.link.view]
+            if stream.accepted:
+                self._note(stream.link, connected=False)
             stream.closed.set()
 
     def _refuse_while_draining(self) -> None:
         if self._draining:
-            raise StreamRefused(grpc.StatusCode.UNAVAILABLE, "the channel emulator is draining; come back later")
+            raise StreamRefused("draining", "the channel emulator is draining; come back later")
 
     def _note(self, link: Link, connected: bool) -> None:
         link.connected = connected
         self._links.changed(link)
-
-
-async def _first(edge: Edge) -> link_pb2.TransmitRequest | None:
-    """The first message; None if there is none. raises StreamRefused"""
-    try:
-        async with asyncio.timeout(HELLO_SECONDS):
-            first: link_pb2.TransmitRequest | None = await receive(edge)
-    except TimeoutError:
-        line = f"no Hello within {HELLO_SECONDS:g} s; send one first"
-        raise StreamRefused(grpc.StatusCode.INVALID_ARGUMENT, line) from None
-    return first
 
 
 def _end(stream: _Stream) -> End:

@@ -96,7 +96,7 @@ def own_times(frames: int) -> dict[str, list[float]]:
     links = Links(EmulatorConfig(links=LINKS), now=0.0)
     seconds: dict[str, list[float]] = {}
     for name in [link.rig for link in LINKS]:
-        link = links.take(name, View.LEFT, now=0.0)
+        link = links.candidate(name, View.LEFT, now=0.0)
         seconds[name] = []
         for sequence in range(1, frames + 1):
             frame = picture(sequence)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import grpc
 import pytest
 from grpc import aio
+from prometheus_client import generate_latest
 
 from channel_emulator.emulator import Emulator
 from channel_emulator.relay import link_servicer
@@ -73,7 +74,7 @@ async def test_a_broken_contract_ends_the_stream(center: Center, start: Start) -
     for messages, line in (
         ([frame], "the first message must be a Hello; send one"),
         ([hello, hello], "after the Hello every message must be a frame"),
-        ([nobody], "the rig's name has 0 characters; give it 1 to 64"),
+        ([nobody], "rig '' is not a name; use up to 63 letters"),
         ([sideless], "view 0 is unknown; set VIEW_LEFT or VIEW_RIGHT"),
     ):
         async with Edge(address) as edge:
@@ -198,6 +199,44 @@ async def test_strangers_cannot_fill_the_memory(start: Start) -> None:
         error = await refusal(second)
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "max_links" in str(error.details())
+
+
+async def test_streams_that_the_center_refuses_take_no_link(center: Center, start: Start) -> None:
+    emulator, address = await start(max_links=3)
+    center.codec_hash = "another"
+    for number in range(20):
+        async with Edge(address, rig=f"stray-{number}") as stray:
+            assert (await refusal(stray)).code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert [str(link) for link in emulator.links] == []
+    assert "stray" not in generate_latest(emulator.metrics.registry).decode()
+    center.codec_hash = ""
+    async with Edge(address, rig="good") as good:
+        await good.hello()
+        assert [str(link) for link in emulator.links] == ["good/left"]
+
+
+async def test_a_link_without_a_camera_makes_room_for_one_with(start: Start) -> None:
+    emulator, address = await start(max_links=2, links=[{"rig": "fixed", "view": "left"}])
+    for rig in ("a", "b"):
+        async with Edge(address, rig=rig) as edge:
+            await edge.hello()
+            assert [str(link) for link in emulator.links] == [f"{rig}/left", "fixed/left"]
+            await edge.leave()
+        await eventually(lambda: not any(link.connected for link in emulator.links))
+    assert 'rig="a"' not in generate_latest(emulator.metrics.registry).decode()
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\0", "x" * 64, "\x1b[31mred"])
+async def test_names_are_checked_before_they_are_logged(
+    start: Start, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, address = await start()
+    async with Edge(address, rig="lab") as edge:
+        edge._hello.rig = name
+        error = await refusal(edge)
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert str(error.details()).endswith("use up to 63 letters, digits, '_', '.' and '-', no sign first")
+    assert name not in caplog.text
 
 
 async def test_many_reconnects_leave_nothing_behind(center: Center, start: Start) -> None:

@@ -20,7 +20,7 @@ def config(tmp_path: Path, text: str, **environment: str) -> EmulatorConfig:
 
 
 def settings_of(loaded: EmulatorConfig, rig: str = "demo", view: View = View.LEFT) -> Settings:
-    return Links(loaded, now=0.0).take(rig, view, now=0.0).settings
+    return Links(loaded, now=0.0).candidate(rig, view, now=0.0).settings
 
 
 def test_the_shipped_file_is_the_defaults_with_two_links() -> None:
