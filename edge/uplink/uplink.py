@@ -25,11 +25,15 @@ _log = logging.getLogger("edge")
 
 PATIENCE_SECONDS: Final = 3.0
 LONGEST_LEAVE_SECONDS: Final = 30.0
+REFUSED_FIRST, REFUSED_CAP = 2.0, 20.0
+"""In units of `link.backoff_cap_s`: after a refusal the wait is drawn up to the first, doubled with each, up to the
+second. A person has to mend it, so a fleet of refused edges must not knock twice a second, nor in step."""
 _REFUSALS: Final = frozenset(
     {
         grpc.StatusCode.FAILED_PRECONDITION,
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.UNAUTHENTICATED,
         grpc.StatusCode.UNIMPLEMENTED,
     }
@@ -72,6 +76,8 @@ class Uplink:
         self._window = CreditWindow(config.link.credit)
         self._progress = Progress(config.link.assumed_snr_db)
         self._backoff = Backoff(config.link.backoff_first_s, config.link.backoff_cap_s, random.Random())
+        cap = config.link.backoff_cap_s
+        self._refused = Backoff(REFUSED_FIRST * cap, REFUSED_CAP * cap, random.Random())
         self._clock, self._throttle, self._said = ClockOffset(), Throttle(), OnChange()
         self._session: Session | None = None
         self._connected = False
@@ -160,10 +166,15 @@ class Uplink:
     def _stands(self) -> None:
         self._connected = True
         self._backoff.reset()
+        self._refused.reset()
         self._metrics.link_up(again=self._stood)
         self._stood = True
         address, rig, view = self._config.link.address, self._config.rig, self._config.view
-        self._said.log(logging.INFO, "connected", f"{rig}/{view}: connected to {address}, credit {self._window.size}")
+        line = f"{rig}/{view}: connected to {address}, credit {self._window.size}"
+        if self._window.size:
+            self._said.log(logging.INFO, "connected", line)
+        else:
+            self._said.log(logging.WARNING, "no credit", f"{line}: it lets nothing be sent; look at its configuration")
 
     def _ended(self, session: Session) -> End:
         """After an end in good order."""
@@ -180,7 +191,7 @@ class Uplink:
         """After a status that is not OK."""
         address, line = self._config.link.address, error.details() or error.code().name
         if error.code() in _REFUSALS:
-            return End("refused", f"{address} refuses this edge: {line}", self._config.link.backoff_cap_s)
+            return End("refused", f"{address} refuses this edge: {line}", self._refused.next())
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             if "failed to connect" in line:
                 line = "nobody answers; is the service running there?"

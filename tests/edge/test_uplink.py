@@ -152,6 +152,29 @@ async def test_a_refusal_is_logged_once_and_tried_again(
     assert refusals == [f"127.0.0.1:{link.port} refuses this edge: {status[1]}"]
 
 
+async def test_refusals_are_answered_by_waits_that_grow_and_differ(rig: Rig, link: FakeLink) -> None:
+    """By default up to 1 s after the first and up to 10 s after some; here a tenth of that."""
+    waits: list[float] = []
+    wait = rig.uplink._refused.next
+    rig.uplink._refused.next = lambda: waits.append(wait()) or 0.0  # type: ignore[func-returns-value, method-assign]
+    await connected(rig, link)
+    link.refusal = (grpc.StatusCode.FAILED_PRECONDITION, "no")
+    await link.stop()
+    await link.start()
+    await until(lambda: len(waits) >= 30)
+    assert max(waits[:1]) <= 0.1 < max(waits) <= 1.0
+    assert len(set(waits)) == len(waits)
+
+
+async def test_a_link_that_grants_no_credit_is_told_of(
+    rig: Rig, link: FakeLink, caplog: pytest.LogCaptureFixture
+) -> None:
+    link.credit = 0
+    await link.stop()
+    await link.start()
+    await until(lambda: any("it lets nothing be sent" in message for message in caplog.messages))
+
+
 async def test_a_restarted_server_gets_pictures_again(rig: Rig, link: FakeLink) -> None:
     await connected(rig, link)
     await streamed(rig, link)
