@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
@@ -34,9 +34,13 @@ class _Subject:
 
 
 class QualityMonitor:
-    """Meets references with reconstructions. Belongs to the event loop; the sums are done in one thread."""
+    """Meets references with reconstructions. Belongs to the event loop; the sums are done in one thread.
+
+    on_measured  told of a pair with new figures, and of which views; must neither wait nor raise
+    """
 
     def __init__(self, section: QualitySection, hub: PairBroadcaster, metrics: Metrics) -> None:
+        self.on_measured: Callable[[DecodedPair, Sequence[View]], None] = lambda *_: None
         self._wanted = section.metric
         self._hub, self._metrics = hub, metrics
         self._matcher: Matcher[NDArray[np.uint8], _Subject] = Matcher(section.keep, section.max_age_s)
@@ -107,6 +111,7 @@ class QualityMonitor:
                 self._metrics.ms_ssim.labels(rig, view).observe(each.ms_ssim)
             pair = _with_figures(pair, view, each, reference)
         self._hub.publish(pair)
+        self.on_measured(pair, [subject.view for subject, _ in found])
 
     def _figures(self, found: list[tuple[_Subject, NDArray[np.uint8]]]) -> list[Figures]:
         with_ms_ssim = self._wanted == "psnr+ms_ssim"
