@@ -78,7 +78,8 @@ class Recording:
             raise UserError(f"{self.path}: {cause(error)}; give a recording that can be read") from None
 
     def _records(self, file: IO[bytes]) -> Iterator[RawRecord]:
-        if file.read(len(MCAP0_MAGIC)) != MCAP0_MAGIC:
+        magic = file.read(len(MCAP0_MAGIC))
+        if not MCAP0_MAGIC.startswith(magic):
             raise UserError(f"{self.path} is not an MCAP file; give a recording of a center")
         while len(head := file.read(_HEAD.size)) == _HEAD.size:
             opcode, length = _HEAD.unpack(head)

@@ -69,7 +69,7 @@ class Recorder:
         # Below: the recorder's thread only.
         self._file: McapFile | None = None
         self._files: list[RingFile] = []
-        self._number = self._unconfirmed = 0
+        self._number = self._unconfirmed = self._in_hand = 0
         self._began_at = self._flushed_at = 0.0
         self._retry_at = self._pruned_at = 0.0
         self._dirty = False
@@ -159,8 +159,8 @@ class Recorder:
         if self._file is not None:
             self._file.abandon()
             self._file = None
-        self._fail(self._unconfirmed)
-        self._unconfirmed = 0
+        self._fail(self._unconfirmed + self._in_hand)
+        self._unconfirmed = self._in_hand = 0
         self._retry_at = time.monotonic() + RETRY_SECONDS
         self._metrics.recording_active.set(0)
         if not self._why:
@@ -176,14 +176,13 @@ class Recorder:
         if self._file is None and time.monotonic() < self._retry_at:
             self._fail(pairs)
             return
-        self._unconfirmed += pairs
-        self._dirty = True
+        self._in_hand = pairs
         records = list(item.records(self._section.pictures))
         size = sum(record.message.ByteSize() for record in records)
         if self._file is not None and self._limits.full(self._file.size + size, self._now() - self._began_at):
             self._finish()
-        file = self._file or self._begin()
-        self._add(file, records)
+        self._add(self._file or self._begin(), records)
+        self._unconfirmed, self._in_hand, self._dirty = self._unconfirmed + pairs, 0, True
 
     def _add(self, file: McapFile, records: Sequence[Record]) -> None:
         for each in records:
