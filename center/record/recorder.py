@@ -66,6 +66,7 @@ class Recorder:
         self._batches = 0
         self._drops_told_at = -_TELL_DROPS
         self._why = ""
+        self._lock = -1
         # Below: the recorder's thread only.
         self._file: McapFile | None = None
         self._files: list[RingFile] = []
@@ -117,8 +118,9 @@ class Recorder:
         self._thread.join(patience)
         if self._thread.is_alive():
             log.warning("the recorder is left behind: the disk did not answer for %.0f s", patience)
-        else:
+        elif self._lock >= 0:
             os.close(self._lock)
+            self._lock = -1
 
     def _offer(self, item: DecodedBatch | Measured) -> None:
         try:

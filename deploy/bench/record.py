@@ -97,7 +97,7 @@ def kill_again_and_again(folder: Path, kills: int, seed: int, say: Callable[[str
         missing = set(range(1, acknowledged + 1)) - there
         confirmed, lost = confirmed + acknowledged, lost + len(missing)
         unconfirmed += len(there) - (acknowledged - len(missing))
-        cut_off += sum(not _complete(path) for path in before)
+        cut_off += sum(not is_complete(path) for path in before)
         if missing:
             say(f"kill {life}: {len(missing)} of {acknowledged} confirmed pairs are lost: {sorted(missing)[:5]}")
     for path, pairs in before.items():  # the last file, which no further recorder takes over
@@ -174,7 +174,8 @@ def _recordings(folder: Path) -> list[Path]:
     return files(folder) if any(folder.glob("*.mcap")) else []
 
 
-def _complete(path: Path) -> bool:
+def is_complete(path: Path) -> bool:
+    """Whether a recording has its end."""
     recording = Recording(path)
     for _ in recording.records():
         pass
