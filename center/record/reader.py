@@ -1,7 +1,9 @@
 """Reads recordings that may be cut off, damaged or made to harm: bounded in memory, one line for each thing wrong."""
 
+import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -26,6 +28,7 @@ RECORD_LIMIT: Final = 64 << 20
 
 MOST_CHANNELS: Final = 4096
 _HEAD: Final = struct.Struct("<BQ")
+_FOOTER: Final = struct.Struct("<BQQQI")
 _UNREADABLE: Final = (McapError, CRCValidationError, struct.error, ValueError, OverflowError, zstandard.ZstdError)
 _KNOWN: Final[dict[str, type[Message]]] = {
     kind.DESCRIPTOR.full_name: kind
@@ -58,6 +61,7 @@ class Recording:
 
         raises  UserError if the file cannot be read at all, or is no MCAP file
         """
+        self._declare()
         for raw in self.records():
             try:
                 found = parse(raw)
@@ -76,6 +80,20 @@ class Recording:
                 yield from self._records(file)
         except OSError as error:
             raise UserError(f"{self.path}: {cause(error)}; give a recording that can be read") from None
+
+    def _declare(self) -> None:
+        """Schemas and channels as the end of a finished file repeats them: with them, damage at the begin of a file
+        costs no more than damage elsewhere."""
+        with suppress(OSError, *_UNREADABLE), self.path.open("rb") as file:
+            file.seek(-_FOOTER.size - len(MCAP0_MAGIC), os.SEEK_END)
+            opcode, _, summary, _, _ = _FOOTER.unpack(file.read(_FOOTER.size))
+            if opcode != Opcode.FOOTER or not summary or file.read() != MCAP0_MAGIC:
+                return
+            file.seek(summary)
+            while (head := _HEAD.unpack(file.read(_HEAD.size)))[0] in (Opcode.SCHEMA, Opcode.CHANNEL):
+                body = file.read(min(head[1], RECORD_LIMIT))
+                for each in parse(RawRecord(head[0], body, file.tell())):
+                    self._take(each)
 
     def _records(self, file: IO[bytes]) -> Iterator[RawRecord]:
         magic = file.read(len(MCAP0_MAGIC))
