@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from center.decode.engines import Engine, load
 from center.record.reader import Recording, files
 from center.record.replay import Replay, ReplayedFigures, ReplayedPair, read_reference
-from tests.center.record.conftest import Record, job
+from tests.recordings import Record, job
 from wire.runtime.errors import UserError
 from wire.v1 import recording_pb2, types_pb2
 from wire.views import View

@@ -11,8 +11,8 @@ import pytest
 from center.decode.engines import Engine
 from center.record import sigmf
 from center.record.replay import Replay
-from tests.center.record.conftest import Record, job
 from tests.center.record.test_replay import BATCHES, recorded
+from tests.recordings import Record, job
 from wire.contract.arrays import unpack_complex
 from wire.runtime.errors import UserError
 from wire.v1 import recording_pb2
