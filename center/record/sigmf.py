@@ -29,8 +29,8 @@ from wire.views import View
 
 VERSION: Final = "1.2.0"
 EXTENSION: Final = {"name": "vergence", "version": "0.1.0", "optional": True}
-META_LIMIT: Final = 256 << 20
-"""Bytes of one metadata file, about 200,000 frames."""
+META_LIMIT: Final = 64 << 20
+"""Bytes of one metadata file, about 50,000 frames."""
 
 _ITEM: Final = np.dtype("<c8")
 _NANO: Final = 1_000_000_000

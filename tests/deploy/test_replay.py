@@ -103,7 +103,8 @@ def test_a_recording_of_another_codec_under_the_same_name_is_refused(
     monkeypatch.setattr(messages, "session", other)
     assert vergence(record([[job(1)]])) == 1
     said = capsys.readouterr().err
-    assert f"was decoded by codec 00000000deadbeef, but 'small-joint' is {shipped_engine().codec_hash} here; give the folder" in said
+    here = shipped_engine().codec_hash
+    assert f"was decoded by codec 00000000deadbeef, but 'small-joint' is {here} here; give the folder" in said
 
 
 def test_an_empty_recording_is_one_line(record: Record, capsys: pytest.CaptureFixture[str]) -> None:
