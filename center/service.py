@@ -149,8 +149,10 @@ class Center:
         try:
             from center.record import messages, recorder
         except ModuleNotFoundError as error:
-            line = f"{error.name} is not installed; install the extra: pip install 'vergence[record]'"
-            raise UserError(f"record.folder is set, but {line}") from error
+            raise UserError(
+                f"record.folder is set, but {error.name} is not installed; install the extra: pip install"
+                " 'vergence[record]'"
+            ) from error
         session = messages.session(self._config.codec, engine, self._config.engine.threads)
         made = recorder.Recorder(self._config.record, session, self.metrics)
         made.start()

@@ -207,7 +207,7 @@ def _places(meta: Path) -> Iterator[_Place]:
             order = (session.session_id, pair.batch, pair.batch_position, view)
             yield _Place(order, meta.with_suffix(""), session, each, pair)
     except OSError as error:
-        raise UserError(f"{meta}: {cause(error)}") from None
+        raise UserError(f"{meta}: {cause(error)}; give a folder with all files that --to-sigmf has written") from None
     except (ValueError, LookupError, TypeError, RecursionError, json_format.ParseError) as error:
         why = f"{type(error).__name__}: {error}".splitlines()[0][:160]
         raise UserError(f"{meta} is not what --to-sigmf writes ({why})") from None
@@ -223,7 +223,9 @@ def _frame(place: _Place) -> recording_pb2.RecordedFrame:
             gain = _numbers(stem, place.annotation["vergence:gain_start"], place.annotation["vergence:gain_count"])
             frame.received.channel_state.gain.CopyFrom(pack_complex(gain))
     except OSError as error:
-        raise UserError(f"{place.stem}.sigmf-data: {cause(error)}") from None
+        raise UserError(
+            f"{place.stem}.sigmf-data: {cause(error)}; give a folder with all files that --to-sigmf has written"
+        ) from None
     except (ValueError, LookupError, TypeError, json_format.ParseError) as error:
         why = f"{type(error).__name__}: {error}".splitlines()[0][:160]
         raise UserError(f"{place.stem}.sigmf-meta is not what --to-sigmf writes ({why})") from None

@@ -137,7 +137,7 @@ def synthetic_batch(boot_id: int, sequence: int) -> tuple[list[Job], list[tuple[
 def symbols(boot_id: int, sequence: int) -> bytes:
     """complex64 [5120] of unit power, as bytes; of one frame."""
     phases = np.random.Generator(np.random.Philox(key=[boot_id, sequence])).uniform(0, 2 * np.pi, SYMBOLS)
-    return np.exp(1j * phases).astype("<c8").tobytes()
+    return bytes(np.exp(1j * phases).astype("<c8").data)
 
 
 def contents(path: Path) -> set[tuple[int, int]]:

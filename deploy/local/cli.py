@@ -22,6 +22,7 @@ _BENCHES: Final = {
 }
 _NEEDED: Final = ("av", "cv2", "onnxruntime", "PIL", "starlette", "uvicorn", "websockets")
 """What the services that a command starts import; on a host of cameras only, some of it is not there."""
+_RECORDING: Final = ("mcap", "mcap_protobuf", "foxglove_schemas_protobuf", "lz4", "zstandard")
 _NEEDED_TO_REPLAY: Final = ("onnxruntime", "PIL", "starlette", "uvicorn")
 
 
@@ -29,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         parsed = _parser(words).parse_args(words)
-        _check_extras(_NEEDED_TO_REPLAY if words[:1] == ["replay"] else _NEEDED)
+        alone = words[:1] == ["replay"] or words[:2] == ["bench", "record"]
+        _check_extras(_NEEDED_TO_REPLAY if alone else _NEEDED)
         code: int = parsed.run(parsed)
     except UserError as problem:
         for line in str(problem).splitlines():
@@ -75,9 +77,9 @@ def _check_extras(needed: Iterable[str]) -> None:
 
 
 def _missing(name: str) -> UserError:
-    return UserError(
-        f"{name.partition('.')[0]} is not installed; install the extras: pip install 'vergence[edge,center]'"
-    )
+    library = name.partition(".")[0]
+    extras = "edge,record" if library in _RECORDING else "edge,center"
+    return UserError(f"{library} is not installed; install the extras: pip install 'vergence[{extras}]'")
 
 
 if __name__ == "__main__":
