@@ -154,7 +154,7 @@ class Center:
                 " 'vergence[record]'"
             ) from error
         session = messages.session(self._config.codec, engine, self._config.engine.threads)
-        made = recorder.Recorder(self._config.record, session, self.metrics)
+        made = recorder.Recorder(self._config.record, session, self.metrics, step=lambda: self.clock.step)
         made.start()
         self._recorder = made
         self._pipeline.on_decoded, self._measuring.on_measured = made.decoded, made.measured

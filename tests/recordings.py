@@ -83,7 +83,7 @@ def recorder_in(parent: Path) -> Record:
             recorder.decoded(jobs, decoded, began, ended)
             for one, views in zip(jobs, decoded, strict=True):
                 if views[0].frame.referenced:
-                    recorder.measured(_measured(one, views, ended), [View.LEFT])
+                    recorder.measured(_measured(one, views, ended), [views[0].frame.key])
         recorder.close(20.0)
         assert recorder.recorded == sum(len(jobs) for jobs in batches)
         return folder

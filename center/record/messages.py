@@ -57,7 +57,8 @@ class DecodedBatch:
 
     number        counts batches up from 1 within the session
     decoded       per job, one for each of its frames
-    began, ended  Unix seconds
+    began, ended  seconds on the center's clock
+    step          what that clock lacks to Unix time now, seconds: the host's clock may have been set
     """
 
     number: int
@@ -65,15 +66,20 @@ class DecodedBatch:
     decoded: Sequence[tuple[Decoded, ...]]
     began: float
     ended: float
+    step: float = 0.0
+
+    def _ns(self, at: float) -> int:
+        """Unix nanoseconds of a moment on the center's clock."""
+        return round((at + self.step) * _NANO)
 
     def records(self, with_pictures: bool) -> Iterator[Record]:
         """Messages of the whole batch, pairs first. Takes milliseconds: not for the event loop.
 
         with_pictures  also the pictures as JPEG, in the form that Foxglove shows
         """
-        ended = round(self.ended * _NANO)
+        ended = self._ns(self.ended)
         for position, (job, views) in enumerate(zip(self.jobs, self.decoded, strict=True)):
-            captured = round(min(frame.captured_at for frame in job.frames) * _NANO)
+            captured = self._ns(min(frame.captured_at for frame in job.frames))
             pair = recording_pb2.RecordedPair(
                 rig=job.rig,
                 pairing=pair_pb2.PAIRING_PAIRED if len(views) == 2 else pair_pb2.PAIRING_SINGLE,
@@ -94,8 +100,8 @@ class DecodedBatch:
             view=frame.view.to_proto(),
             boot_id=frame.key.boot_id,
             received=frame.message,
-            captured_at_ns=round(frame.captured_at * _NANO),
-            arrived_at_ns=round(frame.arrived_at * _NANO),
+            captured_at_ns=self._ns(frame.captured_at),
+            arrived_at_ns=self._ns(frame.arrived_at),
             picture_sha256=digest(view.exact),
             decode_microseconds=max(0, round((self.ended - self.began) * 1e6)),
         )
@@ -103,7 +109,7 @@ class DecodedBatch:
     def _pictures(self, ended: int) -> Iterator[Record]:
         for job, views in zip(self.jobs, self.decoded, strict=True):
             for view in views:
-                captured = round(view.frame.captured_at * _NANO)
+                captured = self._ns(view.frame.captured_at)
                 name = str(view.frame.view)
                 image = CompressedImage(
                     frame_id=f"{job.rig}/{name}",
@@ -116,10 +122,10 @@ class DecodedBatch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """Views of a pair that met their references. at: Unix seconds."""
+    """Frames of a pair that met their references. at: Unix seconds."""
 
     pair: DecodedPair
-    views: Sequence[View]
+    keys: Sequence[FrameKey]
     at: float
 
     def records(self, with_pictures: bool) -> Iterator[Record]:
@@ -127,22 +133,22 @@ class Measured:
 
         with_pictures  changes nothing: a reference is always kept, for comparisons
         """
-        pair = self.pair
-        for result in pair.views:
-            if result.view not in self.views or result.psnr_db is None or result.reference is None:
+        results = {result.view: result for result in self.pair.views}
+        for key in self.keys:
+            result = results[key.view]
+            if result.psnr_db is None or result.reference is None:
                 continue
             figures = recording_pb2.RecordedFigures(
-                rig=pair.rig,
-                view=result.view.to_proto(),
-                sequence=result.sequence,
-                captured_at_ns=pair.captured_at_ns,
-                decoded_at_ns=pair.decoded_at_ns,
+                rig=key.rig,
+                view=key.view.to_proto(),
+                boot_id=key.boot_id,
+                sequence=key.sequence,
                 psnr_db=result.psnr_db,
                 ms_ssim=result.ms_ssim,
                 reference=pack(result.reference, types_pb2.PICTURE_FORMAT_PNG),
             )
-            where = topic(pair.rig, str(result.view), "figures")
-            yield Record(where, figures, round(self.at * _NANO), pair.captured_at_ns, result.sequence)
+            where = topic(key.rig, str(key.view), "figures")
+            yield Record(where, figures, round(self.at * _NANO), self.pair.captured_at_ns, key.sequence)
 
 
 def session(codec: str, engine: Engine, threads: int) -> recording_pb2.RecordingSession:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from center.config import RecordSection
 from center.decode.jobs import Decoded, Job
 from center.metrics import Metrics
+from center.output.quality import FrameKey
 from center.output.results import DecodedPair
 from center.record.mcap_file import McapFile
 from center.record.messages import SESSION_TOPIC, DecodedBatch, Measured, Record
@@ -20,7 +21,6 @@ from center.record.recovery import finish_torn
 from center.record.ring import Limits, RingFile, file_name, is_ours
 from wire.runtime.errors import UserError, cause
 from wire.v1 import recording_pb2
-from wire.views import View
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Recorder:
     never raise; all else happens in a thread of its own, so that no disk can slow or stop the live path.
 
     session    what decodes, see `messages.session`
+    step       what the clock of jobs lacks to Unix time, seconds; see `SteadyClock.step`
     now        Unix seconds; tests bring their own
     open_file  makes the file of a path; tests bring disks that fail
 
@@ -52,13 +53,14 @@ class Recorder:
         session: recording_pb2.RecordingSession,
         metrics: Metrics,
         *,
+        step: Callable[[], float] = lambda: 0.0,
         now: Callable[[], float] = time.time,
         open_file: Callable[[Path], McapFile] = McapFile,
     ) -> None:
         self.folder = Path(section.folder).expanduser()
         self.recorded = self.dropped = self.failed = 0
         self._section, self._session, self._metrics = section, session, metrics
-        self._now, self._open_file = now, open_file
+        self._step, self._now, self._open_file = step, now, open_file
         self._limits = Limits(section.max_bytes, section.max_age_s, section.file_bytes)
         self._queue: queue.Queue[DecodedBatch | Measured] = queue.Queue(section.queue)
         self._leave = threading.Event()
@@ -97,11 +99,11 @@ class Recorder:
     def decoded(self, jobs: Sequence[Job], decoded: Sequence[tuple[Decoded, ...]], began: float, ended: float) -> None:
         """A batch left the decoder; see `Pipeline.on_decoded`."""
         self._batches += 1
-        self._offer(DecodedBatch(self._batches, jobs, decoded, began, ended))
+        self._offer(DecodedBatch(self._batches, jobs, decoded, began, ended, self._step()))
 
-    def measured(self, pair: DecodedPair, views: Sequence[View]) -> None:
-        """Views of a pair met their references; see `QualityMonitor.on_measured`."""
-        self._offer(Measured(pair, views, self._now()))
+    def measured(self, pair: DecodedPair, keys: Sequence[FrameKey]) -> None:
+        """Frames of a pair met their references; see `QualityMonitor.on_measured`."""
+        self._offer(Measured(pair, keys, self._now()))
 
     def status(self) -> dict[str, Any]:
         """For the page's API: state is recording or stopped; why: one line, where it has stopped."""

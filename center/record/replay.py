@@ -13,7 +13,7 @@ from PIL import Image
 
 from center.decode.engines import Engine
 from center.decode.jobs import Decoded, Job, decode
-from center.output.quality import Figures, measure
+from center.output.quality import Figures, FrameKey, measure
 from center.record.messages import digest, to_job
 from wire.geometry import HEIGHT, WIDTH
 from wire.runtime.errors import UserError
@@ -40,10 +40,10 @@ class ReplayedPair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReplayedFigures:
-    """One view measured again. reference: uint8 [128, 256, 3]."""
+    """One view measured again. recorded_psnr_db: dB; reference: uint8 [128, 256, 3]."""
 
-    recorded: recording_pb2.RecordedFigures
-    view: View
+    key: FrameKey
+    recorded_psnr_db: float
     figures: Figures
     reference: NDArray[np.uint8]
 
@@ -77,7 +77,7 @@ class Replay:
         self.session: recording_pb2.RecordingSession | None = None
         self.engine: Engine | None = None
         self._load, self._with_ms_ssim = load, with_ms_ssim
-        self._waiting: OrderedDict[tuple[str, int, int, int], NDArray[np.float32]] = OrderedDict()
+        self._waiting: OrderedDict[FrameKey, NDArray[np.float32]] = OrderedDict()
 
     def events(self, messages: Iterable[Message]) -> Iterator[ReplayedPair | ReplayedFigures]:
         """Every pair and every measurement, in the order of the recording.
@@ -130,30 +130,29 @@ class Replay:
             self.tally.pairs += 1
             self.tally.equal += sum(equal)
             self.tally.different += len(equal) - sum(equal)
-            self._keep(pair, views)
+            self._keep(views)
             yield ReplayedPair(pair, views, equal)
 
-    def _keep(self, pair: recording_pb2.RecordedPair, views: Sequence[Decoded]) -> None:
+    def _keep(self, views: Sequence[Decoded]) -> None:
         for view in views:
             if view.frame.referenced:
-                key = (pair.rig, int(view.frame.view.to_proto()), pair.captured_at_ns, pair.decoded_at_ns)
-                self._waiting[key] = view.exact
+                self._waiting[view.frame.key] = view.exact
                 if len(self._waiting) > MOST_WAITING:
                     self._waiting.popitem(last=False)
 
     def _measure(self, recorded: recording_pb2.RecordedFigures) -> Iterator[ReplayedFigures]:
-        key = (recorded.rig, recorded.view, recorded.captured_at_ns, recorded.decoded_at_ns)
-        exact = self._waiting.pop(key, None)
-        if exact is None:
-            return  # its pair is in an older file, or was not recorded
         try:
+            key = FrameKey(recorded.rig, View.from_proto(recorded.view), recorded.boot_id, recorded.sequence)
+            exact = self._waiting.pop(key, None)
+            if exact is None:
+                return  # its pair is in an older file, or was not recorded
             reference = read_reference(recorded.reference)
         except UserError as problem:
             self.tally.fault(str(problem))
             return
         figures = measure(exact, reference, self._with_ms_ssim)
         self.tally.psnr.append((recorded.psnr_db, figures.psnr_db))
-        yield ReplayedFigures(recorded, View.from_proto(recorded.view), figures, reference)
+        yield ReplayedFigures(key, recorded.psnr_db, figures, reference)
 
 
 def read_reference(picture: types_pb2.Picture) -> NDArray[np.uint8]:

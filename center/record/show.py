@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from center.decode.jobs import Decoded
 from center.output.broadcast import PairBroadcaster
+from center.output.quality import FrameKey
 from center.output.results import DecodedPair, ViewResult
 from center.record.replay import Replay, ReplayedFigures, ReplayedPair
 from center.web.app import Page
@@ -31,7 +32,7 @@ class Show:
     def __init__(self, replay: Replay, port: int, speed: float, source: str) -> None:
         self.hub = PairBroadcaster()
         self._replay, self._speed, self._source = replay, speed, source
-        self._shown: OrderedDict[tuple[str, int, int], DecodedPair] = OrderedDict()
+        self._shown: OrderedDict[FrameKey, DecodedPair] = OrderedDict()
         self._ended = False
         self.page = Page(LOOPBACK, port, self.hub, own_registry(), "", self.status)
 
@@ -77,24 +78,24 @@ class Show:
 
     def _publish(self, event: ReplayedPair) -> None:
         pair = to_pair(event, time.time_ns())
-        recorded = event.recorded
-        self._shown[recorded.rig, recorded.captured_at_ns, recorded.decoded_at_ns] = pair
-        if len(self._shown) > _KEPT:
+        for view in event.views:
+            self._shown[view.frame.key] = pair
+        while len(self._shown) > _KEPT:
             self._shown.popitem(last=False)
         self.hub.publish(pair)
 
     def _publish_figures(self, event: ReplayedFigures) -> None:
-        key = (event.recorded.rig, event.recorded.captured_at_ns, event.recorded.decoded_at_ns)
-        pair = self._shown.get(key)
+        pair = self._shown.get(event.key)
         if pair is None:
             return
         views = tuple(
             replace(view, psnr_db=event.figures.psnr_db, ms_ssim=event.figures.ms_ssim, reference=event.reference)
-            if view.view is event.view
+            if view.view is event.key.view
             else view
             for view in pair.views
         )
-        self._shown[key] = measured = replace(pair, views=views)
+        measured = replace(pair, views=views)
+        self._shown.update({key: measured for key, of in self._shown.items() if of is pair})
         self.hub.publish(measured)
 
 

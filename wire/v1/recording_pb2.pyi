@@ -181,17 +181,14 @@ Global___RecordedFrame: _TypeAlias = RecordedFrame  # noqa: Y015
 
 @_typing.final
 class RecordedFigures(_message.Message):
-    """The quality of one view, measured when its reference came: after its pair, at times in the next file. The pair is the
-    one with the same rig, captured_at_ns and decoded_at_ns.
-    """
+    """The quality of one view, measured when its reference came: after its pair, at times in the next file."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RIG_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
+    BOOT_ID_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
-    CAPTURED_AT_NS_FIELD_NUMBER: _builtins.int
-    DECODED_AT_NS_FIELD_NUMBER: _builtins.int
     PSNR_DB_FIELD_NUMBER: _builtins.int
     MS_SSIM_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
@@ -199,12 +196,10 @@ class RecordedFigures(_message.Message):
     """Required. The rig's name."""
     view: _types_pb2.View.ValueType
     """Required. Which camera."""
+    boot_id: _builtins.int
+    """Required. The boot id of the sender, as in its Hello."""
     sequence: _builtins.int
     """Required. The frame's sequence."""
-    captured_at_ns: _builtins.int
-    """Required. As in the pair."""
-    decoded_at_ns: _builtins.int
-    """Required. As in the pair."""
     psnr_db: _builtins.float
     """Required. PSNR in dB; +inf is identical."""
     ms_ssim: _builtins.float
@@ -218,16 +213,15 @@ class RecordedFigures(_message.Message):
         *,
         rig: _builtins.str = ...,
         view: _types_pb2.View.ValueType = ...,
+        boot_id: _builtins.int = ...,
         sequence: _builtins.int = ...,
-        captured_at_ns: _builtins.int = ...,
-        decoded_at_ns: _builtins.int = ...,
         psnr_db: _builtins.float = ...,
         ms_ssim: _builtins.float | None = ...,
         reference: _types_pb2.Picture | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_ms_ssim", b"_ms_ssim", "ms_ssim", b"ms_ssim", "reference", b"reference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ms_ssim", b"_ms_ssim", "captured_at_ns", b"captured_at_ns", "decoded_at_ns", b"decoded_at_ns", "ms_ssim", b"ms_ssim", "psnr_db", b"psnr_db", "reference", b"reference", "rig", b"rig", "sequence", b"sequence", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ms_ssim", b"_ms_ssim", "boot_id", b"boot_id", "ms_ssim", b"ms_ssim", "psnr_db", b"psnr_db", "reference", b"reference", "rig", b"rig", "sequence", b"sequence", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__ms_ssim: _TypeAlias = _typing.Literal["ms_ssim"]  # noqa: Y015
     _WhichOneofArgType__ms_ssim: _TypeAlias = _typing.Literal["_ms_ssim", b"_ms_ssim"]  # noqa: Y015

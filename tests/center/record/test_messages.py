@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from center.record import messages
 from center.record.reader import Recording, files
 from center.record.replay import Replay, read_reference
+from deploy.bench.record import synthetic_batch
 from tests.center.conftest import Camera, awgn, exposition
 from tests.waiting import eventually
 from wire.contract.arrays import pack_complex, pack_picture
@@ -74,7 +75,7 @@ async def test_what_a_center_decodes_is_recorded_with_all_that_it_needs(
     assert right.received.channel_state.snr_db == 8.0
     figures = next(message for message in rest if isinstance(message, recording_pb2.RecordedFigures))
     assert (figures.rig, figures.view, figures.sequence) == ("lab", types_pb2.VIEW_LEFT, 3)
-    assert (figures.captured_at_ns, figures.decoded_at_ns) == (pair.captured_at_ns, pair.decoded_at_ns)
+    assert figures.boot_id == left.boot_id
     np.testing.assert_array_equal(read_reference(figures.reference), REFERENCE)
 
     replay = Replay(lambda session: engine)
@@ -104,3 +105,11 @@ def test_a_pair_with_other_views_is_no_pair(views: list[str | None]) -> None:
     pair = recording_pb2.RecordedPair(rig="lab", frames=[recording_pb2.RecordedFrame(view=n) for n in numbers])
     with pytest.raises(UserError, match="left, right, or left and right belong"):
         messages.to_job(pair)
+
+
+def test_times_are_unix_times_though_the_centers_clock_is_not() -> None:
+    """The host's clock was set forward by an hour after the start of the center."""
+    jobs, decoded, began, ended = synthetic_batch(1, 1)
+    pair = next(messages.DecodedBatch(1, jobs, decoded, began, ended, step=3600.0).records(False))
+    assert pair.log_time == pytest.approx((ended + 3600.0) * 1e9, abs=1e3)
+    assert pair.publish_time == pytest.approx((jobs[0].frames[0].captured_at + 3600.0) * 1e9, abs=1e3)

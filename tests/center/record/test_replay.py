@@ -62,8 +62,8 @@ def test_another_codec_is_compared_by_psnr(record: Record) -> None:
     replay = Replay(lambda session: other)
     measured = [event for event in replay.events(recorded(record([[job(1)]]))) if isinstance(event, ReplayedFigures)]
     assert replay.tally.equal == 0
-    assert measured[0].view is View.LEFT
-    assert measured[0].figures.psnr_db != pytest.approx(measured[0].recorded.psnr_db, abs=1e-3)
+    assert measured[0].key.view is View.LEFT
+    assert measured[0].figures.psnr_db != pytest.approx(measured[0].recorded_psnr_db, abs=1e-3)
 
 
 def test_the_engine_is_loaded_anew_for_another_session_only(record: Record, codec_engine: Engine) -> None:

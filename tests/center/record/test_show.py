@@ -30,7 +30,7 @@ def messages(record: Record) -> Messages:
         if isinstance(message, recording_pb2.RecordedPair):
             moved[message.decoded_at_ns] = begin + 200_000_000 * len(moved)
     for message in found:
-        if not isinstance(message, recording_pb2.RecordingSession):
+        if isinstance(message, recording_pb2.RecordedPair):
             message.decoded_at_ns = moved[message.decoded_at_ns]
     return found
 
