@@ -154,13 +154,15 @@ async def test_pairs_are_shown_while_the_disk_hangs(
 ) -> None:
     monkeypatch.setitem(Recorder.__init__.__kwdefaults__, "open_file", lambda path: McapFile(path, disk(path)))
     disk.may_sync.clear()
-    center = await start_center(record={"folder": str(tmp_path), "flush_s": 0.01, "queue": 1})
+    center = await start_center(
+        record={"folder": str(tmp_path), "flush_s": 0.01, "queue": 1}, pairing={"patience_ms": 5_000}
+    )
     async with connect(f"127.0.0.1:{center.port}") as channel:
         left, right = Camera(channel, View.LEFT), Camera(channel, View.RIGHT)
         await left.connect()
         await right.connect()
         pairs = center.hub.watch()
-        for sequence in range(1, 6):
+        for sequence in range(1, 21):
             at = time.time()
             await left.send(sequence, at, channel_state=awgn(5.0))
             await right.send(sequence, at)
