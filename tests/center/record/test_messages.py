@@ -101,7 +101,7 @@ async def test_a_missing_extra_is_one_line(start_center: Any, tmp_path: Path, mo
 
 @pytest.mark.parametrize("views", [[], ["right", "left"], ["left", "left"], ["left", "right", "left"], [None]])
 def test_a_pair_with_other_views_is_no_pair(views: list[str | None]) -> None:
-    numbers = [0 if view is None else View(view).to_proto() for view in views]
+    numbers = [types_pb2.VIEW_UNSPECIFIED if view is None else View(view).to_proto() for view in views]
     pair = recording_pb2.RecordedPair(rig="lab", frames=[recording_pb2.RecordedFrame(view=n) for n in numbers])
     with pytest.raises(UserError, match="left, right, or left and right belong"):
         messages.to_job(pair)

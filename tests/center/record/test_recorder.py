@@ -152,7 +152,8 @@ def test_a_slow_disk_never_makes_the_caller_wait(start: Start, disk: type[Disk])
 async def test_pairs_are_shown_while_the_disk_hangs(
     start_center: Any, engine: Any, tmp_path: Path, disk: type[Disk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(Recorder.__init__.__kwdefaults__, "open_file", lambda path: McapFile(path, disk(path)))
+    defaults = Recorder.__init__.__kwdefaults__ or {}
+    monkeypatch.setitem(defaults, "open_file", lambda path: McapFile(path, disk(path)))
     disk.may_sync.clear()
     center = await start_center(
         record={"folder": str(tmp_path), "flush_s": 0.01, "queue": 1}, pairing={"patience_ms": 5_000}

@@ -25,7 +25,8 @@ def messages(record: Record) -> Messages:
     """Three pairs, 0.2 s apart."""
     found = [m for path in files(record([[job(1)], [job(2)], [job(3)]])) for m in Recording(path).messages()]
     first = next(m for m in found if isinstance(m, recording_pb2.RecordedPair))
-    begin, moved = first.decoded_at_ns, {}
+    begin = first.decoded_at_ns
+    moved: dict[int, int] = {}
     for message in found:
         if isinstance(message, recording_pb2.RecordedPair):
             moved[message.decoded_at_ns] = begin + 200_000_000 * len(moved)
