@@ -1,9 +1,9 @@
 """The center's configuration; deploy/config/center.yaml says in words what every key does."""
 
 import string
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from center.decode.engines import Device, Kind
 from wire.codec import DEFAULT
@@ -75,6 +75,27 @@ class QualitySection(Section):
     max_age_s: PositiveFloat = 5.0
 
 
+class RecordSection(Section):
+    """The recordings: a ring of files on disk."""
+
+    folder: str = ""
+    max_bytes: Annotated[int, Field(ge=1 << 20)] = 2 << 30
+    max_age_s: PositiveFloat = 7 * 86_400.0
+    file_bytes: Annotated[int, Field(ge=1 << 18)] = 64 << 20
+    flush_s: Annotated[float, Field(ge=0.01, le=60.0)] = 1.0
+    queue: Annotated[int, Field(ge=1, le=256)] = 16
+    pictures: bool = True
+
+    @model_validator(mode="after")
+    def _holds_four_files(self) -> Self:
+        if 4 * self.file_bytes > self.max_bytes:
+            raise ValueError(
+                f"file_bytes is {self.file_bytes}, more than a quarter of max_bytes {self.max_bytes}; lower it, or the"
+                " ring would forget too much at once"
+            )
+        return self
+
+
 class CenterConfig(Section):
     """Everything."""
 
@@ -87,4 +108,5 @@ class CenterConfig(Section):
     batching: BatchingSection = BatchingSection()
     links: LinksSection = LinksSection()
     quality: QualitySection = QualitySection()
+    record: RecordSection = RecordSection()
     drain_s: Annotated[float, Field(ge=0.0, le=60.0)] = 3.0

@@ -91,6 +91,27 @@ class Metrics:
             registry=registry,
         )
         self.ready = Gauge(f"{_PREFIX}ready", "1 while the decoder is warm and takes frames.", registry=registry)
+        self.recording_pairs = Counter(
+            f"{_PREFIX}recording_pairs_total",
+            "Decoded instants by what became of their recording: recorded (on the disk for certain), dropped (the disk"
+            " is too slow), failed.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.recording_active = Gauge(
+            f"{_PREFIX}recording_active",
+            "1 while pairs are recorded.",
+            registry=registry,
+        )
+        self.recording_bytes = Gauge(
+            f"{_PREFIX}recording_bytes", "Size of the ring of recordings on disk.", registry=registry
+        )
+        self.recording_flush = Histogram(
+            f"{_PREFIX}recording_flush_seconds",
+            "Time that the disk took to keep what was written.",
+            buckets=SECONDS,
+            registry=registry,
+        )
         self._per_link = (
             self.stage_seconds,
             self.frames,

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import prometheus_client
 
@@ -20,10 +20,14 @@ from center.output.quality_monitor import QualityMonitor
 from center.output.watch_servicer import PairServicer, ReferenceServicer
 from center.steady_clock import SteadyClock
 from center.web.app import Page
+from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import Server
 from wire.runtime.periodic import repeat
 from wire.runtime.service import EXIT_PROBLEM
 from wire.v1 import pair_service_pb2_grpc, reference_service_pb2_grpc, symbol_link_service_pb2_grpc
+
+if TYPE_CHECKING:
+    from center.record.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,8 @@ SERVICES: Final = (
     "vergence.v1.ReferenceService",
 )
 _LAST_GRACE: Final = 0.5
+_DISK_GRACE: Final = 2.0
+"""Seconds that the disk may take for what is still to be recorded."""
 
 
 class Center:
@@ -64,6 +70,7 @@ class Center:
         self.server = Server(config.listen)
         self.port = 0
         self._sweeper: asyncio.Task[None] | None = None
+        self._recorder: Recorder | None = None
 
     async def start(self) -> None:
         """Listen, then warm the decoder, then say that we are ready.
@@ -80,6 +87,7 @@ class Center:
         self.port = await self.server.start(SERVICES)
         began = time.monotonic()
         engine = await asyncio.to_thread(self._load)
+        self._start_recorder(engine)
         self._intake.open(engine)
         self._sweeper = asyncio.create_task(repeat(self.sweep, 1.0, "sweep"), name="sweep")
         await self.server.ready()
@@ -104,6 +112,8 @@ class Center:
         done = await self._pipeline.finish(max(self._config.drain_s, _LAST_GRACE))
         await self._measuring.close()
         self.hub.close()
+        if self._recorder is not None:
+            await asyncio.to_thread(self._recorder.close, _DISK_GRACE)
         if self._sweeper is not None:
             self._sweeper.cancel()
         await self.server.stop(_LAST_GRACE)
@@ -123,6 +133,7 @@ class Center:
             "engine": engine.name if engine else "",
             "queue": self._pipeline.queued,
             "live_rigs": [rig.status(now) for rig in self.rigs],
+            "recording": self._recorder.status() if self._recorder else {"state": "off"},
         }
 
     def _load(self) -> engines.Engine:
@@ -130,6 +141,23 @@ class Center:
         engine = self._engine or engines.load(self._config.codec, section.kind, section.device, section.threads)
         engines.warm_up(engine, self._config.batching.max_size)
         return engine
+
+    def _start_recorder(self, engine: engines.Engine) -> None:
+        """raises UserError if the folder cannot be used or the extra is not installed"""
+        if not self._config.record.folder:
+            return
+        try:
+            from center.record import messages, recorder
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"record.folder is set, but {error.name} is not installed; install the extra: pip install"
+                " 'vergence[record]'"
+            ) from error
+        session = messages.session(self._config.codec, engine, self._config.engine.threads)
+        made = recorder.Recorder(self._config.record, session, self.metrics, step=lambda: self.clock.step)
+        made.start()
+        self._recorder = made
+        self._pipeline.on_decoded, self._measuring.on_measured = made.decoded, made.measured
 
     def sweep(self) -> None:
         """Forget who and what went away; done once a second."""

@@ -18,12 +18,14 @@ import vergence
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CENTER = ("center/*.py", "center/decode", "center/ingest", "center/output", "center/web")
 CODE = {
     "edge": ("wire", "edge"),
     "emulator": ("wire", "channel_emulator"),
-    "center": ("wire", "center"),
+    "center": ("wire", *CENTER),
+    "record": ("wire", "center"),
     "edge,center": ("deploy",),
-    "gpu": ("wire", "center", "jscc/model"),
+    "gpu": ("wire", *CENTER, "jscc/model"),
     "train": ("wire", "jscc/model", "jscc/data", "jscc/train", "jscc/release", "jscc/ablation", "jscc/*.py"),
     "evaluate": ("wire", "jscc/model", "jscc/data", "jscc/evaluate"),
     "dev": ("wire", "edge", "channel_emulator", "center", "deploy", "jscc", "proto", "tests"),
@@ -36,6 +38,8 @@ ELSEWHERE = {
         if extra != "edge,center"
     },
     ("center", "torch"): "the engine of the gpu extra",
+    ("record", "torch"): "see above",
+    ("record", "cv2"): "wire.crop is for who reads pictures",
     ("evaluate", "pyarrow"): "a Parquet file beside results.csv, only where it is installed",
     ("dev", "pyarrow"): "see above",
     ("emulator", "onnxruntime"): "wire.codec is for edges and centers",

@@ -15,7 +15,7 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -40,12 +40,16 @@ LATEST_SHOW: Final = 1.0
 """Seconds beyond its age budget after which a decoded pair is no longer shown: this process, or the machine, stood
 still while it was being decoded."""
 
+OnDecoded = Callable[[Sequence[Job], Sequence[tuple[Decoded, ...]], float, float], None]
+
 
 class Pipeline:
     """Owns the queue and the decoder's thread. All methods belong to the event loop's thread.
 
-    engine  set once it is warm, before the first frame
-    clock   what every time in here is told on
+    engine      set once it is warm, before the first frame
+    on_decoded  told of every decoded batch: jobs, their views, when the decoder began and ended (seconds on the clock);
+                must neither wait nor raise
+    clock       what every time in here is told on
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Pipeline:
         clock: SteadyClock,
     ) -> None:
         self.engine: Engine | None = None
+        self.on_decoded: OnDecoded = lambda *_: None
         self._batcher: Batcher[Job] = Batcher(
             batching.max_size, batching.max_delay_ms / 1e3, batching.queue, batching.queue_per_rig, batching.ahead
         )
@@ -219,6 +224,7 @@ class Pipeline:
             for frame in (frame for job in jobs for frame in job.frames):
                 self.count_drop(frame.key.rig, frame.view, "failed", "decoder")
         else:
+            self.on_decoded(jobs, decoded, began, ended)
             for job, views in zip(jobs, decoded, strict=True):
                 for frame in job.frames:
                     self._metrics.frames.labels(frame.key.rig, frame.view, "accepted").inc()

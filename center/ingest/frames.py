@@ -43,6 +43,7 @@ class Frame:
     stages       seconds in each stage passed so far
     referenced   its untouched picture comes past the channel
     answer       gives its credit back to the sender; to be called once
+    message      as it came, for the recorder
     """
 
     key: FrameKey
@@ -55,6 +56,7 @@ class Frame:
     stages: Mapping[str, float]
     referenced: bool
     answer: Answer
+    message: link_pb2.SymbolFrame | None = None
 
     @property
     def view(self) -> View:

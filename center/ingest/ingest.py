@@ -136,6 +136,7 @@ class FrameIngest:
             stages=stage_times(message),
             referenced=message.referenced,
             answer=answer,
+            message=message,
         )
         self._metrics.snr.labels(rig.name, view).set(frame.snr_db)
         if now >= frame.expires_at:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
@@ -29,14 +29,22 @@ class _Subject:
     """A reconstruction to be measured. exact: float32 [3, 128, 256] in [0, 1]."""
 
     pair: DecodedPair
-    view: View
+    key: FrameKey
     exact: NDArray[np.float32]
+
+    @property
+    def view(self) -> View:
+        return self.key.view
 
 
 class QualityMonitor:
-    """Meets references with reconstructions. Belongs to the event loop; the sums are done in one thread."""
+    """Meets references with reconstructions. Belongs to the event loop; the sums are done in one thread.
+
+    on_measured  told of a pair with new figures, and of which frames; must neither wait nor raise
+    """
 
     def __init__(self, section: QualitySection, hub: PairBroadcaster, metrics: Metrics) -> None:
+        self.on_measured: Callable[[DecodedPair, Sequence[FrameKey]], None] = lambda *_: None
         self._wanted = section.metric
         self._hub, self._metrics = hub, metrics
         self._matcher: Matcher[NDArray[np.uint8], _Subject] = Matcher(section.keep, section.max_age_s)
@@ -59,7 +67,7 @@ class QualityMonitor:
         ready = []
         for each in views:
             if each.frame.referenced:
-                subject = _Subject(pair, each.frame.view, each.exact)
+                subject = _Subject(pair, each.frame.key, each.exact)
                 reference = self._matcher.reconstruction(each.frame.key, subject, now)
                 if reference is not None:
                     ready.append((subject, reference))
@@ -107,6 +115,7 @@ class QualityMonitor:
                 self._metrics.ms_ssim.labels(rig, view).observe(each.ms_ssim)
             pair = _with_figures(pair, view, each, reference)
         self._hub.publish(pair)
+        self.on_measured(pair, [subject.key for subject, _ in found])
 
     def _figures(self, found: list[tuple[_Subject, NDArray[np.uint8]]]) -> list[Figures]:
         with_ms_ssim = self._wanted == "psnr+ms_ssim"

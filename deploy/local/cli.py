@@ -4,11 +4,13 @@ import argparse
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterable
 from typing import Any, Final
 
 from wire.runtime.errors import UserError
 
 _DEMO: Final = "the whole system on this machine"
+_REPLAY: Final = "decode a center's recording again, show it, or turn it into SigMF files"
 _BENCHES: Final = {
     "live": "speed, latency and memory of the whole demo",
     "faults": "kill and restart each process in turn and time the return of the picture",
@@ -16,16 +18,20 @@ _BENCHES: Final = {
     "grid": "PSNR of both views over the two links' SNRs",
     "load": "load on a center, open loop, through its own gRPC door",
     "stale": "how old pictures become when a reader takes only every second one",
+    "record": "kill a recorder again and again: is all that it acknowledged there?",
 }
 _NEEDED: Final = ("av", "cv2", "onnxruntime", "PIL", "starlette", "uvicorn", "websockets")
 """What the services that a command starts import; on a host of cameras only, some of it is not there."""
+_RECORDING: Final = ("mcap", "mcap_protobuf", "foxglove_schemas_protobuf", "lz4", "zstandard")
+_NEEDED_TO_REPLAY: Final = ("onnxruntime", "PIL", "starlette", "uvicorn")
 
 
 def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         parsed = _parser(words).parse_args(words)
-        _check_extras()
+        alone = words[:1] == ["replay"] or words[:2] == ["bench", "record"]
+        _check_extras(_NEEDED_TO_REPLAY if alone else _NEEDED)
         code: int = parsed.run(parsed)
     except UserError as problem:
         for line in str(problem).splitlines():
@@ -41,6 +47,9 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help=_DEMO)
     if words[:1] == ["demo"]:
         _fill(demo, "deploy.local.demo")
+    replay = commands.add_parser("replay", help=_REPLAY)
+    if words[:1] == ["replay"]:
+        _fill(replay, "deploy.local.replay")
     benches = commands.add_parser("bench", help="measure the system on this machine").add_subparsers(required=True)
     for name, line in _BENCHES.items():
         bench = benches.add_parser(name, help=line)
@@ -60,17 +69,17 @@ def _fill(parser: argparse.ArgumentParser, name: str) -> None:
     parser.set_defaults(run=module.run)
 
 
-def _check_extras() -> None:
+def _check_extras(needed: Iterable[str]) -> None:
     """raises UserError, where else the services that are started would each end with one in their logs"""
-    for name in _NEEDED:
+    for name in needed:
         if importlib.util.find_spec(name) is None:
             raise _missing(name)
 
 
 def _missing(name: str) -> UserError:
-    return UserError(
-        f"{name.partition('.')[0]} is not installed; install the extras: pip install 'vergence[edge,center]'"
-    )
+    library = name.partition(".")[0]
+    extras = "edge,record" if library in _RECORDING else "edge,center"
+    return UserError(f"{library} is not installed; install the extras: pip install 'vergence[{extras}]'")
 
 
 if __name__ == "__main__":

@@ -157,6 +157,21 @@ ROWS: Final = {
         ),
         curves("instants", "ops", Query(rate("vergence_center_pairs_total", "rig, outcome"), "{{rig}} {{outcome}}")),
     ],
+    "Recordings": [
+        curves(
+            "pairs recorded, and not",
+            "ops",
+            Query(rate("vergence_center_recording_pairs_total", "outcome"), "{{outcome}}"),
+            Query("vergence_center_recording_active", "1: recording"),
+            text="Dropped: the disk is too slow. Failed: it is full or broken; the center's log says which.",
+        ),
+        curves("the ring on disk", "bytes", Query("vergence_center_recording_bytes", "bytes")),
+        curves(
+            "p95 of the disk's time to keep what was written",
+            "s",
+            Query(p95("vergence_center_recording_flush_seconds", "instance", ""), "p95"),
+        ),
+    ],
     "Clocks": [
         gauge("clock offset, as the edge sees it", "s", "vergence_edge_clock_offset_seconds"),
         gauge("clock offset, as the center sees it", "s", "vergence_center_clock_offset_seconds"),

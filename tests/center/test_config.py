@@ -35,6 +35,11 @@ def test_check_config_says_ok(capsys: pytest.CaptureFixture[str]) -> None:
         ("PAGE__PROT", "1", "page.prot: unknown key; did you mean 'port'?"),
         ("PAGE__HOSTS", "[a.example:8080]", "page.hosts.0: write a name or an IPv4 address without a port"),
         ("BATCHING__MAX_SIZE", "0", "batching.max_size: input should be greater than or equal to 1"),
+        (
+            "RECORD__FILE_BYTES",
+            "2147483648",
+            "record: file_bytes is 2147483648, more than a quarter of max_bytes 2147483648; lower it",
+        ),
         ("PAIRING__TOLERANCE_MS", "-1", "pairing.tolerance_ms: input should be greater than or equal to 0"),
     ],
 )

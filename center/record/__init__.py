@@ -1,0 +1,1 @@
+"""The recorder beside the live path, and reading back what it wrote."""
