@@ -6,7 +6,7 @@
     GET   /api/links                   every link of the channel emulator
     PATCH /api/links/{rig}/{view}      change settings of one link
     POST  /api/links/{rig}/{view}/reset
-    WS    /ws?rig=                     decoded pairs, newest only (format: web_stream.py)
+    WS    /ws?rig=                     decoded pairs, newest only (format: stream.py)
 
 Errors under /api are `{"error": "one clear line"}`.
 """

@@ -93,7 +93,10 @@ def same_origin(headers: Headers) -> bool:
     origin = headers.get("origin")
     if origin is None or headers.get("sec-fetch-site") == "same-origin":
         return True
-    return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    try:
+        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    except ValueError:  # such as "http://[": no browser sends it
+        return False
 
 
 def _is_address(name: str) -> bool:

@@ -44,7 +44,7 @@ class LinkRefused(Exception):
 def _noiseless(value: object) -> object:
     if value == "noiseless":
         return math.inf
-    if isinstance(value, float) and math.isnan(value):
+    if isinstance(value, float) and not math.isfinite(value):  # JSON has no such number; 1e999 is a slip of the pen
         raise ValueError("must be a number of dB or 'noiseless'")
     return value
 

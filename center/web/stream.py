@@ -14,6 +14,7 @@ credit back. No credit, no message: TCP buffers never fill with pictures that wo
 import asyncio
 import io
 import json
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterable, Sequence
@@ -31,11 +32,15 @@ from center.output.results import DecodedPair, ViewResult
 from center.web.to_json import plain, psnr, snr
 from wire.views import View
 
+log = logging.getLogger(__name__)
+
 CREDIT: Final = 3
 """Messages on their way to one browser."""
 
 _QUALITY: Final = 92
 _KEPT: Final = 16
+_RIGS_MEASURED: Final = 8
+"""Of so many rigs a browser that watches all keeps figures that it has not shown yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Outbox:
         self._credit = self._window = credit
         self._pair: DecodedPair | None = None
         self._newest: DecodedPair | None = None
-        self._measured: dict[View, ViewResult] = {}
+        self._measured: dict[tuple[str, View], ViewResult] = {}
         self._sendable = asyncio.Event()
 
     def offer(self, pair: DecodedPair) -> None:
@@ -62,7 +67,9 @@ class Outbox:
         stale = pair.measured and newest is not None and pair.rig == newest.rig and pair.moment < newest.moment
         if not stale:
             self._pair = self._newest = pair
-        self._measured.update({each.view: each for each in pair.views if each.psnr_db is not None})
+        self._measured.update({(pair.rig, each.view): each for each in pair.views if each.psnr_db is not None})
+        for rig, view in list(self._measured)[: -len(View) * _RIGS_MEASURED]:
+            del self._measured[rig, view]
         self._settle()
 
     def acknowledge(self) -> None:
@@ -74,8 +81,10 @@ class Outbox:
         """Wait for a pair and for credit; spends one credit."""
         await self._sendable.wait()
         assert self._pair is not None
-        parcel = StreamMessage(self._pair, tuple(self._measured[view] for view in View if view in self._measured))
-        self._pair, self._measured = None, {}
+        rig = self._pair.rig
+        measured = [self._measured.pop((rig, view), None) for view in View]
+        parcel = StreamMessage(self._pair, tuple(each for each in measured if each is not None))
+        self._pair = None
         self._credit -= 1
         self._settle()
         return parcel
@@ -181,8 +190,11 @@ async def serve_watcher(websocket: WebSocket, hub: PairBroadcaster, shelf: JpegC
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-    if not collector.cancelled() and listener.cancelled():
-        await websocket.close(1001)  # the hub is closed: the center leaves
+    if not collector.cancelled() and (error := collector.exception()) is not None:
+        log.error("collecting pairs for a browser failed", exc_info=error)
+        await websocket.close(1011, "the center failed; its log says why")
+    elif not collector.cancelled() and listener.cancelled():
+        await websocket.close(1001)  # the broadcaster is closed: the center leaves
     elif not sender.cancelled():
         with suppress(WebSocketDisconnect):  # the browser left while a message was on its way
             sender.result()

@@ -84,7 +84,7 @@ class Schedule:
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 rows = list(csv.reader(file))
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise UserError(
                 f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); give the path of a CSV file"
             ) from None

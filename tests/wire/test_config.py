@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -129,7 +130,7 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
     ("text", "line"),
     [
         ("007", "YAML reads 007 as the number 7; quote it: "),
-        ("no", "YAML reads no as yes or no; quote it: "),
+        ("true", "YAML reads true as yes or no; quote it: "),
         ("12:30", "YAML reads 12:30 as the number 750; quote it: "),
         ("2024-05-06", "YAML reads 2024-05-06 as a date; quote it: "),
     ],
@@ -153,3 +154,53 @@ def test_what_may_hold_a_password_is_never_shown(tmp_path: Path) -> None:
     assert lines(V__KEY="hush") == "V__KEY: key: input should be 'open' or 'shut'"
     assert "hush" not in lines(V__COUNT="rtsp://hush@host")
     assert "(got 'many')" in lines(V__COUNT="many")
+
+
+@pytest.mark.parametrize("word", ["off", "on", "no", "yes", "Off", "n"])
+def test_words_that_old_yaml_took_for_truth_values_are_words(tmp_path: Path, word: str) -> None:
+    assert read(tmp_path, f"rig: {word}\n").rig == word
+    assert read(tmp_path, "rig: a\n", VERGENCE_EDGE__RIG=word).rig == word
+
+
+@pytest.mark.parametrize("text", ["true", "false"])
+def test_a_truth_value_is_no_number(tmp_path: Path, text: str) -> None:
+    class Door(Section):
+        port: int = 1
+        wait: float | None = None
+        open: bool = False
+
+    for key in ("port", "wait"):
+        with pytest.raises(ConfigError, match=f"{key}: input should be a number"):
+            load(Door, None, "V", {f"V__{key.upper()}": text})
+    assert load(Door, None, "V", {"V__OPEN": text}).open is (text == "true")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rig: 2001-99-99\n",
+        "rig: !!int abc\n",
+        "rig: 0x_\n",
+        "rig: " + "[" * 3_000 + "]" * 3_000 + "\n",
+        "a: &x [*x]\n",
+        "a: &a [b, b]\nc: &c [*a, *a]\nd: [*c, *c]\n",
+        "rig: !!python/object/apply:os.system [true]\n",
+        "? [a]\n: b\n",
+        "#" * 2_000_000 + "\n",
+    ],
+)
+def test_a_hostile_file_ends_in_lines_and_at_once(tmp_path: Path, text: str) -> None:
+    began = time.monotonic()
+    for line in problem(tmp_path, text).splitlines():
+        assert line.startswith("edge.yaml")
+        assert len(line) < 400
+    assert time.monotonic() - began < 5.0
+
+
+@pytest.mark.parametrize("value", ["2001-99-99", "!!int abc", "0x_", "[" * 3_000, "&x [*x]"])
+def test_a_hostile_environment_ends_in_a_line(tmp_path: Path, value: str) -> None:
+    assert problem(tmp_path, "rig: a\n", VERGENCE_EDGE__RIG=value).startswith("VERGENCE_EDGE__RIG: ")
+
+
+def test_a_digit_that_is_no_number_is_a_key(tmp_path: Path) -> None:
+    assert "\u00b2" in problem(tmp_path, "rig: a\n", **{"VERGENCE_EDGE__\u00b2": "1"})

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from wire.runtime.errors import UserError
@@ -23,6 +23,17 @@ class Section(BaseModel):
     """Base of every configuration section: immutable, unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_number_is_no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        """To Python True is 1, so that `port: true` would mean port 1."""
+        if isinstance(value, bool):
+            annotation = cls.model_fields[info.field_name or ""].annotation
+            taken = {annotation, *get_args(annotation)}
+            if taken & {int, float} and bool not in taken:
+                raise ValueError("input should be a number")
+        return value
 
 
 def _address(text: str) -> str:
@@ -37,6 +48,9 @@ SECRET: Final = "secret"
 
 Address = Annotated[str, AfterValidator(_address)]
 """host:port"""
+
+LARGEST_FILE: Final = 2**20
+"""Bytes. Ours have 5,000; a parser in Python takes seconds for each megabyte."""
 
 Config = TypeVar("Config", bound=Section)
 Location = tuple[int | str, ...]
@@ -83,6 +97,8 @@ class _Source:
         if path is None:
             return _Source("defaults", {}, None)
         try:
+            if (size := Path(path).stat().st_size) > LARGEST_FILE:
+                raise ConfigError(f"{path}: has {size} bytes; a configuration has at most {LARGEST_FILE}")
             text = Path(path).read_text(encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read ({error.strerror}); give --config an existing file") from None
@@ -90,14 +106,15 @@ class _Source:
             line = error.object[: error.start].count(b"\n") + 1
             raise ConfigError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
         try:
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            values = yaml.safe_load(text)
+            node, values = _parse(text)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise ConfigError(f"{path}:{line}: not YAML: {error.problem}") from None
         except yaml.reader.ReaderError as error:
             line = text[: error.position].count("\n") + 1
             raise ConfigError(f"{path}:{line}: not YAML: {error.reason}") from None
+        except (ValueError, OverflowError, RecursionError) as error:
+            raise ConfigError(f"{path}: not YAML that is taken here: {_reason(error)}") from None
         twice = list(_given_twice(node))
         if twice:
             lines = [f"{path}:{key.start_mark.line + 1}: {key.value}: given twice; keep one" for key in twice]
@@ -135,6 +152,44 @@ class _Source:
         return line
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML's safe types with two differences: off, on, yes and no are text, as in YAML 1.2, and aliases are errors.
+
+    A setting may be called `off`; and with aliases a file of 271 bytes becomes gigabytes, or a list that holds itself.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(
+                None, None, f"an alias (*{event.anchor}); write its value out", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        (tag, re.compile("^(?:true|True|TRUE|false|False|FALSE)$") if tag == "tag:yaml.org,2002:bool" else rule)
+        for tag, rule in rules
+    ]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _parse(text: str) -> tuple[yaml.Node | None, Any]:
+    """The node tree, and the values. raises yaml.YAMLError, ValueError, OverflowError, RecursionError"""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        return node, None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _reason(error: Exception) -> str:
+    return "it is nested too deeply" if isinstance(error, RecursionError) else (str(error).splitlines() or ["?"])[0]
+
+
 def _given_twice(node: yaml.Node | None) -> Iterator[yaml.Node]:
     """Keys that stand in their mapping for the second time: YAML would quietly let the last one count."""
     if isinstance(node, yaml.MappingNode):
@@ -150,13 +205,13 @@ def _given_twice(node: yaml.Node | None) -> Iterator[yaml.Node]:
 
 
 def _key(part: str) -> int | str:
-    return int(part) if part.isdigit() else part
+    return int(part) if part.isascii() and part.isdecimal() else part
 
 
 def _scalar(name: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return _parse(text)[1]
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
         raise ConfigError(f"{name}: its value is not YAML; quote it") from None
 
 

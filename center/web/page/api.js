@@ -1,4 +1,4 @@
-// The center's JSON interface. A failure is an Error whose message is one line for a person.
+// The center's JSON interface, relative to the page, which may stand under a prefix of somebody's proxy. A failure is an Error whose message is one line for a person.
 
 export class CenterAway extends Error {}
 
@@ -14,11 +14,11 @@ async function ask(path, options = {}) {
   return body;
 }
 
-export const status = () => ask("/api/status");
+export const status = () => ask("api/status");
 
-export const links = async () => (await ask("/api/links")).links;
+export const links = async () => (await ask("api/links")).links;
 
-const place = (rig, view) => `/api/links/${encodeURIComponent(rig)}/${view}`;
+const place = (rig, view) => `api/links/${encodeURIComponent(rig)}/${view}`;
 
 export async function changeLink(rig, view, settings) {
   const headers = { "Content-Type": "application/json" };

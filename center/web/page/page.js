@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { absence, overall } from "./reasons.js";
-import { Stream } from "./stream.js";
+import { discard, Stream } from "./stream.js";
 import { ViewPanel } from "./view_panel.js";
 
 const POLL = 1000;
@@ -35,8 +35,11 @@ const stream = new Stream(showParcel, (open) => {
 });
 
 function showParcel(parcel) {
-  if (state.rig === null) state.rig = parcel.rig;
-  if (parcel.rig !== state.rig) return;
+  if (parcel.rig !== state.rig) {
+    discard(parcel);
+    if (state.rig === null) choose(parcel.rig); // from now on the socket brings this rig alone
+    return;
+  }
   if (!state.arrivals.has(parcel.captured_at_ms)) state.arrivals.set(parcel.captured_at_ms, parcel.arrived);
   for (const frame of parcel.views) panels[frame.view].showFrame(frame, parcel.pairing, parcel.arrived);
   for (const measured of parcel.measured) panels[measured.view].showMeasurement(measured, parcel.arrived);

@@ -1,9 +1,15 @@
-// Decoded pairs over a WebSocket that comes back by itself. The format stands in center/web_stream.py.
+// Decoded pairs over a WebSocket that comes back by itself. The format stands in center/web/stream.py.
 
 const FIRST_WAIT = 300;
 const LONGEST_WAIT = 4000;
 
 // onParcel(header): pictures are ImageBitmaps in `picture` and `reference`. onChange(open): the socket's state.
+export function socketUrl(base, rig) {
+  const url = new URL(`ws?rig=${encodeURIComponent(rig)}`, base);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  return url.href;
+}
+
 export class Stream {
   constructor(onParcel, onChange) {
     this.onParcel = onParcel;
@@ -16,8 +22,7 @@ export class Stream {
   open(rig) {
     this.close();
     this.rig = rig;
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/ws?rig=${encodeURIComponent(rig)}`);
+    const socket = new WebSocket(socketUrl(document.baseURI, rig));
     this.socket = socket;
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.onChange(true);
@@ -72,7 +77,7 @@ async function unpack(data, arrived) {
 }
 
 // An ImageBitmap holds its memory until it is closed.
-function discard(parcel) {
+export function discard(parcel) {
   for (const view of parcel.views) view.picture?.close();
   for (const view of parcel.measured) view.reference?.close();
 }
