@@ -57,9 +57,14 @@ def test_a_training_that_was_slower_than_measured_stops_by_the_clock(
         return settings, Cadence(5, cadence.val_every, 5.0, None, time.monotonic() + 0.5)
 
     shipped: list[tuple[Any, ...]] = []
+
+    def ship(*arguments: Any) -> str:
+        shipped.append(arguments)
+        return "0123"
+
     monkeypatch.setattr("jscc.train.__main__.plan", hasty)
     monkeypatch.setattr("jscc.train.__main__.SAVING_SECONDS", 0.5)
-    monkeypatch.setattr("jscc.release.bundle.ship", lambda *a: shipped.append(a) or "0123")
+    monkeypatch.setattr("jscc.release.bundle.ship", ship)
     monkeypatch.setattr(HostSteps, "seconds_per_step", lambda *_: 1e-4)
     options = ["--pictures-on", "host", "--minutes", "0.2", "--ship-seconds", "1", "--ship", str(tmp_path / "codec")]
     state = main(arguments(tmp_path / "run", pack, *options, "--data", "noise"))
