@@ -23,6 +23,9 @@ class Fading(IntEnum):
     BLOCK = 2
 
 
+_FAST, _BLOCK = int(Fading.FAST), int(Fading.BLOCK)  # torch.compile cannot compare a tensor with an enum
+
+
 class ChannelNoise(NamedTuple):
     """The random numbers of the links of B pictures, CN(0, 1) each, whatever the SNR and the fading.
 
@@ -69,9 +72,9 @@ def transmit(
         chance = ChannelNoise.draw(symbols_BK2.shape[0], symbols_BK2.shape[1], device, chance)
     noise_BK2, fast_BK2, block_B12 = chance
 
-    still_2 = symbols_BK2.new_tensor((1.0, 0.0))
-    gain_BK2 = torch.where((fading_B1 == Fading.FAST)[..., None], fast_BK2, still_2)
-    gain_BK2 = torch.where((fading_B1 == Fading.BLOCK)[..., None], block_B12, gain_BK2)
+    still_2 = torch.stack((symbols_BK2.new_ones(()), symbols_BK2.new_zeros(())))  # made on the device, for CUDA graphs
+    gain_BK2 = torch.where((fading_B1 == _FAST)[..., None], fast_BK2, still_2)
+    gain_BK2 = torch.where((fading_B1 == _BLOCK)[..., None], block_B12, gain_BK2)
     n0_B1 = noise_variance(snr_db_B)[:, None]
 
     received_BK2 = complex_mul(gain_BK2, symbols_BK2) + noise_BK2 * n0_B1.sqrt()[..., None]
@@ -103,4 +106,4 @@ def complex_mul(a_2: Tensor, b_2: Tensor) -> Tensor:
 
 def conjugate(a_2: Tensor) -> Tensor:
     """The complex conjugate; float [..., 2] = (real, imaginary), as is the result."""
-    return a_2 * a_2.new_tensor((1.0, -1.0))
+    return torch.stack((a_2[..., 0], -a_2[..., 1]), -1)

@@ -3,8 +3,9 @@
 PSNR here: per picture, RGB, clamped to [0, 1], not rounded; the mean is over pictures.
 """
 
+from importlib.util import find_spec
+
 import torch
-from pytorch_msssim import ms_ssim as windowed_ms_ssim
 from torch import Tensor
 
 MS_SSIM_WINDOW = 7
@@ -22,6 +23,11 @@ def psnr(decoded_N3HW: Tensor, truth_N3HW: Tensor) -> Tensor:
     return -10 * torch.log10(error_N)
 
 
+def has_ms_ssim() -> bool:
+    """Whether `ms_ssim` can be computed: hosts that only lend their GPU may lack its library."""
+    return find_spec("pytorch_msssim") is not None
+
+
 def ms_ssim(decoded_N3HW: Tensor, truth_N3HW: Tensor) -> Tensor:
     """MS-SSIM of each picture, window 7, 5 scales.
 
@@ -29,6 +35,8 @@ def ms_ssim(decoded_N3HW: Tensor, truth_N3HW: Tensor) -> Tensor:
     returns                   float [N], 0 to 1
     source                    Wang et al. 2003, by pytorch_msssim
     """
+    from pytorch_msssim import ms_ssim as windowed_ms_ssim
+
     value_N: Tensor = windowed_ms_ssim(
         decoded_N3HW.clamp(0, 1), truth_N3HW, data_range=1.0, size_average=False, win_size=MS_SSIM_WINDOW
     )

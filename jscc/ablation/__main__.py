@@ -10,7 +10,8 @@ import torch
 
 from jscc.ablation.runner import ablate
 from jscc.ablation.variants import HALF, VARIANTS, reference_settings
-from jscc.train.__main__ import read_device, read_training
+from jscc.train.__main__ import read_device
+from jscc.train.pictures import read_training
 from jscc.train.step import Diverged
 from jscc.train.validation import read_validation
 from wire.runtime.errors import UserError

@@ -124,7 +124,7 @@ def augment(pair: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uin
     return np.ascontiguousarray(pair)
 
 
-def ahead(
+def prefetch_batches(
     sources: Sources, mixture: Mixture, seed: int, plan: Sequence[tuple[int, int, tuple[int, int]]]
 ) -> Iterator[NDArray[np.uint8]]:
     """Batches for a plan of (step, count, size), made by one thread that stays up to four batches ahead."""

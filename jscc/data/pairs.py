@@ -116,9 +116,9 @@ def read_cropped(
     names = list(files)
     if limit is not None and limit < len(names):
         names = [names[i * len(names) // limit] for i in range(limit)]
-    return {name: _planes(read_pair(*files[name], purpose, grey=grey)) for name in names}
+    return {name: planes(read_pair(*files[name], purpose, grey=grey)) for name in names}
 
 
-def _planes(pair: tuple[Picture, Picture]) -> NDArray[np.uint8]:
+def planes(pair: tuple[Picture, Picture]) -> NDArray[np.uint8]:
     """Two pictures [rows, columns, 3] -> [2, 3, 128, 256]."""
     return np.ascontiguousarray(np.stack([center_crop(picture) for picture in pair]).transpose(0, 3, 1, 2))

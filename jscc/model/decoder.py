@@ -30,6 +30,8 @@ class Decoder(nn.Module):
     source           paper, section 2, equations (1) and (2), and Fig. 1
     """
 
+    sides: Tensor
+
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.config = config
@@ -38,6 +40,7 @@ class Decoder(nn.Module):
         known = JOINT_CONDITIONS if config.joint else BASELINE_CONDITIONS
         before, after, quarter1, quarter2, half = config.decoder_blocks
         side_plane = 1 if config.joint else 0
+        self.register_buffer("sides", torch.tensor((LEFT, RIGHT)), persistent=False)  # there before a CUDA graph begins
         self.stem = ConvBlock(latent + latent // 2 + side_plane, wide, 3, known)
         self.at8_before = Blocks(before, wide, kernel, known)
         self.scam = SCAM(wide, config.scam_positional) if config.joint else None
@@ -65,7 +68,7 @@ class Decoder(nn.Module):
         size: tuple[int, int] = (geometry.HEIGHT, geometry.WIDTH),
         sides_V: Tensor | None = None,
     ) -> Tensor:
-        sides_V = snr_db_BV.new_tensor((LEFT, RIGHT)) if sides_V is None else sides_V
+        sides_V = self.sides.to(snr_db_BV.dtype) if sides_V is None else sides_V
         rows, columns = size[0] // geometry.DOWNSCALING, size[1] // geometry.DOWNSCALING
         snr_N = views_to_batch(snr_db_BV)
         side_N = views_to_batch(sides_V.expand_as(snr_db_BV))

@@ -54,3 +54,23 @@ def with_new_blocks(tensors: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) 
     added = {name: tensor for name, tensor in fresh.items() if name.startswith(tuple(new_blocks(tensors, fresh)))}
     silent = {name: torch.zeros_like(tensor) for name, tensor in added.items() if ".conv2." in name}
     return {**tensors, **added, **silent}
+
+
+def encoder_and_what_fits(
+    tensors: Mapping[str, Tensor], fresh: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Weights for a decoder of another size behind the same encoder.
+
+    tensors  of a codec whose encoder is kept; fresh: of the new codec
+    returns  all of the encoder's `tensors`, of the decoder's those that have name and shape of `fresh` ones, which
+             stand elsewhere; and the parts of the decoder that stay fresh
+    """
+    encoder = {name: tensor for name, tensor in tensors.items() if name.startswith("encoder.")}
+    decoder = {name: tensor for name, tensor in fresh.items() if name.startswith("decoder.")}
+    kept = {
+        name: tensors[name]
+        for name, tensor in decoder.items()
+        if name in tensors and tensors[name].shape == tensor.shape
+    }
+    parts = dict.fromkeys(".".join(name.split(".")[:2]) for name in decoder if name not in kept)
+    return {**decoder, **kept, **encoder}, list(parts)

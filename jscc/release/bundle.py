@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from torch import Tensor
 
 from jscc.model.checkpoint import load_weights, rounded, save_weights
 from jscc.model.codec import load
@@ -28,28 +29,37 @@ from wire.runtime.errors import UserError
 CARD_FILE: Final = "card.md"
 
 
-def ship(run: Path, folder: Path, val: Path | None, snrs_db: Sequence[float], data: str | None = None) -> str:
+def ship(
+    run: Path,
+    folder: Path,
+    val: Path | Tensor | None,
+    snrs_db: Sequence[float],
+    data: str | None = None,
+    device: str | torch.device = "cpu",
+) -> str:
     """Make a codec of the averaged weights of `run`/state.pt.
 
     run      folder of a training
     folder   of the codec; its files are replaced, each in one move
     snrs_db  of the card's table, dB
-    val      pairs for the card's table; without them it has none
+    val      pairs, a folder or float [B, 2, 3, 128, 256], for the card's table; without them it has none
     data     the pictures of the training with their licences; without them the card says that it does not know
+    device   decodes the validation pairs
     returns  the codec hash
     raises   OSError, ValueError or UserError for a run or pictures that cannot be read
     """
     model, step, settings = read_ema(run / STATE)
     about = timed({**described(run), "step": step, "settings": settings}, run)
-    pairs = read_validation(val) if val is not None else None
+    pairs = read_validation(val) if isinstance(val, Path) else val
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
         fresh = Path(temporary)
         codec_hash = save_weights(fresh / WEIGHTS_FILE, model.config, rounded(model), about)
         export(fresh / WEIGHTS_FILE, fresh)
-        codec = load(fresh / WEIGHTS_FILE)
+        codec = load(fresh / WEIGHTS_FILE, device)
         table = None
         if pairs is not None:
+            pairs = pairs.to(device)
             psnr = neighbour_table(codec.model, pairs, snrs_db)
             table = psnr, ms_ssim_table(codec.model, pairs, snrs_db), len(pairs)
         (fresh / CARD_FILE).write_text(model_card(folder.name, codec, about, table, data))

@@ -106,13 +106,17 @@ def _table(psnr: Mapping[str, float], ms_ssim: Mapping[str, float], pairs: int) 
     """Quality over the SNR for each kind of neighbour."""
     snrs = list(dict.fromkeys(key.split("@")[1] for key in psnr))
     return [
-        f"PSNR in dB, AWGN, mean over both views of {pairs} validation pairs (used for choosing, not for training);"
-        f" last row MS-SSIM (window {MS_SSIM_WINDOW}, {MS_SSIM_SCALES} scales) with the true neighbour:",
+        f"PSNR in dB, AWGN, mean over both views of {pairs} validation pairs (used for choosing, not for training)"
+        + (
+            f"; last row MS-SSIM (window {MS_SSIM_WINDOW}, {MS_SSIM_SCALES} scales) with the true neighbour:"
+            if ms_ssim
+            else ":"
+        ),
         "",
         "| neighbour | " + " | ".join(f"{snr} dB" for snr in snrs) + " |",
         "|---" * (len(snrs) + 1) + "|",
         *(f"| {kind} | " + " | ".join(f"{psnr[f'{kind}@{snr}']:.2f}" for snr in snrs) + " |" for kind in NEIGHBOURS),
-        "| true, MS-SSIM | " + " | ".join(f"{ms_ssim[snr]:.4f}" for snr in snrs) + " |",
+        *(["| true, MS-SSIM | " + " | ".join(f"{ms_ssim[snr]:.4f}" for snr in snrs) + " |"] if ms_ssim else []),
         "",
         "*true*: both links have the SNR; *better*: the other link has 10 dB more; *noiseless*, *absent*: the other"
         " link; *unrelated*: the other view shows another scene.",

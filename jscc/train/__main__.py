@@ -7,55 +7,37 @@ Several processes: `torchrun --nproc-per-node 2 -m jscc.train ...`, with `--out`
 """
 
 import argparse
+import dataclasses
 import os
 import shlex
 import sys
+import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import torch
+from torch import Tensor
 
-from jscc.data.batches import Mixture, Sources, read_sources
+from jscc.data.picture_store import PictureStore
 from jscc.model.codec import count
-from jscc.model.config import PRESETS, preset
+from jscc.model.config import preset
+from jscc.train.arguments import parser, settings_of
+from jscc.train.device_steps import DeviceSteps
 from jscc.train.distributed import ProcessGroup, processes
-from jscc.train.link_sampling import LinkSampling
+from jscc.train.host_steps import HostSteps, Steps
 from jscc.train.loop import Cadence, run
-from jscc.train.loss import DISTORTIONS
 from jscc.train.overrides import changed
-from jscc.train.run_folder import RunFolder
+from jscc.train.pictures import TrainingPictures, read_pictures
+from jscc.train.run_folder import RunFolder, described
 from jscc.train.settings import TrainSettings
-from jscc.train.start import begin
+from jscc.train.start import start
 from jscc.train.state import TrainState
 from jscc.train.step import Diverged
-from jscc.train.validation import read_validation
+from jscc.train.timetable import Timetable, plan
 from wire.runtime.errors import UserError
 
-NUMBERS = (
-    "steps",
-    "seed",
-    "lr",
-    "warm_up",
-    "weight_decay",
-    "ema",
-    "alpha",
-    "patches",
-    "pictures",
-    "whole_share",
-)
-
-
-def read_training(pairs: Sequence[Path], mono: Sequence[Path]) -> Sources:
-    """The training pictures; FileNotFoundError or ValueError says which folder cannot be used."""
-    for option, folders in (("--pairs", pairs), ("--mono", mono)):
-        for folder in folders:
-            if not folder.is_dir():
-                raise FileNotFoundError(f"{option}: there is no folder {folder}")
-    sources = read_sources(pairs, mono)
-    if not (sources.colour or sources.grey or sources.mono):
-        raise ValueError("no pictures to train on: give --pairs or --mono")
-    return sources
+SAVING_SECONDS = 5.0
+"""Of --minutes, kept for the last save."""
 
 
 def read_device(name: str | None) -> torch.device:
@@ -77,60 +59,47 @@ def check_team(processes: int, settings: TrainSettings) -> None:
         )
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    default, cadence = TrainSettings(), Cadence()
-    p = argparse.ArgumentParser(prog="python -m jscc.train", description="Train a codec.")
-    p.add_argument("--preset", choices=sorted(PRESETS), default="small")
-    p.add_argument("--baseline", action="store_true", help="without joint decoding: each view alone")
-    p.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="PART.KEY=VALUE",
-        help="change a number of the codec, the mixture or the draws: codec.epipolar=false mixture.mono_share=0"
-        " draws.absent_other=0.1",
-    )
-    p.add_argument(
-        "--init", help="begin with the weights of another run (its folder), or of a codec (name, folder or file)"
-    )
-    p.add_argument("--pairs", type=Path, nargs="*", default=[], help="folders with left/ and right/")
-    p.add_argument("--mono", type=Path, nargs="*", default=[], help="folders of single pictures, for synthetic stereo")
-    p.add_argument("--val", type=Path, help="folder with left/ and right/, to choose models on")
-    p.add_argument(
-        "--out", type=Path, required=True, help="the run's folder: state.pt, train.csv, val.csv, val-STEP.png, run.json"
-    )
-    p.add_argument("--resume", action="store_true", help="continue from the run's state.pt, if there is one")
-    p.add_argument(
-        "--stop-after", type=int, help="stop after this many steps of this call; the schedule still ends at --steps"
-    )
-    p.add_argument("--device", help="cpu, cuda...; default: cuda if it is there, of torchrun's processes one each")
-    p.add_argument("--threads", type=int, default=0, help="torch threads; 0 leaves torch's default")
-    p.add_argument("--log-every", type=int, default=cadence.log_every)
-    p.add_argument("--val-every", type=int, default=cadence.val_every)
-    p.add_argument("--save-minutes", type=float, default=cadence.save_minutes)
-    p.add_argument("--optimiser", choices=("adamw", "muon"), default=default.optimiser)
-    p.add_argument("--loss", choices=DISTORTIONS, default=default.loss)
-    p.add_argument("--full-precision", action="store_true", help="no bfloat16 autocast")
-    for name in NUMBERS:
-        value = getattr(default, name)
-        p.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=f"default {value}")
-    return p
+def check_together(args: argparse.Namespace) -> None:
+    """ValueError for options that exclude each other or that do nothing alone."""
+    if args.pictures_on == "device" and processes() > 1:
+        raise ValueError("--pictures-on device is for one process; leave it out, or leave torchrun out")
+    if args.graph == "on" and not (args.device or "cuda").startswith("cuda"):
+        raise ValueError(f"--graph on needs a CUDA device, not {args.device}")
+    if args.minutes is not None and not args.minutes > 0:
+        raise ValueError(f"--minutes is {args.minutes}; it must be above 0")
+    if args.minutes is not None and processes() > 1:
+        raise ValueError("--minutes is for one process; give --steps")
+    if args.freeze_encoder and args.init is None:
+        raise ValueError("--freeze-encoder needs --init: a codec or run whose symbols the decoder is for")
 
 
-def settings_of(args: argparse.Namespace) -> TrainSettings:
-    """The settings that the command line asks for."""
-    return TrainSettings(
-        **{name: getattr(args, name) for name in (*NUMBERS, "optimiser", "loss")},
-        half_precision=not args.full_precision,
-        mixture=changed(Mixture(), args.set, "mixture"),
-        draws=changed(LinkSampling(), args.set, "draws"),
+def make_steps(
+    args: argparse.Namespace,
+    state: TrainState,
+    settings: TrainSettings,
+    pictures: TrainingPictures,
+    device: torch.device,
+    team: ProcessGroup,
+) -> Steps:
+    """Steps on the device or with pictures from the host, as the options say or as the device suggests."""
+    cuda = device.type == "cuda"
+    on_device = args.pictures_on == "device" or (
+        args.pictures_on == "auto" and team.size == 1 and (cuda or bool(args.pack))
     )
+    if not on_device:
+        return HostSteps(state, settings, pictures.sources, device, settings.steps, team)
+    graph = cuda and args.graph != "off"
+    compiled = args.compile == "on"
+    print(
+        f"pictures on {device.type}{', steps as CUDA graphs' if graph else ''}{', compiled' if compiled else ''}",
+        flush=True,
+    )
+    return DeviceSteps(state, settings, PictureStore(pictures.sources, device), graph=graph, compiled=compiled)
 
 
 def main(arguments: Sequence[str] | None = None) -> TrainState:
     """Entry point. What the user can mend ends it with one line."""
+    began = time.monotonic()
     args = parser().parse_args(arguments)
     if args.threads > 0:
         torch.set_num_threads(args.threads)
@@ -138,15 +107,16 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
         0
     )  # cutting batches has a thread of its own; OpenCV's would take the cores that torch computes on
     try:
+        check_together(args)
         device = read_device(args.device)
         settings = settings_of(args)
         check_team(processes(), settings)
         config = changed(preset(args.preset, joint=not args.baseline), args.set, "codec")
         cadence = Cadence(args.log_every, args.val_every, args.save_minutes, args.stop_after)
-        sources = read_training(args.pairs, args.mono)
-        val = read_validation(args.val) if args.val else None
+        pictures = read_pictures(args.pairs, args.mono, args.val, args.pack)
         folder = RunFolder(args.out)
-        state = begin(args, config, settings, folder, sources, device)
+        settings = keep_timetable(args, settings, folder)
+        state = start(args, config, settings, folder, pictures, device)
     except (OSError, ValueError, UserError) as error:
         sys.exit(f"{parser().prog}: {error}")
     except KeyboardInterrupt:
@@ -158,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
         sys.exit(f"{parser().prog}: process {team.rank} is at step {state.step}, others are not: share --out with all")
     team.start_alike(state.model, state.ema)
     if team.rank == 0:
+        sources = pictures.sources
         print(
             f"pictures: {len(sources.colour)} colour pairs, {len(sources.grey)} grey pairs, {len(sources.mono)} single"
         )
@@ -167,16 +138,45 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
         if state.step:
             print(f"resumed at step {state.step}", flush=True)
     try:
-        run(state, settings, cadence, folder, sources, val, device, team)
-    except Diverged as error:
+        steps = make_steps(args, state, settings, pictures, device, team) if state.step < settings.steps else None
+        reserve = SAVING_SECONDS + (args.ship_seconds if args.ship else 0.0)
+        timetable = Timetable(began + 60 * args.minutes, reserve) if args.minutes is not None else None
+        if timetable is not None and state.step > 0:
+            cadence = dataclasses.replace(cadence, deadline=timetable.ends - timetable.reserve)
+        elif timetable is not None and steps is not None:
+            settings, cadence = plan(timetable, state, settings, cadence, steps, pictures.val, device)
+            folder.describe({**described(folder.path), "settings": dataclasses.asdict(settings)})
+        whole = run(state, settings, cadence, folder, pictures.sources, pictures.val, device, team, steps)
+    except (Diverged, ValueError) as error:
         sys.exit(f"{parser().prog}: {error}; {folder.state} holds what was saved before, if anything")
     finally:
         team.shutdown()
-    if team.rank == 0 and state.step >= settings.steps:
+    if team.rank == 0:
+        finish(args, folder, pictures.val, device, whole=whole and state.step >= settings.steps)
+    return state
+
+
+def keep_timetable(args: argparse.Namespace, settings: TrainSettings, folder: RunFolder) -> TrainSettings:
+    """With --minutes, a run that goes on keeps the number of steps that its first call chose."""
+    if args.minutes is None or not (args.resume and folder.state.exists()):
+        return settings
+    return dataclasses.replace(settings, steps=int(described(folder.path)["settings"]["steps"]))
+
+
+def finish(
+    args: argparse.Namespace, folder: RunFolder, val: Tensor | None, device: torch.device, *, whole: bool
+) -> None:
+    """Ship if that was asked for, or say how; a run that the time has cut short is shipped too."""
+    if args.ship is not None and (whole or args.minutes is not None):
+        from jscc.release.bundle import ship
+
+        began = time.monotonic()
+        codec_hash = ship(folder.path, args.ship, val, args.ship_snrs, args.data, device)
+        print(f"{args.ship}: codec hash {codec_hash}, shipped in {time.monotonic() - began:.0f} s", flush=True)
+    elif whole:
         words = ["python", "-m", "jscc.ship", "--run", str(args.out), "--out", "my-codec"]
         words += ["--val", str(args.val)] if args.val else []
         print(f"finished: {shlex.join([*words, '--data', 'PICTURES (LICENCE)'])}")
-    return state
 
 
 if __name__ == "__main__":

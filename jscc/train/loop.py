@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from jscc.data.batches import Sources, ahead
+from jscc.data.batches import Sources
 from jscc.train.distributed import ALONE, ProcessGroup
+from jscc.train.host_steps import HostSteps, Steps
 from jscc.train.preview import save_preview
 from jscc.train.run_folder import RunFolder
 from jscc.train.settings import TrainSettings
 from jscc.train.state import TrainState
-from jscc.train.step import train_step
+from jscc.train.step import Diverged
 from jscc.train.validation import SNRS_DB, as_text, ms_ssim_table, neighbour_table
 
 
@@ -30,6 +30,8 @@ class Cadence:
     save_minutes: float = 5.0
     stop_after: int | None = None
     """Stop after this many steps of this call; the schedule still ends at its last step."""
+    deadline: float | None = None
+    """Stop at this time of `time.monotonic`, whatever the schedule says."""
 
     def __post_init__(self) -> None:
         for name in ("log_every", "val_every", "stop_after"):
@@ -49,11 +51,13 @@ def run(
     val_BV3HW: Tensor | None,
     device: torch.device,
     team: ProcessGroup = ALONE,
+    steps: Steps | None = None,
 ) -> bool:
-    """Train until the last step, a signal to any process of the team, or `stop_after` steps of this call. Saves.
+    """Train until the last step, a signal to any process of the team, the deadline, or `stop_after` steps. Saves.
 
     Only the team's first process writes, prints and validates.
 
+    steps    how a step is made; by default on pictures that the host cuts from `sources`
     returns  whether the last step is done, and no signal came
     raises   Diverged; what was saved before stays
     """
@@ -63,32 +67,38 @@ def run(
         if leads:
             print(f"{folder.path} is at step {first:,} of {settings.steps:,}: there is nothing to do", flush=True)
         return True
-    plan = [(step, *settings.size_at(step)) for step in range(first, last)]
     described = dataclasses.asdict(settings)
-    progress = _Progress(folder, settings, first)
+    steps = HostSteps(state, settings, sources, device, last, team) if steps is None else steps
+    progress = _Progress(folder, settings, steps, first, leads)
     saved_at = time.monotonic()
-    with _Signals() as signals:
-        for pairs in ahead(sources, settings.mixture, settings.seed, plan):
-            result = train_step(state, settings, pairs, device, team)
-            if leads:
-                progress.add(*result)
-            if leads and state.step == first + 1 < min(last, first + cadence.log_every):
-                print(f"the first step took {time.monotonic() - progress.began:.1f} s", flush=True)
-            if leads and _due(state.step, cadence.log_every, last):
-                progress.tell(state.step)
-            if leads and val_BV3HW is not None and _due(state.step, cadence.val_every, settings.steps):
-                validate(state, folder, val_BV3HW.to(device))
-            if team.any(signals.came, device):
-                if leads:
+    try:
+        with _Signals() as signals:
+            while state.step < last:
+                steps.advance()
+                progress.tell_first(state.step, min(last, first + cadence.log_every))
+                if _due(state.step, cadence.log_every, last):
                     progress.tell(state.step)
-                    print(f"stopped by a signal at step {state.step}, saved", flush=True)
-                break
-            if leads and time.monotonic() - saved_at > cadence.save_minutes * 60:
+                if leads and val_BV3HW is not None and _due(state.step, cadence.val_every, settings.steps):
+                    steps.verify()
+                    validate(state, folder, val_BV3HW.to(device))
+                if (reason := _reason_to_stop(team.any(signals.came, device), cadence, state.step, last)) is not None:
+                    progress.tell(state.step)
+                    progress.say(f"{reason} at step {state.step} of {settings.steps}, saved")
+                    break
+                if leads and time.monotonic() - saved_at > cadence.save_minutes * 60:
+                    steps.verify()
+                    state.save(folder.state, described)
+                    saved_at = time.monotonic()
+            if leads:
+                steps.verify()
                 state.save(folder.state, described)
-                saved_at = time.monotonic()
-        if leads:
+            return state.step >= settings.steps and not team.any(signals.came, device)
+    except Diverged:
+        if steps.keeps_good and state.step > first:
             state.save(folder.state, described)
-        return state.step >= settings.steps and not team.any(signals.came, device)
+        raise
+    finally:
+        steps.close()
 
 
 def validate(state: TrainState, folder: RunFolder, val_BV3HW: Tensor) -> dict[str, float]:
@@ -98,9 +108,22 @@ def validate(state: TrainState, folder: RunFolder, val_BV3HW: Tensor) -> dict[st
     similar = {f"ms-ssim@{snr}": value for snr, value in ms_ssim_table(state.ema, val_BV3HW, SNRS_DB).items()}
     folder.row("val", {"step": state.step, **table, **similar})
     print(f"  validation, PSNR in dB at step {state.step}\n{as_text(table)}")
-    print("    MS-SSIM   " + "".join(f"{value:9.4f}" for value in similar.values()), flush=True)
+    shown = (
+        "".join(f"{value:9.4f}" for value in similar.values())
+        if similar
+        else " not measured: pytorch-msssim is missing"
+    )
+    print(f"    MS-SSIM   {shown}", flush=True)
     save_preview(state.ema, val_BV3HW, folder.path / f"val-{state.step}.png", SNRS_DB)
     return table
+
+
+def _reason_to_stop(signalled: bool, cadence: Cadence, step: int, last: int) -> str | None:
+    """What ends the loop before its last step, if anything does."""
+    if signalled:
+        return "stopped by a signal"
+    late = cadence.deadline is not None and time.monotonic() > cadence.deadline
+    return "the time is over" if late and step < last else None
 
 
 def _due(step: int, every: int, last: int) -> bool:
@@ -113,31 +136,40 @@ class _Progress:
     There `seconds` counts from the call's beginning, which is `session` in Unix time; validation counts in.
     """
 
-    def __init__(self, folder: RunFolder, settings: TrainSettings, first: int) -> None:
-        self.folder, self.settings, self.first = folder, settings, first
+    def __init__(self, folder: RunFolder, settings: TrainSettings, steps: Steps, first: int, leads: bool) -> None:
+        self.folder, self.settings, self.steps, self.first, self.leads = folder, settings, steps, first, leads
         self.began, self.session = time.monotonic(), time.time()
-        self.recent: list[tuple[float, float]] = []
+        self.before = self.began, steps.waited, steps.pairs
 
-    def add(self, loss: float, quality: float) -> None:
-        """One step's loss and PSNR."""
-        self.recent.append((loss, quality))
+    def say(self, line: str) -> None:
+        """A line on the screen, from the team's first process."""
+        if self.leads:
+            print(line, flush=True)
+
+    def tell_first(self, step: int, next_line: int) -> None:
+        """How long the first step took, if the next line is not about it anyway."""
+        if step == self.first + 1 < next_line:
+            self.say(f"the first step took {time.monotonic() - self.began:.1f} s")
 
     def tell(self, step: int) -> None:
-        """Report and forget what was added, if anything."""
-        if not self.recent:
+        """Report the steps since the last line, if there were any."""
+        means = self.steps.means()
+        if means is None or not self.leads:
             return
-        steps, seconds = self.settings.steps, time.monotonic() - self.began
-        loss, quality = (float(mean) for mean in np.mean(self.recent, 0))
+        loss, quality = means
+        steps, now = self.settings.steps, time.monotonic()
+        seconds, since = now - self.began, max(now - self.before[0], 1e-9)
+        waiting, rate = (self.steps.waited - self.before[1]) / since, (self.steps.pairs - self.before[2]) / since
+        self.before = now, self.steps.waited, self.steps.pairs
         per_step = seconds / (step - self.first)
         lr = self.settings.lr_at(step - 1)  # of the step that led here
         row = {"step": step, "loss": loss, "psnr": quality, "lr": lr, "seconds": seconds, "session": self.session}
         self.folder.row("train", row)
-        print(
+        self.say(
             f"step {step:>{len(str(steps))}}/{steps}  loss {loss:8.4f}  {quality:5.2f} dB"
-            f"  {per_step:.2f} s/step  {(steps - step) * per_step / 60:.0f} min left",
-            flush=True,
+            f"  {per_step:.{2 if per_step >= 0.1 else 4}f} s/step  {rate:.{1 if rate < 100 else 0}f} pairs/s,"
+            f" {waiting:.0%} waiting for pictures  {(steps - step) * per_step / 60:.0f} min left"
         )
-        self.recent.clear()
 
 
 class _Signals:

@@ -33,5 +33,5 @@ def pair_loss(
 ) -> Tensor:
     """The loss d(left) + alpha d(right), mean over pairs; a view that never came does not count. Scalar."""
     d_BV = distortion(decoded_BV3HW.flatten(0, 1), truth_BV3HW.flatten(0, 1), kind).reshape(present_BV.shape)
-    weight_V = d_BV.new_tensor((1.0, alpha))
-    return (d_BV * present_BV * weight_V).sum(1).mean()
+    left_B, right_B = (d_BV * present_BV).unbind(1)
+    return (left_B + alpha * right_B).mean()

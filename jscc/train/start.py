@@ -3,8 +3,7 @@
 import argparse
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ from jscc.model.checkpoint import WeightsError, fill
 from jscc.model.codec import JointCodec
 from jscc.model.config import PRESETS, CodecConfig
 from jscc.model.linear_path import SIDE, start_from_components
-from jscc.model.transfer import new_blocks, with_new_blocks, without_neighbour
+from jscc.model.transfer import encoder_and_what_fits, new_blocks, with_new_blocks, without_neighbour
+from jscc.train.pictures import TrainingPictures
 from jscc.train.run_folder import RunFolder, described
 from jscc.train.run_log import differences
 from jscc.train.settings import PATCH, TrainSettings, completed
@@ -34,43 +34,55 @@ def start_linear_path(model: JointCodec, sources: Sources, settings: TrainSettin
     start_from_components(model.encoder.linear, model.decoder.linear, patches)
 
 
-def begin(
+def start(
     args: argparse.Namespace,
     config: CodecConfig,
     settings: TrainSettings,
     folder: RunFolder,
-    sources: Sources,
+    pictures: TrainingPictures,
     device: torch.device,
 ) -> TrainState:
-    """The state to train from: saved, or fresh, or with another run's weights."""
+    """The state to train from: saved, or fresh, or with another run's weights; describes the run in run.json."""
     saved = folder.state.exists()
     if saved and not args.resume:
         raise ValueError(f"{folder.state} is there already: add --resume to go on, or give another --out")
     leads = int(os.environ.get("RANK", "0")) == 0
-    about = {
+    about: dict[str, Any] = {
         "preset": args.preset,
         "config": config.to_dict(),
         "settings": dataclasses.asdict(settings),
-        "data": tell_data(args.pairs, args.mono, sources),
+        "data": pictures.described(),
     }
+    if args.freeze_encoder:
+        about["frozen"] = "encoder"
     model = new_model(config, settings.seed, device)
+    model.encoder.requires_grad_(not args.freeze_encoder)
     if saved:
         state = TrainState(model, settings.optimiser, settings.lr, settings.weight_decay)
         before = described(folder.path)
         check_preset(before, args.preset)
+        if before.get("frozen") != about.get("frozen"):
+            raise ValueError(f"{folder.path} was begun {'with' if 'frozen' in before else 'without'} --freeze-encoder")
         until_now = state.restore(folder.state)
         if leads and state.step < settings.steps:
             describe_again(folder, before, about, until_now, args.init, state.step)
         return state
     if args.init is None:
-        start_linear_path(model, sources, settings)
+        start_linear_path(model, pictures.sources, settings)
     else:
         try:
-            about["before"], new = start_from(args.init, model, args.preset)
+            if args.freeze_encoder:
+                about["before"], new = start_decoder_for(args.init, model)
+            else:
+                about["before"], new = start_from(args.init, model, args.preset)
         except (OSError, ValueError, UserError) as error:
             raise ValueError(f"--init {args.init}: {error}") from error
         if leads and new:
-            print(f"new residual blocks, which add nothing at first: {', '.join(new)}")
+            print(
+                f"new: {', '.join(new)}"
+                if args.freeze_encoder
+                else f"new residual blocks, which add nothing at first: {', '.join(new)}"
+            )
     if leads:
         folder.describe(about)
     return TrainState(model, settings.optimiser, settings.lr, settings.weight_decay)
@@ -100,6 +112,21 @@ def start_from(name: str, model: JointCodec, preset: str) -> tuple[dict[str, Any
     return before, [block.rstrip(".") for block in new_blocks(tensors, fresh)]
 
 
+def start_decoder_for(name: str, model: JointCodec) -> tuple[dict[str, Any], list[str]]:
+    """Fill the encoder with that of the weights called `name`, and of the decoder what fits.
+
+    returns  what is known of the weights, and the parts of the decoder that begin at random
+    raises   what `read_start` does; ValueError if the encoder is another one
+    """
+    tensors, before = read_start(name)
+    fitting, fresh = encoder_and_what_fits(tensors, model.state_dict())
+    try:
+        fill(model, fitting)
+    except WeightsError as error:
+        raise ValueError(f"its encoder is another one, and --freeze-encoder keeps it: {error}") from error
+    return before, fresh
+
+
 def _hindrances(found: Mapping[str, Any], config: CodecConfig) -> dict[str, tuple[Any, Any]]:
     """How the config of weights differs from the one asked for, without what `start_from` can bridge."""
     return {
@@ -107,15 +134,6 @@ def _hindrances(found: Mapping[str, Any], config: CodecConfig) -> dict[str, tupl
         for name, (old, new) in differences(found, config.to_dict()).items()
         if not (name == "joint" and not config.joint)
         and not (name.endswith("_blocks") and all(before <= now for before, now in zip(old, new, strict=True)))
-    }
-
-
-def tell_data(pairs: Sequence[Path], mono: Sequence[Path], sources: Sources) -> dict[str, Any]:
-    """What run.json says of the pictures: the folders' names, and how many were read."""
-    return {
-        "pairs": [folder.resolve().name for folder in pairs],
-        "mono": [folder.resolve().name for folder in mono],
-        **sources.counts(),
     }
 
 

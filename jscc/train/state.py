@@ -17,7 +17,7 @@ from torch import Tensor
 from jscc.model.checkpoint import WeightsError, fill, load_weights, read_about, resolve
 from jscc.model.codec import JointCodec
 from jscc.model.config import CodecConfig
-from jscc.train.optimizer import make_optimisers
+from jscc.train.optimizer import make_optimisers, plain_state
 from jscc.train.run_folder import STATE, described
 from jscc.train.run_log import differences
 
@@ -40,13 +40,22 @@ class TrainState:
             for group in optimiser.param_groups:
                 group["lr"] = lr
 
+    def averaging_weight(self, decay: float) -> float:
+        """How far the average moves towards the weights after this step; early in training it follows faster."""
+        return 1 - min(decay, (1 + self.step) / (10 + self.step))
+
+    def averaged(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The average and the weights of every parameter that is trained, in one order."""
+        trained = [parameter.requires_grad for parameter in self.model.parameters()]
+        pairs = zip(self.ema.parameters(), self.model.parameters(), trained, strict=True)
+        chosen = [(average, value) for average, value, train in pairs if train]
+        return [average for average, _ in chosen], [value for _, value in chosen]
+
     @torch.no_grad()
     def average(self, decay: float) -> None:
-        """Move the average towards the weights; early in training it follows faster."""
-        weight = 1 - min(decay, (1 + self.step) / (10 + self.step))
-        averages: list[Tensor] = list(self.ema.parameters())
-        values: list[Tensor] = list(self.model.parameters())
-        torch._foreach_lerp_(averages, values, weight)
+        """Move the average towards the weights."""
+        averages, values = self.averaged()
+        torch._foreach_lerp_(averages, values, self.averaging_weight(decay))
 
     def save(self, path: Path, settings: dict[str, Any]) -> None:
         """Write the whole state; a crash while writing leaves the old file."""
@@ -58,7 +67,7 @@ class TrainState:
                 "step": self.step,
                 "model": self.model.state_dict(),
                 "ema": self.ema.state_dict(),
-                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+                "optimisers": [plain_state(optimiser) for optimiser in self.optimisers],
             },
             partial,
         )

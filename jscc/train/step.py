@@ -18,6 +18,16 @@ class Diverged(ArithmeticError):
     """A step that would have put NaN or infinity into the weights; they are still as they were before it."""
 
 
+def links_rng(seed: int, step: int) -> np.random.Generator:
+    """Draws the links of a step."""
+    return np.random.Generator(np.random.Philox(key=[seed + 1_000_003, step]))
+
+
+def noise_seed(seed: int, step: int) -> int:
+    """Seeds the generator, on the device, of the noise and gains of a step's links."""
+    return seed * 1_000_003 + step
+
+
 def train_step(
     state: TrainState,
     settings: TrainSettings,
@@ -32,8 +42,8 @@ def train_step(
     """
     step, count = state.step, len(pairs_u8)
     mine = team.part(count)
-    links = np.random.Generator(np.random.Philox(key=[settings.seed + 1_000_003, step]))
-    noise = torch.Generator(device).manual_seed(settings.seed * 1_000_003 + step)
+    links = links_rng(settings.seed, step)
+    noise = torch.Generator(device).manual_seed(noise_seed(settings.seed, step))
     snr_db, fading = (tensor[mine].to(device) for tensor in settings.draws.draw(count, links))
     cells = (pairs_u8.shape[3] // geometry.DOWNSCALING) * (pairs_u8.shape[4] // geometry.DOWNSCALING)
     symbols = state.model.config.latent_channels * cells // 2

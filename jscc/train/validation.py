@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from jscc.channel import Fading
 from jscc.data.pairs import read_cropped
 from jscc.model.codec import JointCodec
-from jscc.quality import ms_ssim, psnr
+from jscc.quality import has_ms_ssim, ms_ssim, psnr
 from wire import units
 
 NEIGHBOURS = ("true", "better", "noiseless", "unrelated", "absent")
@@ -27,9 +28,13 @@ def read_validation(folder: Path) -> Tensor:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"--val: there is no folder {folder}")
-    pairs = list(read_cropped(folder, "validation").values())
+    return to_validation(list(read_cropped(folder, "validation").values()), str(folder))
+
+
+def to_validation(pairs: Sequence[NDArray[np.uint8]], where: str) -> Tensor:
+    """Pairs uint8 [2, 3, 128, 256] as float [B, 2, 3, 128, 256] in [0, 1]; ValueError if `where` has too few."""
     if len(pairs) < 2:
-        raise ValueError(f"{folder}: {len(pairs)} pair; validation needs at least 2, to show an unrelated neighbour")
+        raise ValueError(f"{where}: {len(pairs)} pair; validation needs at least 2, to show an unrelated neighbour")
     return torch.from_numpy(np.stack(pairs)).float() / 255
 
 
@@ -59,9 +64,12 @@ def neighbour_table(
 
 @torch.inference_mode()
 def ms_ssim_table(model: JointCodec, pairs_BV3HW: Tensor, snrs_db: Sequence[float], seed: int = 0) -> dict[str, float]:
-    """Mean MS-SSIM over both views for each SNR of both links: {"-2": 0.91, ...}. Pairs float [B, 2, 3, 128, 256]."""
+    """Mean MS-SSIM over both views for each SNR of both links: {"-2": 0.91, ...}. Pairs float [B, 2, 3, 128, 256].
+
+    Empty where its library is missing.
+    """
     table: dict[str, float] = {}
-    for snr in snrs_db:
+    for snr in snrs_db if has_ms_ssim() else ():
         generator = torch.Generator(pairs_BV3HW.device).manual_seed(seed)
         found = [
             ms_ssim(

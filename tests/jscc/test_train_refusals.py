@@ -104,7 +104,7 @@ def test_ctrl_c_before_the_first_step_is_one_line(
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jscc.train.__main__.begin", interrupted)
+    monkeypatch.setattr("jscc.train.__main__.start", interrupted)
     assert "stopped before this call's first step; what was saved stays" in refusal(tmp_path, picture_folders)
 
 

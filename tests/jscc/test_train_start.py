@@ -76,3 +76,26 @@ def test_of_weights_that_do_not_fit_only_what_hinders_is_named(
     assert resumed.endswith("made with --preset tiny, asked for is --preset small")
     message = refusal(tmp_path / "run", picture_folders, *init.split(), "--baseline", "--preset", "small")
     assert message.endswith(f"{init}: made with --preset tiny, asked for is --preset small")
+
+
+def test_a_larger_decoder_is_trained_for_a_frozen_encoder(
+    tmp_path: Path, picture_folders: tuple[Path, Path], tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The encoder stays bit for bit, also in the average; of the decoder what fits is taken over."""
+    larger = ("--init", str(tiny_folder), "--freeze-encoder", "--set", "codec.decoder_widths=[24,16,8]")
+    for where in ("host", "device"):
+        begun = train(tmp_path / where, picture_folders, *larger, "--pictures-on", where)
+        average = read_ema(tmp_path / where / "state.pt")[0].state_dict()
+        wanted = load(tiny_folder).model.state_dict()
+        encoder = [name for name in wanted if name.startswith("encoder.")]
+        assert all(torch.equal(begun[name], wanted[name]) for name in encoder)
+        assert all(torch.equal(average[name], wanted[name]) for name in encoder)
+        assert begun["decoder.stem.conv.weight"].shape[0] == 24
+        said = capsys.readouterr().out
+        assert "new: decoder.stem" in said
+        assert "decoder.linear" not in said
+    assert "begun with --freeze-encoder" in refusal(
+        tmp_path / "host", picture_folders, "--resume", "--set", "codec.decoder_widths=[24,16,8]"
+    )
+    other = ("--init", str(tiny_folder), "--freeze-encoder", "--set", "codec.encoder_widths=[8,12,24]")
+    assert "its encoder is another one" in refusal(tmp_path / "other", picture_folders, *other)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jscc.data.batches import Mixture, Sources, ahead, augment, batch, cut, read_sources
+from jscc.data.batches import Mixture, Sources, augment, batch, cut, prefetch_batches, read_sources
 from jscc.data.synthetic_stereo import disparity_field, second_view, warp_right
 
 PAIRS_ONLY = Mixture(mono_share=0)
@@ -72,7 +72,7 @@ def test_batches_depend_on_seed_and_step_only(picture_folders: tuple[Path, Path]
     assert np.array_equal(first, batch(sources, mixture, 3, (64, 128), seed=1, step=7))
     assert not np.array_equal(first, batch(sources, mixture, 3, (64, 128), seed=1, step=8))
     plan = [(step, 2, (64, 128)) for step in range(3, 12)]
-    for (step, *_), got in zip(plan, ahead(sources, mixture, 1, plan), strict=True):
+    for (step, *_), got in zip(plan, prefetch_batches(sources, mixture, 1, plan), strict=True):
         assert np.array_equal(got, batch(sources, mixture, 2, (64, 128), seed=1, step=step))
 
 

@@ -38,5 +38,5 @@ def test_a_value_that_cannot_work_is_refused(values: dict[str, object], message:
 
 
 def test_an_unknown_preset_lists_the_known() -> None:
-    with pytest.raises(ValueError, match=r"unknown preset 'huge'; allowed: paper, small, tiny"):
+    with pytest.raises(ValueError, match=r"unknown preset 'huge'; allowed: paper, small, medium, tiny"):
         preset("huge")

@@ -1,0 +1,51 @@
+"""Work that is done again and again, captured as a CUDA graph: one launch for thousands of kernels."""
+
+from collections.abc import Callable, Hashable
+from typing import Final
+
+import torch
+
+WARM_UPS: Final = 3
+"""Times that work runs as it stands before it is captured: it makes its buffers then, and chooses kernels."""
+
+
+class GraphRunner:
+    """Runs pieces of work by name; from the fourth time on, what was captured is replayed.
+
+    The work must read and write tensors that stay where they are, and ask the host nothing. If it cannot be captured,
+    it goes on as it stands, and a line says why.
+    """
+
+    def __init__(self) -> None:
+        self.active = True
+        self._runs: dict[Hashable, int] = {}
+        self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
+
+    def run(self, name: Hashable, work: Callable[[], object]) -> None:
+        """Do the work called `name` once."""
+        if name in self._graphs:
+            self._graphs[name].replay()
+        elif not self.active:
+            work()
+        elif self._runs.get(name, 0) < WARM_UPS:
+            self._runs[name] = self._runs.get(name, 0) + 1
+            beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            beside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(beside):
+                work()
+            torch.cuda.current_stream().wait_stream(beside)
+        else:
+            self._capture(name, work)
+
+    def _capture(self, name: Hashable, work: Callable[[], object]) -> None:
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                work()
+        except RuntimeError as error:
+            self.active = False
+            print(f"no CUDA graph, steps run one by one: {str(error).splitlines()[0]}", flush=True)
+            work()
+        else:
+            self._graphs[name] = graph
+            graph.replay()  # capturing has only written down what is to be done

@@ -1,0 +1,62 @@
+"""The pictures of a run: from folders, or from packs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from jscc.data.batches import Sources, read_sources
+from jscc.data.pack import Pack, read_packs
+from jscc.data.pairs import planes
+from jscc.train.validation import read_validation, to_validation
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPictures:
+    """What is trained on, what is validated on (float [B, 2, 3, 128, 256], or None), and the names of the folders."""
+
+    sources: Sources
+    val: Tensor | None
+    pair_folders: list[str]
+    mono_folders: list[str]
+
+    def described(self) -> dict[str, Any]:
+        """What run.json says of them."""
+        return {"pairs": self.pair_folders, "mono": self.mono_folders, **self.sources.counts()}
+
+
+def read_pictures(
+    pairs: Sequence[Path], mono: Sequence[Path], val: Path | None, packs: Sequence[Path]
+) -> TrainingPictures:
+    """Read all of them; FileNotFoundError, ValueError or UserError says what cannot be used."""
+    if packs:
+        if pairs or mono:
+            raise ValueError("--pack stands in the place of --pairs and --mono; keep one")
+        pack = read_packs(packs)
+        validation = read_validation(val) if val else _validation_of(pack)
+        return TrainingPictures(pack.sources, validation, pack.pair_folders, pack.mono_folders)
+    sources = read_training(pairs, mono)
+    return TrainingPictures(
+        sources,
+        read_validation(val) if val else None,
+        [folder.resolve().name for folder in pairs],
+        [folder.resolve().name for folder in mono],
+    )
+
+
+def _validation_of(pack: Pack) -> Tensor | None:
+    return to_validation([planes(pair) for pair in pack.val], "the pack") if pack.val else None
+
+
+def read_training(pairs: Sequence[Path], mono: Sequence[Path]) -> Sources:
+    """The training pictures; FileNotFoundError or ValueError says which folder cannot be used."""
+    for option, folders in (("--pairs", pairs), ("--mono", mono)):
+        for folder in folders:
+            if not folder.is_dir():
+                raise FileNotFoundError(f"{option}: there is no folder {folder}")
+    sources = read_sources(pairs, mono)
+    if not (sources.colour or sources.grey or sources.mono):
+        raise ValueError("no pictures to train on: give --pairs or --mono")
+    return sources

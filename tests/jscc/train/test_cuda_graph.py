@@ -1,0 +1,72 @@
+"""When work is captured and when it runs, with a stand-in for CUDA: no GPU is needed to test that."""
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from jscc.train.cuda_graph import WARM_UPS, GraphRunner
+
+
+class Stream:
+    def wait_stream(self, other: object) -> None:
+        pass
+
+
+class FakeCuda:
+    """Notes what happens; work does nothing while a graph is captured, and a graph replays nothing but a note."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, refuses: bool = False) -> None:
+        self.notes: list[str] = []
+        self.capturing, self.refuses = False, refuses
+        cuda = self
+
+        class Graph:
+            def replay(self) -> None:
+                cuda.notes.append("replay")
+
+        for name, value in (
+            ("Stream", Stream),
+            ("current_stream", Stream),
+            ("stream", lambda _: contextlib.nullcontext()),
+            ("CUDAGraph", Graph),
+            ("graph", self.graph),
+        ):
+            monkeypatch.setattr(torch.cuda, name, value)
+
+    @contextlib.contextmanager
+    def graph(self, graph: object) -> Iterator[None]:
+        self.capturing = True
+        try:
+            yield
+            if self.refuses:
+                raise RuntimeError("operation not permitted when stream is capturing\nand more")
+        finally:
+            self.capturing = False
+
+    def work(self) -> None:
+        self.notes.append("captured" if self.capturing else "run")
+
+
+def test_work_runs_three_times_and_is_replayed_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call does the work once: the one that captures replays at once."""
+    cuda, runner = FakeCuda(monkeypatch), GraphRunner()
+    for _ in range(WARM_UPS + 2):
+        runner.run("patches", cuda.work)
+    assert cuda.notes == ["run"] * WARM_UPS + ["captured", "replay", "replay"]
+    cuda.notes.clear()
+    runner.run("pictures", cuda.work)
+    runner.run("patches", cuda.work)
+    assert cuda.notes == ["run", "replay"]
+
+
+def test_what_cannot_be_captured_goes_on_as_it_stands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cuda, runner = FakeCuda(monkeypatch, refuses=True), GraphRunner()
+    for _ in range(WARM_UPS + 3):
+        runner.run("patches", cuda.work)
+    assert cuda.notes == ["run"] * WARM_UPS + ["captured"] + ["run"] * 3
+    said = capsys.readouterr().out
+    assert said == "no CUDA graph, steps run one by one: operation not permitted when stream is capturing\n"
