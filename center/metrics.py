@@ -90,6 +90,12 @@ class Metrics:
             ("rig",),
             registry=registry,
         )
+        self.disagreement = Gauge(
+            f"{_PREFIX}disagreement",
+            "1 while pairs of a rig may show different moments: its cameras' rates, clips (loop) or clocks differ.",
+            ("rig", "reason"),
+            registry=registry,
+        )
         self.ready = Gauge(f"{_PREFIX}ready", "1 while the decoder is warm and takes frames.", registry=registry)
         self.recording_pairs = Counter(
             f"{_PREFIX}recording_pairs_total",
@@ -124,7 +130,7 @@ class Metrics:
             self.last_frame,
             self.clock_offset,
         )
-        self._per_rig = (self.pairs, self.skew)
+        self._per_rig = (self.pairs, self.skew, self.disagreement)
 
     def stages(self, rig: str, view: View, stages: Mapping[str, float], total: float) -> None:
         """Count one decoded frame's times, seconds."""

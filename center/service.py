@@ -163,6 +163,9 @@ class Center:
         """Forget who and what went away; done once a second."""
         now, idle = self.clock.now(), self._config.links.evict_s
         self._measuring.expire(now)
+        for rig in self.rigs:
+            for reason, holds in rig.check_agreement().items():
+                self.metrics.disagreement.labels(rig.name, reason).set(holds)
         for name in self.rigs.evict(now, idle):
             self.hub.forget(name)
             self.metrics.forget(name)

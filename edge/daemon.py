@@ -38,7 +38,7 @@ async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
         on_skip=lambda: metrics.dropped(uplink.held_up_by),
         silence_s=config.camera.silence_s,
     )
-    uplink = Uplink(config, boot_id, camera, maker, metrics)
+    uplink = Uplink(config, boot_id, camera, maker, metrics, loop_s=lambda: source.loop_s)
     try:
         if config.metrics_port:
             expose(config.metrics.host, config.metrics_port, metrics.registry)

@@ -83,7 +83,7 @@ class FrameIngest:
         gap = now - hello.sent_at_ns * _NANO if hello.sent_at_ns else 0.0
         rig = self._rigs.admit(hello.rig)
         session = Session(rig, view, hello.boot_id, CameraClock(gap), end, drain)
-        rig.connect(session, hello.frame_rate, now)
+        rig.connect(session, hello.frame_rate, now, hello.loop_ms / 1e3)
         self._metrics.connected.labels(rig.name, view).set(1)
         self._metrics.clock_offset.labels(rig.name, view).set(gap + self.clock.step)
         if abs(gap) > PLAINLY_APART:

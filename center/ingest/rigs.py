@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from center.decode.pairer import Outcome, Pairer
+from center.ingest.agreement import CameraFacts, disagreements
 from center.ingest.camera_clock import CameraClock
 from center.ingest.frames import Frame
 from wire.contract import occupancy
@@ -46,6 +47,7 @@ class Camera:
     session: Session | None = None
     boot_id: int | None = None
     frame_rate: float = 0.0
+    loop_s: float = 0.0
     heard_at: float = 0.0
     arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=256))
 
@@ -67,9 +69,10 @@ class Rig:
         self.decoded = {"paired": 0, "single": 0}
         self.drops: Counter[str] = Counter()
         self._skew_told = False
+        self._disagree: set[str] = set()
         self._settle_tolerance()
 
-    def connect(self, session: Session, frame_rate: float, now: float) -> None:
+    def connect(self, session: Session, frame_rate: float, now: float, loop_s: float = 0.0) -> None:
         """A stream takes over its camera by the rule of `wire.contract.occupancy`; a stream that it replaces is ended.
 
         raises  StreamRefused if another camera lives as this view
@@ -93,7 +96,8 @@ class Rig:
                     )
         camera.heard_at = now
         restarted = camera.boot_id != session.boot_id
-        camera.session, camera.boot_id, camera.frame_rate = session, session.boot_id, frame_rate
+        camera.session, camera.boot_id = session, session.boot_id
+        camera.frame_rate, camera.loop_s = frame_rate, loop_s
         self.active_at = now
         self._skew_told = False
         self._settle_tolerance()
@@ -107,6 +111,20 @@ class Rig:
         camera.session = None
         self.active_at = now
         return self.pairer.disconnect(session.view)
+
+    def check_agreement(self) -> dict[str, bool]:
+        """Look whether both cameras take their pictures at the same moments; what has changed is logged.
+
+        returns  by each of the reasons why they may not: whether it holds now
+        """
+        left, right = (self._facts(view) for view in View)
+        found = {} if left is None or right is None else disagreements(left, right, self.pairer.tolerance)
+        for reason, line in found.items():
+            if reason not in self._disagree:
+                log.warning("rig %s: %s", self.name, line)
+        if left is not None and right is not None:
+            self._disagree = set(found)
+        return {reason: reason in found for reason in ("rate", "loop", "clock")}
 
     def connected(self) -> list[View]:
         return [view for view, camera in self.cameras.items() if camera.session is not None]
@@ -143,7 +161,15 @@ class Rig:
             "drops": dict(self.drops),
             "skew_ms": self.pairer.skew * 1e3,
             "tolerance_ms": self.pairer.tolerance * 1e3,
+            "disagree": sorted(self._disagree),
         }
+
+    def _facts(self, view: View) -> CameraFacts | None:
+        """What is known of a camera; None while it is not connected."""
+        camera = self.cameras[view]
+        if camera.session is None:
+            return None
+        return CameraFacts(camera.frame_rate, camera.loop_s, camera.session.clock.gap)
 
     def _settle_tolerance(self) -> None:
         """Half a frame period of the faster camera, unless it is set."""

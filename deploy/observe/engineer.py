@@ -173,6 +173,12 @@ ROWS: Final = {
         ),
     ],
     "Clocks": [
+        curves(
+            "cameras that cannot pair",
+            "short",
+            Query("vergence_center_disagreement", "{{rig}} {{reason}}"),
+            text="Rate, loop or clock: the center's log says what differs. Pairs then show different moments.",
+        ),
         gauge("clock offset, as the edge sees it", "s", "vergence_edge_clock_offset_seconds"),
         gauge("clock offset, as the center sees it", "s", "vergence_center_clock_offset_seconds"),
         gauge(

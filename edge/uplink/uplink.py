@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,10 +70,12 @@ class Uplink:
         metrics: Metrics,
         *,
         patience: float = PATIENCE_SECONDS,
+        loop_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """boot_id: random number of this start; patience: seconds of silence after which a link counts as dead."""
+        """boot_id: random number of this start; patience: seconds of silence after which a link counts as dead;
+        loop_s: gives the seconds after which the camera's clip starts over, 0 for never."""
         self._config, self._boot_id, self._shots, self._maker = config, boot_id, shots, maker
-        self._metrics, self._patience = metrics, patience
+        self._metrics, self._patience, self._loop_s = metrics, patience, loop_s
         self._window = CreditWindow(config.link.credit)
         self._progress = Progress(config.link.assumed_snr_db)
         self._backoff = Backoff(config.link.backoff_first_s, config.link.backoff_cap_s, random.Random())
@@ -161,6 +164,7 @@ class Uplink:
             boot_id=self._boot_id,
             last_acknowledged=self._progress.last_acknowledged,
             frame_rate=self._config.camera.fps,
+            loop_ms=round(self._loop_s() * 1e3),
         )
 
     def _stands(self) -> None:

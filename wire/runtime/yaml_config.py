@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, Val
 from pydantic_core import ErrorDetails
 
 from wire.runtime.errors import UserError
+from wire.runtime.yaml_loader import parse
 
 
 class Section(BaseModel):
@@ -106,7 +107,7 @@ class _Source:
             line = error.object[: error.start].count(b"\n") + 1
             raise ConfigError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
         try:
-            node, values = _parse(text)
+            node, values = parse(text)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise ConfigError(f"{path}:{line}: not YAML: {error.problem}") from None
@@ -152,40 +153,6 @@ class _Source:
         return line
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML's safe types with two differences: off, on, yes and no are text, as in YAML 1.2, and aliases are errors.
-
-    A setting may be called `off`; and with aliases a file of 271 bytes becomes gigabytes, or a list that holds itself.
-    """
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(
-                None, None, f"an alias (*{event.anchor}); write its value out", event.start_mark
-            )
-        return super().compose_node(parent, index)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [
-        (tag, re.compile("^(?:true|True|TRUE|false|False|FALSE)$") if tag == "tag:yaml.org,2002:bool" else rule)
-        for tag, rule in rules
-    ]
-    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _parse(text: str) -> tuple[yaml.Node | None, Any]:
-    """The node tree, and the values. raises yaml.YAMLError, ValueError, OverflowError, RecursionError"""
-    loader = _Loader(text)
-    try:
-        node = loader.get_single_node()
-        return node, None if node is None else loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
 def _reason(error: Exception) -> str:
     return "it is nested too deeply" if isinstance(error, RecursionError) else (str(error).splitlines() or ["?"])[0]
 
@@ -210,7 +177,7 @@ def _key(part: str) -> int | str:
 
 def _scalar(name: str, text: str) -> Any:
     try:
-        return _parse(text)[1]
+        return parse(text)[1]
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
         raise ConfigError(f"{name}: its value is not YAML; quote it") from None
 

@@ -143,6 +143,7 @@ class Hello(_message.Message):
     LAST_ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     FRAME_RATE_FIELD_NUMBER: _builtins.int
     SENT_AT_NS_FIELD_NUMBER: _builtins.int
+    LOOP_MS_FIELD_NUMBER: _builtins.int
     rig: _builtins.str
     """The rig's name."""
     view: _types_pb2.View.ValueType
@@ -157,6 +158,10 @@ class Hello(_message.Message):
     """Frames per second that the sender aims at, 0.1 to 240; 0 if it does not know. Another number is refused."""
     sent_at_ns: _builtins.int
     """The sender's clock, Unix time in nanoseconds."""
+    loop_ms: _builtins.int
+    """Optional. A recorded source starts over after this time, milliseconds; 0 is never, as for every live camera. The
+    two clips of a rig must be equally long, or they drift apart at the first start.
+    """
     def __init__(
         self,
         *,
@@ -167,10 +172,11 @@ class Hello(_message.Message):
         last_acknowledged: _builtins.int = ...,
         frame_rate: _builtins.float = ...,
         sent_at_ns: _builtins.int = ...,
+        loop_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "codec_hash", b"codec_hash", "frame_rate", b"frame_rate", "last_acknowledged", b"last_acknowledged", "rig", b"rig", "sent_at_ns", b"sent_at_ns", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "codec_hash", b"codec_hash", "frame_rate", b"frame_rate", "last_acknowledged", b"last_acknowledged", "loop_ms", b"loop_ms", "rig", b"rig", "sent_at_ns", b"sent_at_ns", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -39,6 +39,10 @@ class Source(Protocol):
     patient: bool
     """Whether the daemon starts although this camera does not answer yet: a network camera may boot after us."""
 
+    @property
+    def loop_s(self) -> float:
+        """Seconds after which what it shows starts over; 0 for what never does, and while it is not open."""
+
     def open(self) -> None:
         """Connect, and make sure that a picture can be had."""
 
@@ -64,6 +68,9 @@ class Footage(Protocol):
     def picture(self, tick: int) -> Picture:
         """The picture of one tick, the same whenever it is asked for. raises SkippedFrame if it cannot be read"""
 
+    def loop_s(self, ticks: FrameClock) -> float:
+        """Seconds after which it starts over; 0 if it never does, and while it is not open."""
+
     def close(self) -> None:
         """Let go of files. May be called twice."""
 
@@ -81,6 +88,10 @@ class Clocked:
         self._footage, self._ticks, self._clock_ns = footage, ticks, clock_ns
         self._delay_ns = round(delay_ms * 1e6)
         self._last: int | None = None
+
+    @property
+    def loop_s(self) -> float:
+        return self._footage.loop_s(self._ticks)
 
     def open(self) -> None:
         self._footage.open()

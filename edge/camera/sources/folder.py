@@ -4,6 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from edge.camera.frame_clock import FrameClock
 from edge.camera.framing import fit
 from edge.camera.sources.base import Picture, SkippedFrame
 from wire.pictures import SUFFIXES, PictureError, list_pictures, read_picture
@@ -38,6 +39,9 @@ class Folder:
             return read_picture(file)
         except PictureError as error:
             raise SkippedFrame(file.name, f"{error}; skipped") from None
+
+    def loop_s(self, ticks: FrameClock) -> float:
+        return float(ticks.seconds(len(self._files)))
 
     def close(self) -> None:
         self._files = []

@@ -44,6 +44,7 @@ class NetworkCamera:
     """A camera with a pace of its own. Every frame is fetched, so that none waits in a buffer; at most `fps` go on."""
 
     patient = True
+    loop_s = 0.0
 
     def __init__(self, address: CameraAddress, fps: float, delay_ms: float, stall_s: float) -> None:
         """delay_ms: from the shutter to here, taken off the capture time; stall_s: longest silence, seconds."""

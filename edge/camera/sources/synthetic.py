@@ -64,6 +64,10 @@ class Synthetic:
             self._draw_thing(picture, thing, seconds)
         return picture
 
+    def loop_s(self, ticks: FrameClock) -> float:
+        """It never starts over."""
+        return 0.0
+
     def close(self) -> None:
         """Nothing is open."""
 

@@ -68,6 +68,9 @@ class Video:
                 raise SkippedFrame("decoding", line) from None
         return self._shown[1]
 
+    def loop_s(self, ticks: FrameClock) -> float:
+        return 0.0 if self._index is None else float(self._index.length * self._index.unit)
+
     def close(self) -> None:
         if self._reader is not None:
             self._reader.close()

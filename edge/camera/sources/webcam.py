@@ -16,6 +16,7 @@ class Webcam:
     """A camera with a pace of its own. Every frame is fetched, so that none waits in a buffer; at most `fps` go on."""
 
     patient = False
+    loop_s = 0.0
 
     def __init__(self, name: str, connect: Callable[[], cv2.VideoCapture], fps: float, delay_ms: float) -> None:
         """connect: opens the camera; delay_ms: from the shutter to here, taken off the capture time."""

@@ -17,6 +17,7 @@ class Scripted:
     """A source that does one step after the other: a picture, a failure, or waiting for the end."""
 
     name = "test camera"
+    loop_s = 0.0
 
     def __init__(self, steps: list[Picture | Exception], patient: bool = False, fails_to_open: int = 0) -> None:
         self.patient = patient
