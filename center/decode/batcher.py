@@ -4,7 +4,7 @@ import heapq
 import itertools
 from collections import deque
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 
 class Job(Protocol):
@@ -24,6 +24,9 @@ class Job(Protocol):
 
 
 J = TypeVar("J", bound=Job)
+
+_LEFT_BEHIND: Final = 8
+"""Jobs that the heap of expiries may still hold after they have left, beside as many as wait twice over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +66,7 @@ class Batcher(Generic[J]):
         waiting = self._turns.setdefault(job.rig, deque())
         waiting.append(job)
         self._size += 1
-        self._pushed += 1
-        if job.expires_at < float("inf"):
-            heapq.heappush(self._expiries, (job.expires_at, self._pushed, job))
+        self._watch(job)
         if len(waiting) > self.per_rig:
             return [Dropped(self._remove(job.rig), "overload")]
         if self._size > self.capacity:
@@ -78,11 +79,9 @@ class Batcher(Generic[J]):
         return waiting[-1] if waiting else None
 
     def replace_newest(self, job: J) -> None:
-        """Let a job stand where the newest one of its rig stands, of the same expiry or a later one."""
+        """Let a job stand where the newest one of its rig stands."""
         self._turns[job.rig][-1] = job
-        self._pushed += 1
-        if job.expires_at < float("inf"):
-            heapq.heappush(self._expiries, (job.expires_at, self._pushed, job))
+        self._watch(job)
 
     def expire(self, now: float) -> list[Dropped[J]]:
         """Drop what nobody wants any longer."""
@@ -119,6 +118,18 @@ class Batcher(Generic[J]):
     def age(self, now: float) -> float:
         """How long the job whose turn is next has waited, seconds; 0 when none waits."""
         return now - self._next().queued_at if self._turns else 0.0
+
+    def _watch(self, job: J) -> None:
+        """Remember when a job expires. The heap is made anew before jobs that have left make up most of it: they may
+        live for weeks, and hold their symbols."""
+        if job.expires_at == float("inf"):
+            return
+        self._pushed += 1
+        heapq.heappush(self._expiries, (job.expires_at, self._pushed, job))
+        if len(self._expiries) > 2 * self._size + _LEFT_BEHIND:
+            waiting = {id(each) for jobs in self._turns.values() for each in jobs}
+            self._expiries = [entry for entry in self._expiries if id(entry[2]) in waiting]
+            heapq.heapify(self._expiries)
 
     def _next(self) -> J:
         return next(iter(self._turns.values()))[0]

@@ -68,7 +68,8 @@ class Pipeline:
         )
         self._rigs, self._hub, self._measuring, self._metrics = rigs, hub, measuring, metrics
         self._clock = clock
-        self._due: list[tuple[float, int, Rig]] = []  # a heap: when a rig's pairer has something to release
+        self._due: list[tuple[float, int, Rig]] = []  # a heap: when to look at a rig's pairer
+        self._look_at: dict[Rig, float] = {}  # the entry of a rig that counts; it has one at most
         self._scheduled = itertools.count()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder")
         self._decoding: set[asyncio.Task[None]] = set()
@@ -90,8 +91,10 @@ class Pipeline:
         """Do what is due now, and come back when the next thing is."""
         now = self._clock.now()
         while self._due and self._due[0][0] <= now:
-            rig = heapq.heappop(self._due)[2]
-            self._decide(rig, rig.pairer.expire(now))
+            at, _, rig = heapq.heappop(self._due)
+            if self._look_at.get(rig) == at:
+                del self._look_at[rig]
+                self._decide(rig, rig.pairer.expire(now))
         for dropped in self._batcher.expire(now):
             self._drop_job(dropped.job, dropped.reason, "it grew too old in the queue")
             self._settle_superseded(dropped.job.rig)
@@ -175,8 +178,14 @@ class Pipeline:
         return True
 
     def _schedule(self, rig: Rig) -> None:
-        """Look at a rig again when its pairer has something to release."""
-        if (deadline := rig.pairer.deadline) < math.inf:
+        """Look at a rig again when its pairer has something to release.
+
+        Deadlines only move back while frames come and go, so the look that is planned already is early enough: it
+        plans the next one. Only a shorter patience needs an earlier one.
+        """
+        deadline = rig.pairer.deadline
+        if deadline < self._look_at.get(rig, math.inf):
+            self._look_at[rig] = deadline
             heapq.heappush(self._due, (deadline, next(self._scheduled), rig))
 
     def _come_back(self, now: float) -> None:

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 FRAME_RATES: Final = (0.1, 240.0)
 """Frames a second of a camera; the half period is the tolerance of pairs."""
 _NANO: Final = 1e-9
+_MOST_STEPS_TOLD: Final = 8
+"""Of one stream; a camera whose clock jumps with every frame must not fill the log."""
 
 
 class FrameIngest:
@@ -82,7 +84,7 @@ class FrameIngest:
         now = self.clock.now()
         gap = now - hello.sent_at_ns * _NANO if hello.sent_at_ns else 0.0
         rig = self._rigs.admit(hello.rig)
-        session = Session(rig, view, hello.boot_id, CameraClock(gap), end, drain)
+        session = Session(rig, view, hello.boot_id, _clock(gap, hello.frame_rate), end, drain)
         rig.connect(session, hello.frame_rate, now, hello.loop_ms / 1e3)
         self._metrics.connected.labels(rig.name, view).set(1)
         self._metrics.clock_offset.labels(rig.name, view).set(gap + self.clock.step)
@@ -104,8 +106,14 @@ class FrameIngest:
         if not self.sessions():
             self._empty.set()
 
-    def receive(self, session: Session, message: link_pb2.SymbolFrame, answer: Answer) -> None:
-        """Take one frame; `answer` is called once, now or later."""
+    def receive(
+        self, session: Session, message: link_pb2.SymbolFrame, answer: Answer, given_at: float = -math.inf
+    ) -> None:
+        """Take one frame.
+
+        answer    called once, now or later
+        given_at  when the credit that the frame used was given, seconds on the clock
+        """
         now = self.clock.now()
         rig, view = session.rig, session.view
         rig.cameras[view].arrivals.append(now)
@@ -117,11 +125,11 @@ class FrameIngest:
             self._pipeline.count_drop(rig.name, view, "rejected", problem.reason)
             answer(message.sequence, link_pb2.OUTCOME_REJECTED, problem.reason, str(problem))
             return
+        stages = stage_times(message)
         captured_at = message.captured_at_ns * _NANO
         if message.sequence > session.newest:
             session.newest = message.sequence
-            captured_at = session.clock.correct(captured_at, now)
-            self._metrics.clock_offset.labels(rig.name, view).set(session.clock.gap + self.clock.step)
+            captured_at = self._on_our_clock(session, captured_at, now, sum(stages.values()), given_at)
         else:  # sent again, or out of order: it says nothing of the clock
             captured_at += session.clock.offset
         budget = (message.age_budget_ms or self._links.age_budget_ms) / 1e3
@@ -133,7 +141,7 @@ class FrameIngest:
             symbols=numbers.symbols,
             reliability=numbers.reliability,
             snr_db=numbers.snr_db,
-            stages=stage_times(message),
+            stages=stages,
             referenced=message.referenced,
             answer=answer,
             message=message,
@@ -146,6 +154,20 @@ class FrameIngest:
             outcomes = rig.pairer.push(frame)
             self._metrics.skew.labels(rig.name).set(rig.pairer.skew)
             self._pipeline.handle(rig, outcomes)
+
+    def _on_our_clock(self, session: Session, captured_at: float, now: float, before: float, given_at: float) -> float:
+        """A capture time on our clock, seconds; tells of a camera's clock that was set."""
+        clock, steps, offset = session.clock, session.clock.steps, session.clock.offset
+        told = clock.correct(captured_at, now, before, given_at)
+        self._metrics.clock_offset.labels(session.rig.name, session.view).set(clock.gap + self.clock.step)
+        if clock.steps > steps and steps < _MOST_STEPS_TOLD:
+            log.warning(
+                "rig %s: the clock of the %s camera was set by %+.2f s; its pictures are paired by the new time",
+                session.rig.name,
+                session.view,
+                offset - clock.offset,
+            )
+        return told
 
     def refuse(self, session: Session, message: link_pb2.SymbolFrame, answer: Answer) -> None:
         """Drop a frame that was sent without credit."""
@@ -167,3 +189,8 @@ class FrameIngest:
         if self.sessions():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), patience)
+
+
+def _clock(gap: float, frame_rate: float) -> CameraClock:
+    """frame_rate: frames a second; 0 is unknown"""
+    return CameraClock(gap, 1.0 / frame_rate) if frame_rate else CameraClock(gap)

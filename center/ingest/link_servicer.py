@@ -10,6 +10,7 @@ from typing import Any, Final
 import grpc
 
 from center.config import LinksSection
+from center.ingest.credit import Credit
 from center.ingest.ingest import FrameIngest
 from center.ingest.rigs import Session
 from center.metrics import Metrics
@@ -92,7 +93,7 @@ class _Stream:
     def __init__(self, intake: FrameIngest, links: LinksSection) -> None:
         self.outbox: asyncio.Queue[link_pb2.TransmitResponse | _End] = asyncio.Queue()
         self._intake, self._links = intake, links
-        self._unanswered = self._beyond_credit = 0
+        self._credit = Credit(links.credit)
         self._no_more = False
         self._ended = False
 
@@ -127,19 +128,17 @@ class _Stream:
         self.outbox.put_nowait(link_pb2.TransmitResponse(drain=drain))
 
     def _take(self, session: Session, frame: link_pb2.SymbolFrame) -> None:
-        self._unanswered += 1
-        if self._unanswered > self._links.credit:
-            self._intake.refuse(session, frame, self._answer)
-            self._beyond_credit += 1
-            if self._beyond_credit > MOST_BEYOND_CREDIT:
-                line = f"{self._beyond_credit} frames came without credit; wait for acknowledgements"
-                log.warning("rig %s: the %s camera is cut off: %s", session.rig.name, session.view, line)
-                self._end(grpc.StatusCode.RESOURCE_EXHAUSTED, line)
-        else:
-            self._intake.receive(session, frame, self._answer)
+        if self._credit.take():
+            self._intake.receive(session, frame, self._answer, self._credit.given_at)
+            return
+        self._intake.refuse(session, frame, self._answer)
+        if self._credit.exceeded > MOST_BEYOND_CREDIT:
+            line = f"{self._credit.exceeded} frames came without credit; wait for acknowledgements"
+            log.warning("rig %s: the %s camera is cut off: %s", session.rig.name, session.view, line)
+            self._end(grpc.StatusCode.RESOURCE_EXHAUSTED, line)
 
     def _answer(self, sequence: int, outcome: "link_pb2.Outcome.ValueType", reason: str, detail: str) -> None:
-        self._unanswered -= 1
+        self._credit.answer(self._intake.clock.now())
         answer = link_pb2.Acknowledgement(sequence=sequence, outcome=outcome, reason=reason, detail=detail)
         self.outbox.put_nowait(link_pb2.TransmitResponse(acknowledgement=answer))
         if self.outbox.qsize() > MOST_UNREAD:
@@ -148,7 +147,7 @@ class _Stream:
 
     def _end_if_done(self) -> None:
         """After the sender's last frame, stay until all are answered."""
-        if self._no_more and self._unanswered == 0:
+        if self._no_more and self._credit.unanswered == 0:
             self._end(grpc.StatusCode.OK)
 
     def _end(self, code: grpc.StatusCode, line: str = "") -> None:

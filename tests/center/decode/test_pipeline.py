@@ -1,0 +1,98 @@
+"""The pipeline on a clock of our own: what it keeps, and what a frame costs it."""
+
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+
+from center.config import BatchingSection, QualitySection
+from center.decode.pipeline import Pipeline
+from center.ingest.frames import Frame
+from center.ingest.rigs import Rig, Rigs
+from center.metrics import Metrics
+from center.output.broadcast import PairBroadcaster
+from center.output.quality import FrameKey
+from center.output.quality_monitor import QualityMonitor
+from center.steady_clock import SteadyClock
+from tests.center.conftest import FakeEngine
+from wire.geometry import SYMBOLS
+from wire.views import View
+
+PERIOD = 1 / 15
+
+
+class Bench:
+    """A pipeline, and frames for it. at: seconds on its clock."""
+
+    def __init__(self, patience: float = 0.08, most: int = 2_000) -> None:
+        self.at, self.metrics = 1_000.0, Metrics()
+        self.rigs = Rigs(None, patience, 1.0, most)
+        hub = PairBroadcaster()
+        clock = SteadyClock(lambda: self.at, lambda: self.at)
+        self.measuring = QualityMonitor(QualitySection(), hub, self.metrics)
+        self.pipeline = Pipeline(BatchingSection(), self.rigs, hub, self.measuring, self.metrics, clock)
+        self.pipeline.engine = FakeEngine()
+        self.answers: list[tuple[int, Any, str, str]] = []
+
+    def rig(self, name: str) -> Rig:
+        rig = self.rigs.admit(name)
+        for view in View:
+            rig.pairer.connect(view, self.at, restarted=True)
+        return rig
+
+    def frame(self, rig: Rig, view: View, sequence: int, captured_at: float, expires_at: float) -> Frame:
+        return Frame(
+            key=FrameKey(rig.name, view, 1, sequence),
+            captured_at=captured_at,
+            arrived_at=self.at,
+            expires_at=expires_at,
+            symbols=np.zeros((SYMBOLS, 2), np.float32),
+            reliability=np.zeros(SYMBOLS, np.float32),
+            snr_db=10.0,
+            stages={},
+            referenced=False,
+            answer=lambda *answer: self.answers.append(answer),
+        )
+
+    def push(self, rig: Rig, frame: Frame) -> None:
+        self.pipeline.handle(rig, rig.pairer.push(frame))
+
+    async def close(self) -> None:
+        await self.pipeline.finish(5.0)
+        await self.measuring.close()
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+async def test_a_rig_is_looked_at_once_however_many_of_its_frames_waited(bench: Bench) -> None:
+    """Left frames wait most of the time for right ones, as over a slower link: something always waits."""
+    rig = bench.rig("lab")
+    for sequence in range(1, 301):
+        captured_at = bench.at
+        bench.push(rig, bench.frame(rig, View.LEFT, sequence, captured_at, captured_at + 1.0))
+        if sequence > 1:
+            older = captured_at - PERIOD + 0.001
+            bench.push(rig, bench.frame(rig, View.RIGHT, sequence - 1, older, older + 1.0))
+        bench.at += PERIOD
+        bench.pipeline.pump()
+        assert len(bench.pipeline._due) <= 2
+    await bench.close()
+
+
+async def test_what_is_decoded_is_let_go_though_it_would_live_for_long(bench: Bench) -> None:
+    """A sender may allow its frames 49 days."""
+    rig = bench.rig("lab")
+    rig.pairer.disconnect(View.RIGHT)
+    kept: list[weakref.ref[Any]] = []
+    for sequence in range(1, 101):
+        frame = bench.frame(rig, View.LEFT, sequence, bench.at, bench.at + 4e6)
+        kept.append(weakref.ref(frame.symbols))
+        bench.push(rig, frame)
+        del frame
+        bench.at += PERIOD
+    await bench.close()
+    assert sum(each() is not None for each in kept) <= 20
