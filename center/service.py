@@ -46,7 +46,7 @@ class Center:
 
     def __init__(self, config: CenterConfig, engine: engines.Engine | None = None) -> None:
         self._config, self._engine = config, engine
-        self.hub, self.metrics = PairBroadcaster(), Metrics()
+        self.hub, self.metrics = PairBroadcaster(config.links.max_rigs), Metrics()
         self._measuring = QualityMonitor(config.quality, self.hub, self.metrics)
         self.clock = SteadyClock()
         pairing = config.pairing
@@ -82,7 +82,7 @@ class Center:
         symbol_link_service_pb2_grpc.add_SymbolLinkServiceServicer_to_server(links, self.server.grpc)
         pair_service_pb2_grpc.add_PairServiceServicer_to_server(PairServicer(self.hub), self.server.grpc)
         reference_service_pb2_grpc.add_ReferenceServiceServicer_to_server(
-            ReferenceServicer(self._measuring, self.clock), self.server.grpc
+            ReferenceServicer(self._measuring, self.rigs, self.clock), self.server.grpc
         )
         self.port = await self.server.start(SERVICES)
         began = time.monotonic()

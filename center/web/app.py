@@ -30,10 +30,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from center.output.broadcast import PairBroadcaster
+from center.output.jpeg import JpegCache
 from center.web.guard import Guard, Hosts
 from center.web.links import LinkControl, LinkRefused
-from center.web.stream import JpegCache, serve_watcher
-from center.web.to_json import plain
+from center.web.stream import serve_watcher
+from center.web.to_json import to_json
 from wire.geometry import HEIGHT, SYMBOLS, WIDTH
 from wire.quality import MS_SSIM_DEFINITION
 from wire.runtime.errors import UserError, cause
@@ -48,7 +49,7 @@ class Page:
     """Serves the page inside the running event loop.
 
     host, port        where to listen; port 0 takes a free one
-    hub               decoded pairs
+    broadcaster       decoded pairs
     registry          what `/metrics` shows
     emulator_address  `host:port` of the channel emulator's control service; "" if there is none
     status            what the center says of itself, as plain values; the page reads `ready` (bool), `why` (one line
@@ -60,16 +61,16 @@ class Page:
         self,
         host: str,
         port: int,
-        hub: PairBroadcaster,
+        broadcaster: PairBroadcaster,
         registry: CollectorRegistry,
         emulator_address: str,
         status: Callable[[], Mapping[str, Any]],
         hosts: Sequence[str] = (),
     ) -> None:
         self.host, self.port = host, port
-        self._hub, self._registry, self._status = hub, registry, status
+        self._broadcaster, self._registry, self._status = broadcaster, registry, status
         self._links = LinkControl(emulator_address)
-        self._shelf = JpegCache()
+        self._cache = JpegCache()
         self._watchers = 0
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -135,11 +136,11 @@ class Page:
     async def _health(self, request: Request) -> Response:
         status = self._status()
         ready = bool(status.get("ready"))
-        return JSONResponse({"ready": ready, "why": plain(status.get("why"))}, status_code=200 if ready else 503)
+        return JSONResponse({"ready": ready, "why": to_json(status.get("why"))}, status_code=200 if ready else 503)
 
     async def _read_status(self, request: Request) -> Response:
         own = {
-            "rigs": self._hub.rigs(),
+            "rigs": self._broadcaster.rigs(),
             "emulator": self._links.address or None,
             "watchers": self._watchers,
             "symbols": SYMBOLS,
@@ -147,7 +148,7 @@ class Page:
             "trained_snr_db": TRAINED_SNR_DB,
             "ms_ssim": MS_SSIM_DEFINITION,
         }
-        return JSONResponse(plain({**self._status(), **own}))
+        return JSONResponse(to_json({**self._status(), **own}))
 
     async def _list_links(self, request: Request) -> Response:
         return JSONResponse({"links": await self._links.list()})
@@ -162,11 +163,11 @@ class Page:
     async def _watch(self, websocket: WebSocket) -> None:
         self._watchers += 1
         try:
-            await serve_watcher(websocket, self._hub, self._shelf)
+            await serve_watcher(websocket, self._broadcaster, self._cache)
         finally:
             self._watchers -= 1
             if not self._watchers:
-                self._shelf.clear()
+                self._cache.clear()
 
 
 class _Server(uvicorn.Server):
