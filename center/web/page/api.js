@@ -2,10 +2,11 @@
 
 export class CenterAway extends Error {}
 
+// path: beside the page, wherever a proxy has put that
 async function ask(path, options = {}) {
   let response;
   try {
-    response = await fetch(path, { ...options, signal: AbortSignal.timeout(5000) });
+    response = await fetch(new URL(path, document.baseURI), { ...options, signal: AbortSignal.timeout(5000) });
   } catch {
     throw new CenterAway("the center does not answer");
   }
