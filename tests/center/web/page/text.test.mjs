@@ -40,7 +40,7 @@ test("a view without pictures says why, and what to do", () => {
   const missing = absence("right", without("right", { connected: each(true, false), link: each({ settings: {} }) }));
   assert.match(missing.title, /Right camera is not connected/);
   assert.match(missing.text, /goes on/);
-  assert.match(missing.command, /^vergence-edge run --config /);
+  assert.match(missing.command, /^VERGENCE_EDGE__VIEW=right vergence-edge run --config /);
   assert.equal(absence("left", without("left", { link: each({ settings: { outage: true } }) })).title, "Outage");
   assert.match(absence("left", without("left", { centerError: "it does not answer" })).title, /center does not answer/);
   const nothing = { ...LIVE, fresh: each(false), ever: each(false), connected: each(false) };
