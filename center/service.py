@@ -20,6 +20,7 @@ from center.output.quality_monitor import QualityMonitor
 from center.output.watch_servicer import PairServicer, ReferenceServicer
 from center.steady_clock import SteadyClock
 from center.web.app import Page
+from center.web.connections import Limits
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import Server
 from wire.runtime.periodic import repeat
@@ -66,6 +67,7 @@ class Center:
             config.emulator,
             self.status,
             config.page.hosts,
+            Limits(config.page.max_connections, config.page.max_connections_per_client),
         )
         self.server = Server(config.listen)
         self.port = 0

@@ -12,7 +12,6 @@ Errors under /api are `{"error": "one clear line"}`.
 """
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,18 +30,21 @@ from starlette.websockets import WebSocket
 
 from center.output.broadcast import PairBroadcaster
 from center.output.jpeg import JpegCache
+from center.web import connections
+from center.web.connections import Limits
 from center.web.guard import Guard, Hosts
 from center.web.links import LinkControl, LinkRefused
 from center.web.stream import serve_watcher
 from center.web.to_json import to_json
 from wire.geometry import HEIGHT, SYMBOLS, WIDTH
 from wire.quality import MS_SSIM_DEFINITION
-from wire.runtime.errors import UserError, cause
+from wire.runtime.errors import UserError
 from wire.units import TRAINED_SNR_DB
 from wire.views import View
 
 PAGE: Final = Path(__file__).resolve().parent / "page"
 _BODY_LIMIT: Final = 8192
+_HEADERS_LIMIT: Final = 16_384
 
 
 class Page:
@@ -55,6 +57,7 @@ class Page:
     status            what the center says of itself, as plain values; the page reads `ready` (bool), `why` (one line
                       while not ready), `codec`, `codec_hash` and `engine`, and hands on whatever else is in it
     hosts             further names by which the page may be asked for
+    limits            of connections and time; fewer connections where this process may open few files
     """
 
     def __init__(
@@ -66,8 +69,10 @@ class Page:
         emulator_address: str,
         status: Callable[[], Mapping[str, Any]],
         hosts: Sequence[str] = (),
+        limits: Limits | None = None,
     ) -> None:
         self.host, self.port = host, port
+        self._limits = (limits or Limits()).within_files()
         self._broadcaster, self._registry, self._status = broadcaster, registry, status
         self._links = LinkControl(emulator_address)
         self._cache = JpegCache()
@@ -97,10 +102,16 @@ class Page:
 
         raises  UserError if the port is taken or the host makes no sense
         """
-        bound = _listen(self.host, self.port)
+        bound = connections.listen(self.host, self.port, self._limits)
         self.port = int(bound.getsockname()[1])
         config = uvicorn.Config(
             self.app,
+            http=connections.protocol(self._limits),
+            backlog=connections.BACKLOG,
+            h11_max_incomplete_event_size=_HEADERS_LIMIT,
+            timeout_keep_alive=5,
+            ws_ping_interval=10.0,  # a browser that is gone without a goodbye is missed after both
+            ws_ping_timeout=10.0,
             lifespan="off",
             log_config=None,
             log_level="warning",
@@ -176,16 +187,6 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=128)
-    except OSError as error:
-        raise UserError(
-            f"cannot serve the page on {host}:{port}: {cause(error)}; stop what uses the port or set another one"
-        ) from None
 
 
 def _which(request: Request) -> tuple[str, View]:

@@ -1,4 +1,4 @@
-// The center's JSON interface, relative to the page, which may stand under a prefix of somebody's proxy. A failure is an Error whose message is one line for a person.
+// The center's JSON interface. A failure is an Error whose message is one line for a person.
 
 export class CenterAway extends Error {}
 
