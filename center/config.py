@@ -29,6 +29,8 @@ class PageSection(Section):
     host: str = "127.0.0.1"
     port: Port = 8080
     hosts: tuple[HostName, ...] = ()
+    max_connections: PositiveInt = 256
+    max_connections_per_client: PositiveInt = 64
 
 
 class EngineSection(Section):

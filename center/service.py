@@ -20,6 +20,7 @@ from center.output.quality_monitor import QualityMonitor
 from center.output.watch_servicer import PairServicer, ReferenceServicer
 from center.steady_clock import SteadyClock
 from center.web.app import Page
+from center.web.connections import Limits
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import Server
 from wire.runtime.periodic import repeat
@@ -46,7 +47,7 @@ class Center:
 
     def __init__(self, config: CenterConfig, engine: engines.Engine | None = None) -> None:
         self._config, self._engine = config, engine
-        self.hub, self.metrics = PairBroadcaster(), Metrics()
+        self.hub, self.metrics = PairBroadcaster(config.links.max_rigs), Metrics()
         self._measuring = QualityMonitor(config.quality, self.hub, self.metrics)
         self.clock = SteadyClock()
         pairing = config.pairing
@@ -66,6 +67,7 @@ class Center:
             config.emulator,
             self.status,
             config.page.hosts,
+            Limits(config.page.max_connections, config.page.max_connections_per_client),
         )
         self.server = Server(config.listen)
         self.port = 0
@@ -82,7 +84,7 @@ class Center:
         symbol_link_service_pb2_grpc.add_SymbolLinkServiceServicer_to_server(links, self.server.grpc)
         pair_service_pb2_grpc.add_PairServiceServicer_to_server(PairServicer(self.hub), self.server.grpc)
         reference_service_pb2_grpc.add_ReferenceServiceServicer_to_server(
-            ReferenceServicer(self._measuring, self.clock), self.server.grpc
+            ReferenceServicer(self._measuring, self.rigs, self.clock), self.server.grpc
         )
         self.port = await self.server.start(SERVICES)
         began = time.monotonic()

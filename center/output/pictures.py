@@ -1,20 +1,28 @@
-"""Pictures out of the center: as they are, or as a file."""
+"""Pictures as messages carry them: as they are, or as a file."""
 
 import io
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from center.output import jpeg
 from wire.contract.arrays import pack_picture
 from wire.runtime.errors import UserError
 from wire.v1 import types_pb2
 
-JPEG_QUALITY: Final = 92
-_FILES: Final[dict[int, tuple[str, dict[str, int]]]] = {
-    types_pb2.PICTURE_FORMAT_PNG: ("PNG", {"compress_level": 1}),
-    types_pb2.PICTURE_FORMAT_JPEG: ("JPEG", {"quality": JPEG_QUALITY}),
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+_FILES: Final[dict[int, Callable[[NDArray[np.uint8]], bytes]]] = {
+    types_pb2.PICTURE_FORMAT_PNG: _png,
+    types_pb2.PICTURE_FORMAT_JPEG: jpeg.encode,
 }
 
 
@@ -33,8 +41,5 @@ def pack(picture: NDArray[np.uint8], kind: "types_pb2.PictureFormat.ValueType") 
     check_format(kind)
     if kind not in _FILES:
         return pack_picture(picture)
-    name, options = _FILES[kind]
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, name, **options)
     height, width, _ = picture.shape
-    return types_pb2.Picture(format=kind, height=height, width=width, data=file.getvalue())
+    return types_pb2.Picture(format=kind, height=height, width=width, data=_FILES[kind](picture))

@@ -24,46 +24,65 @@ class FrameKey:
     sequence: int
 
 
-class _Shelf(Generic[T]):
-    """What waits for its partner, oldest first."""
+class _Waiting(Generic[T]):
+    """What waits for its partner, at most `keep`; one more forgets the oldest of the camera that has the most."""
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
-        self._items: OrderedDict[FrameKey, tuple[float, T]] = OrderedDict()
+        self._cameras: dict[tuple[str, View], OrderedDict[FrameKey, tuple[float, T]]] = {}
 
     def put(self, key: FrameKey, item: T, now: float) -> None:
-        self._items.pop(key, None)
-        self._items[key] = (now, item)
-        if len(self._items) > self._keep:
-            self._items.popitem(last=False)
+        self.take(key)
+        self._cameras.setdefault((key.rig, key.view), OrderedDict())[key] = (now, item)
+        if len(self) > self._keep:
+            self._forget_oldest(
+                max(self._cameras, key=lambda camera: (len(self._cameras[camera]), -self._since(camera)))
+            )
 
     def take(self, key: FrameKey) -> T | None:
-        found = self._items.pop(key, None)
-        return None if found is None else found[1]
+        camera = self._cameras.get((key.rig, key.view))
+        if camera is None or key not in camera:
+            return None
+        _, item = camera.pop(key)
+        if not camera:
+            del self._cameras[key.rig, key.view]
+        return item
 
     def expire(self, before: float) -> int:
         """Forget what was put until `before`; gives how many."""
         gone = 0
-        while self._items and next(iter(self._items.values()))[0] <= before:
-            self._items.popitem(last=False)
-            gone += 1
+        for camera in list(self._cameras):
+            while camera in self._cameras and self._since(camera) <= before:
+                self._forget_oldest(camera)
+                gone += 1
         return gone
 
     def __len__(self) -> int:
-        return len(self._items)
+        return sum(len(camera) for camera in self._cameras.values())
+
+    def _since(self, camera: tuple[str, View]) -> float:
+        """When the oldest of a camera was put."""
+        at, _ = next(iter(self._cameras[camera].values()))
+        return at
+
+    def _forget_oldest(self, camera: tuple[str, View]) -> None:
+        self._cameras[camera].popitem(last=False)
+        if not self._cameras[camera]:
+            del self._cameras[camera]
 
 
 class Matcher(Generic[R, T]):
     """Brings references and reconstructions of the same frames together; bounded, aged, no clock.
 
-    keep     of each kind at most; one more forgets the oldest
+    keep     of each kind at most; one more forgets the oldest of the camera that has the most, so that a camera that
+             floods pushes out its own and nobody else's
     max_age  how long one waits for the other, seconds
     """
 
     def __init__(self, keep: int, max_age: float) -> None:
         self._max_age = max_age
-        self._references = _Shelf[R](keep)
-        self._reconstructions = _Shelf[T](keep)
+        self._references = _Waiting[R](keep)
+        self._reconstructions = _Waiting[T](keep)
 
     def reference(self, key: FrameKey, reference: R, now: float) -> T | None:
         """A reference came; gives the reconstruction if that is here already, and forgets both."""

@@ -43,10 +43,10 @@ class QualityMonitor:
     on_measured  told of a pair with new figures, and of which frames; must neither wait nor raise
     """
 
-    def __init__(self, section: QualitySection, hub: PairBroadcaster, metrics: Metrics) -> None:
+    def __init__(self, section: QualitySection, broadcaster: PairBroadcaster, metrics: Metrics) -> None:
         self.on_measured: Callable[[DecodedPair, Sequence[FrameKey]], None] = lambda *_: None
         self._wanted = section.metric
-        self._hub, self._metrics = hub, metrics
+        self._broadcaster, self._metrics = broadcaster, metrics
         self._matcher: Matcher[NDArray[np.uint8], _Subject] = Matcher(section.keep, section.max_age_s)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="quality")
         self._tasks: set[asyncio.Task[None]] = set()
@@ -103,7 +103,7 @@ class QualityMonitor:
         loop = asyncio.get_running_loop()
         figures = await loop.run_in_executor(self._thread, self._figures, found)
         pair = found[0][0].pair
-        newest = self._hub.latest(pair.rig)
+        newest = self._broadcaster.latest(pair.rig)
         if newest is not None and newest.moment == pair.moment:
             pair = newest  # it may hold figures of the other view by now
         for (subject, reference), each in zip(found, figures, strict=True):
@@ -114,7 +114,7 @@ class QualityMonitor:
             if each.ms_ssim is not None:
                 self._metrics.ms_ssim.labels(rig, view).observe(each.ms_ssim)
             pair = _with_figures(pair, view, each, reference)
-        self._hub.publish(pair)
+        self._broadcaster.publish(pair)
         self.on_measured(pair, [subject.key for subject, _ in found])
 
     def _figures(self, found: list[tuple[_Subject, NDArray[np.uint8]]]) -> list[Figures]:

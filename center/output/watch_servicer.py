@@ -3,10 +3,11 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
+from center.ingest.rigs import Rigs
 from center.output.broadcast import PairBroadcaster
 from center.output.pictures import check_format, pack
 from center.output.quality import FrameKey
@@ -24,12 +25,16 @@ from wire.v1 import reference_service_pb2_grpc as reference_grpc
 from wire.v1 import types_pb2
 from wire.views import View
 
+MOST_WATCHERS: Final = 128
+"""WatchPairs calls at once, of all clients together."""
+
 
 class PairServicer(pair_grpc.PairServiceServicer):
     """Gives decoded pairs to whoever watches, newest only."""
 
-    def __init__(self, hub: PairBroadcaster) -> None:
-        self._hub = hub
+    def __init__(self, broadcaster: PairBroadcaster, most_watchers: int = MOST_WATCHERS) -> None:
+        self._broadcaster, self._most_watchers = broadcaster, most_watchers
+        self._watchers = 0
 
     async def WatchPairs(  # noqa: N802 named by the contract
         self, request: pair_pb2.WatchPairsRequest, context: Any
@@ -40,22 +45,29 @@ class PairServicer(pair_grpc.PairServiceServicer):
             check_format(request.format)
         except UserError as problem:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
+        if self._watchers >= self._most_watchers:
+            line = f"{self._watchers} clients watch pairs already; end one of them or use another center"
+            await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, UserError(line))
         pause = 1.0 / request.rate if request.rate else 0.0
-        with self._hub.watch(request.rig or None, late_figures=request.late_figures) as pairs:
-            async for pair in pairs:
-                if request.without_pictures:
-                    yield to_response(pair, None)
-                else:
-                    yield await asyncio.to_thread(to_response, pair, request.format)
-                if pause:
-                    await asyncio.sleep(pause)
+        self._watchers += 1
+        try:
+            with self._broadcaster.watch(request.rig or None, late_figures=request.late_figures) as pairs:
+                async for pair in pairs:
+                    if request.without_pictures:
+                        yield to_response(pair, None)
+                    else:
+                        yield await asyncio.to_thread(to_response, pair, request.format)
+                    if pause:
+                        await asyncio.sleep(pause)
+        finally:
+            self._watchers -= 1
 
 
 class ReferenceServicer(reference_grpc.ReferenceServiceServicer):
-    """Takes untouched pictures, past the channel."""
+    """Takes untouched pictures, past the channel, of cameras that are connected."""
 
-    def __init__(self, measuring: QualityMonitor, clock: SteadyClock) -> None:
-        self._measuring, self._clock = measuring, clock
+    def __init__(self, monitor: QualityMonitor, rigs: Rigs, clock: SteadyClock) -> None:
+        self._monitor, self._rigs, self._clock = monitor, rigs, clock
 
     async def SubmitReference(  # noqa: N802
         self, request: reference_pb2.SubmitReferenceRequest, context: Any
@@ -66,14 +78,21 @@ class ReferenceServicer(reference_grpc.ReferenceServiceServicer):
             key = FrameKey(request.rig, View.from_proto(request.view), request.boot_id, request.sequence)
         except UserError as problem:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
-        self._measuring.reference(key, picture, self._clock.now())
+        rig = self._rigs.get(key.rig)
+        if rig is None or rig.cameras[key.view].session is None:
+            line = f"rig '{key.rig}' has no {key.view} camera here; send references while its stream is open"
+            await abort(context, grpc.StatusCode.NOT_FOUND, UserError(line))
+        self._monitor.reference(key, picture, self._clock.now())
         return reference_pb2.SubmitReferenceResponse()
 
 
 def to_response(
     pair: DecodedPair, picture_format: "types_pb2.PictureFormat.ValueType | None"
 ) -> pair_pb2.WatchPairsResponse:
-    """A decoded pair as a message. picture_format: None is no pictures."""
+    """A decoded pair as a message; with files some milliseconds, so not for the event loop.
+
+    picture_format  None is no pictures, unspecified is RGB8
+    """
     return pair_pb2.WatchPairsResponse(
         rig=pair.rig,
         pairing=pair_pb2.PAIRING_SINGLE if pair.single else pair_pb2.PAIRING_PAIRED,

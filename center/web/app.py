@@ -12,7 +12,6 @@ Errors under /api are `{"error": "one clear line"}`.
 """
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,46 +29,53 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from center.output.broadcast import PairBroadcaster
+from center.output.jpeg import JpegCache
+from center.web import connections
+from center.web.connections import Limits
 from center.web.guard import Guard, Hosts
 from center.web.links import LinkControl, LinkRefused
-from center.web.stream import JpegCache, serve_watcher
-from center.web.to_json import plain
+from center.web.stream import serve_watcher
+from center.web.to_json import to_json
 from wire.geometry import HEIGHT, SYMBOLS, WIDTH
 from wire.quality import MS_SSIM_DEFINITION
-from wire.runtime.errors import UserError, cause
+from wire.runtime.errors import UserError
 from wire.units import TRAINED_SNR_DB
 from wire.views import View
 
 PAGE: Final = Path(__file__).resolve().parent / "page"
 _BODY_LIMIT: Final = 8192
+_HEADERS_LIMIT: Final = 16_384
 
 
 class Page:
     """Serves the page inside the running event loop.
 
     host, port        where to listen; port 0 takes a free one
-    hub               decoded pairs
+    broadcaster       decoded pairs
     registry          what `/metrics` shows
     emulator_address  `host:port` of the channel emulator's control service; "" if there is none
     status            what the center says of itself, as plain values; the page reads `ready` (bool), `why` (one line
                       while not ready), `codec`, `codec_hash` and `engine`, and hands on whatever else is in it
     hosts             further names by which the page may be asked for
+    limits            of connections and time; fewer connections where this process may open few files
     """
 
     def __init__(
         self,
         host: str,
         port: int,
-        hub: PairBroadcaster,
+        broadcaster: PairBroadcaster,
         registry: CollectorRegistry,
         emulator_address: str,
         status: Callable[[], Mapping[str, Any]],
         hosts: Sequence[str] = (),
+        limits: Limits | None = None,
     ) -> None:
         self.host, self.port = host, port
-        self._hub, self._registry, self._status = hub, registry, status
+        self._limits = (limits or Limits()).within_files()
+        self._broadcaster, self._registry, self._status = broadcaster, registry, status
         self._links = LinkControl(emulator_address)
-        self._shelf = JpegCache()
+        self._cache = JpegCache()
         self._watchers = 0
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -96,10 +102,16 @@ class Page:
 
         raises  UserError if the port is taken or the host makes no sense
         """
-        bound = _listen(self.host, self.port)
+        bound = connections.listen(self.host, self.port, self._limits)
         self.port = int(bound.getsockname()[1])
         config = uvicorn.Config(
             self.app,
+            http=connections.protocol(self._limits),
+            backlog=connections.BACKLOG,
+            h11_max_incomplete_event_size=_HEADERS_LIMIT,
+            timeout_keep_alive=5,
+            ws_ping_interval=10.0,  # a browser that is gone without a goodbye is missed after both
+            ws_ping_timeout=10.0,
             lifespan="off",
             log_config=None,
             log_level="warning",
@@ -135,11 +147,11 @@ class Page:
     async def _health(self, request: Request) -> Response:
         status = self._status()
         ready = bool(status.get("ready"))
-        return JSONResponse({"ready": ready, "why": plain(status.get("why"))}, status_code=200 if ready else 503)
+        return JSONResponse({"ready": ready, "why": to_json(status.get("why"))}, status_code=200 if ready else 503)
 
     async def _read_status(self, request: Request) -> Response:
         own = {
-            "rigs": self._hub.rigs(),
+            "rigs": self._broadcaster.rigs(),
             "emulator": self._links.address or None,
             "watchers": self._watchers,
             "symbols": SYMBOLS,
@@ -147,7 +159,7 @@ class Page:
             "trained_snr_db": TRAINED_SNR_DB,
             "ms_ssim": MS_SSIM_DEFINITION,
         }
-        return JSONResponse(plain({**self._status(), **own}))
+        return JSONResponse(to_json({**self._status(), **own}))
 
     async def _list_links(self, request: Request) -> Response:
         return JSONResponse({"links": await self._links.list()})
@@ -162,11 +174,11 @@ class Page:
     async def _watch(self, websocket: WebSocket) -> None:
         self._watchers += 1
         try:
-            await serve_watcher(websocket, self._hub, self._shelf)
+            await serve_watcher(websocket, self._broadcaster, self._cache)
         finally:
             self._watchers -= 1
             if not self._watchers:
-                self._shelf.clear()
+                self._cache.clear()
 
 
 class _Server(uvicorn.Server):
@@ -175,16 +187,6 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=128)
-    except OSError as error:
-        raise UserError(
-            f"cannot serve the page on {host}:{port}: {cause(error)}; stop what uses the port or set another one"
-        ) from None
 
 
 def _which(request: Request) -> tuple[str, View]:

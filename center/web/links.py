@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from grpc import aio
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from center.web.to_json import plain, snr
+from center.web.to_json import snr_to_json, to_json
 from wire.runtime import grpc_kit
 from wire.v1 import channel_control_service_pb2 as control_pb2
 from wire.v1.channel_control_service_pb2_grpc import ChannelControlServiceStub
@@ -153,8 +153,8 @@ def link_to_json(link: control_pb2.Link) -> dict[str, Any]:
         "rig": link.rig,
         "view": View.from_proto(link.view).value,
         "settings": _settings_to_json(link.settings),
-        "current_snr_db": snr(link.current_snr_db),
-        "measured_snr_db": snr(link.measured_snr_db),
+        "current_snr_db": snr_to_json(link.current_snr_db),
+        "measured_snr_db": snr_to_json(link.measured_snr_db),
         "version": link.version,
         "connected": link.connected,
         "frames": link.frames,
@@ -168,5 +168,5 @@ def _settings_to_json(settings: control_pb2.LinkSettings) -> Mapping[str, Any]:
         if field.name in _ENUMS:
             shown[field.name] = _ENUMS[field.name].Name(value).removeprefix(_PREFIXES[field.name]).lower()
         else:
-            shown[field.name] = snr(value) if field.name == "snr_db" else plain(value)
+            shown[field.name] = snr_to_json(value) if field.name == "snr_db" else to_json(value)
     return shown

@@ -5,134 +5,93 @@
     view     = {view, sequence, snr_db, latency_ms, age_ms, stages_ms: {stage: ms}, picture: [offset, length]}
     measured = {view, sequence, snr_db, psnr_db, ms_ssim, reference: [offset, length]}
 
-Offsets count from the end of the header. `age_ms` is the picture's age when the message was sent. `measured` holds
-the newest frame of each view that met its reference since the last message, so that a browser that misses pairs
-misses no measurement for it. The browser answers each message with one of its own, whatever it says: that gives the
-credit back. No credit, no message: TCP buffers never fill with pictures that would be old when they are seen.
+Offsets count from the end of the header. `age_ms` is the picture's age when the message was sent. `measured` holds the
+views whose reference has come. A pair that was measured when a newer one of its rig was out already comes with its
+figures only: `views` is empty. The browser answers each message with one of its own, whatever it says: that gives the
+credit back (`output/broadcast.py`). No credit, no message: TCP buffers never fill with pictures that would be old when
+they are seen.
 """
 
 import asyncio
-import io
 import json
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from center.output.broadcast import PairBroadcaster
+from center.output.broadcast import PairBroadcaster, Watcher
+from center.output.jpeg import JpegCache
 from center.output.results import DecodedPair, ViewResult
-from center.web.to_json import plain, psnr, snr
-from wire.views import View
+from center.web.to_json import psnr_to_json, snr_to_json, to_json
 
 log = logging.getLogger(__name__)
 
 CREDIT: Final = 3
 """Messages on their way to one browser."""
+UNANSWERED_SECONDS: Final = 30.0
+"""How long a browser may leave CREDIT messages unanswered. The page answers within 0.1 s, and leaves when hidden."""
 
-_QUALITY: Final = 92
-_KEPT: Final = 16
-_RIGS_MEASURED: Final = 8
-"""Of so many rigs a browser that watches all keeps figures that it has not shown yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamMessage:
-    """What one message shows. measured: views whose reference came since the message before."""
-
-    pair: DecodedPair
-    measured: tuple[ViewResult, ...]
+_LEAVING, _REFUSED, _FAILED = 1001, 1008, 1011  # close codes of RFC 6455
 
 
-class Outbox:
-    """The newest unsent pair of one browser, and its credit. Belongs to the event loop's thread."""
-
-    def __init__(self, credit: int = CREDIT) -> None:
-        self._credit = self._window = credit
-        self._pair: DecodedPair | None = None
-        self._newest: DecodedPair | None = None
-        self._measured: dict[tuple[str, View], ViewResult] = {}
-        self._sendable = asyncio.Event()
-
-    def offer(self, pair: DecodedPair) -> None:
-        """Replace what is unsent; measurements stay until they are sent or a newer one of their view comes."""
-        newest = self._newest
-        stale = pair.measured and newest is not None and pair.rig == newest.rig and pair.moment < newest.moment
-        if not stale:
-            self._pair = self._newest = pair
-        self._measured.update({(pair.rig, each.view): each for each in pair.views if each.psnr_db is not None})
-        for rig, view in list(self._measured)[: -len(View) * _RIGS_MEASURED]:
-            del self._measured[rig, view]
-        self._settle()
-
-    def acknowledge(self) -> None:
-        """One message has been shown."""
-        self._credit = min(self._credit + 1, self._window)
-        self._settle()
-
-    async def take(self) -> StreamMessage:
-        """Wait for a pair and for credit; spends one credit."""
-        await self._sendable.wait()
-        assert self._pair is not None
-        rig = self._pair.rig
-        measured = [self._measured.pop((rig, view), None) for view in View]
-        parcel = StreamMessage(self._pair, tuple(each for each in measured if each is not None))
-        self._pair = None
-        self._credit -= 1
-        self._settle()
-        return parcel
-
-    def _settle(self) -> None:
-        if self._pair is not None and self._credit > 0:
-            self._sendable.set()
-        else:
-            self._sendable.clear()
+async def serve_watcher(
+    websocket: WebSocket, broadcaster: PairBroadcaster, cache: JpegCache, unanswered: float = UNANSWERED_SECONDS
+) -> None:
+    """Serve one browser until it leaves, answers nothing for `unanswered` seconds, or the broadcaster closes."""
+    await websocket.accept()
+    rig = websocket.query_params.get("rig") or None
+    with broadcaster.watch(rig, late_figures=True, credit=CREDIT) as pairs:
+        listener = asyncio.create_task(_listen(websocket, pairs), name="listen")
+        try:
+            await _send(websocket, pairs, broadcaster, cache, unanswered)
+            code = _LEAVING
+        except WebSocketDisconnect:
+            return  # the browser left while a message was on its way
+        except TimeoutError:
+            code = _REFUSED
+        except Exception:  # told here, for the browser would only see a socket that closes
+            log.exception("a browser could not be served")
+            code = _FAILED
+        finally:
+            has_left = listener.done()
+            listener.cancel()
+            await asyncio.gather(listener, return_exceptions=True)
+    if not has_left:
+        with suppress(WebSocketDisconnect):
+            await websocket.close(code)
 
 
-class JpegCache:
-    """JPEG files of the newest pictures, each made once however many browsers watch, off the event loop."""
-
-    def __init__(self) -> None:
-        self._files: OrderedDict[int, tuple[NDArray[np.uint8], bytes]] = OrderedDict()
-        self._lock = asyncio.Lock()
-
-    async def files(self, pictures: Sequence[NDArray[np.uint8]]) -> list[bytes]:
-        """pictures  uint8 [height, width, 3] each; an array is taken for the same picture as long as it lives"""
-        async with self._lock:
-            missing = [picture for picture in pictures if id(picture) not in self._files]
-            if missing:
-                made = await asyncio.to_thread(lambda: [jpeg(picture) for picture in missing])
-                self._files.update({id(each): (each, file) for each, file in zip(missing, made, strict=True)})
-            found = [self._files[id(picture)][1] for picture in pictures]
-            while len(self._files) > _KEPT:
-                self._files.popitem(last=False)
-            return found
-
-    def clear(self) -> None:
-        """Nobody watches."""
-        self._files.clear()
+async def _send(
+    websocket: WebSocket, pairs: Watcher, broadcaster: PairBroadcaster, cache: JpegCache, unanswered: float
+) -> None:
+    """Send what is new until the watcher is closed. raises TimeoutError if the browser answers nothing"""
+    while True:
+        async with asyncio.timeout(unanswered):
+            await pairs.wait_for_credit()
+        try:
+            pair = await anext(pairs)
+        except StopAsyncIteration:
+            return
+        await websocket.send_bytes(await make_message(pair, broadcaster.is_outdated(pair), cache))
 
 
-def jpeg(picture: NDArray[np.uint8]) -> bytes:
-    """A JPEG file without chroma subsampling: half a millisecond and some 19 KB for a 128x256 picture."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=_QUALITY, subsampling=0)
-    return file.getvalue()
+async def _listen(websocket: WebSocket, pairs: Watcher) -> None:
+    """Give a credit back for each answer, until the browser leaves."""
+    try:
+        while (await websocket.receive())["type"] != "websocket.disconnect":
+            pairs.acknowledge()
+    finally:
+        pairs.close()
 
 
-async def make_message(parcel: StreamMessage, shelf: JpegCache) -> bytes:
-    """One binary message, as at the top of this file."""
-    pair = parcel.pair
-    references = [each.reference for each in parcel.measured]
-    pictures = [each.picture for each in pair.views] + [each for each in references if each is not None]
-    files = await shelf.files(pictures)
+async def make_message(pair: DecodedPair, outdated: bool, cache: JpegCache) -> bytes:
+    """One binary message, as at the top of this file. outdated: figures only, a newer pair is out."""
+    views = () if outdated else pair.views
+    measured = [each for each in pair.views if each.psnr_db is not None]
+    references = [each.reference for each in measured if each.reference is not None]
+    files = await cache.files([*(each.picture for each in views), *references])
     places, offset = [], 0
     for file in files:
         places.append([offset, len(file)])
@@ -143,76 +102,32 @@ async def make_message(parcel: StreamMessage, shelf: JpegCache) -> bytes:
         "rig": pair.rig,
         "captured_at_ms": pair.captured_at_ns / 1e6,
         "pairing": "single" if pair.single else "paired",
-        "views": [{**_figures(each, since_decoded), "picture": next(place)} for each in pair.views],
+        "views": [{**_live(each, since_decoded), "picture": next(place)} for each in views],
         "measured": [
-            {**_measurement(each), "reference": None if each.reference is None else next(place)}
-            for each in parcel.measured
+            {**_measured(each), "reference": None if each.reference is None else next(place)} for each in measured
         ],
     }
     text = json.dumps(header, allow_nan=False, separators=(",", ":")).encode()
     return b"".join([len(text).to_bytes(4, "little"), text, *files])
 
 
-def _figures(result: ViewResult, since_decoded_ms: float) -> dict[str, Any]:
+def _live(result: ViewResult, since_decoded_ms: float) -> dict[str, Any]:
     latency = float(result.latency) * 1e3
     return {
         "view": result.view.value,
         "sequence": result.sequence,
-        "snr_db": snr(float(result.snr_db)),
-        "latency_ms": plain(latency),
-        "age_ms": plain(latency + since_decoded_ms),
-        "stages_ms": {stage: plain(float(seconds) * 1e3) for stage, seconds in result.stages.items()},
+        "snr_db": snr_to_json(float(result.snr_db)),
+        "latency_ms": to_json(latency),
+        "age_ms": to_json(latency + since_decoded_ms),
+        "stages_ms": {stage: to_json(float(seconds) * 1e3) for stage, seconds in result.stages.items()},
     }
 
 
-def _measurement(result: ViewResult) -> dict[str, Any]:
+def _measured(result: ViewResult) -> dict[str, Any]:
     return {
         "view": result.view.value,
         "sequence": result.sequence,
-        "snr_db": snr(float(result.snr_db)),
-        "psnr_db": None if result.psnr_db is None else psnr(float(result.psnr_db)),
-        "ms_ssim": None if result.ms_ssim is None else plain(float(result.ms_ssim)),
+        "snr_db": snr_to_json(float(result.snr_db)),
+        "psnr_db": None if result.psnr_db is None else psnr_to_json(float(result.psnr_db)),
+        "ms_ssim": None if result.ms_ssim is None else to_json(float(result.ms_ssim)),
     }
-
-
-async def serve_watcher(websocket: WebSocket, hub: PairBroadcaster, shelf: JpegCache) -> None:
-    """Serve one browser until it leaves or the hub closes."""
-    await websocket.accept()
-    outbox = Outbox()
-    with hub.watch(websocket.query_params.get("rig") or None, late_figures=True) as pairs:
-        collector = asyncio.create_task(_collect(pairs, outbox))
-        sender = asyncio.create_task(_send(websocket, outbox, shelf))
-        listener = asyncio.create_task(_listen(websocket, outbox))
-        tasks = [collector, sender, listener]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-    if not collector.cancelled() and (error := collector.exception()) is not None:
-        log.error("collecting pairs for a browser failed", exc_info=error)
-        await websocket.close(1011, "the center failed; its log says why")
-    elif not collector.cancelled() and listener.cancelled():
-        await websocket.close(1001)  # the broadcaster is closed: the center leaves
-    elif not sender.cancelled():
-        with suppress(WebSocketDisconnect):  # the browser left while a message was on its way
-            sender.result()
-
-
-async def _collect(pairs: AsyncIterable[DecodedPair], outbox: Outbox) -> None:
-    async for pair in pairs:
-        outbox.offer(pair)
-
-
-async def _send(websocket: WebSocket, outbox: Outbox, shelf: JpegCache) -> None:
-    while True:
-        await websocket.send_bytes(await make_message(await outbox.take(), shelf))
-
-
-async def _listen(websocket: WebSocket, outbox: Outbox) -> None:
-    while True:
-        message = await websocket.receive()
-        if message["type"] == "websocket.disconnect":
-            return
-        outbox.acknowledge()

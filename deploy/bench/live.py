@@ -71,7 +71,7 @@ def header(message: str | bytes) -> dict[str, Any]:
 def note(observed: Observed, pair: dict[str, Any]) -> None:
     """Add one pair. The later view of a pair sets its age, since that is what the picture waited for."""
     paired = pair["pairing"] == "paired"
-    if pair["captured_at_ms"] in observed.seen:  # it comes again when it has been measured
+    if not pair["views"] or pair["captured_at_ms"] in observed.seen:  # it comes again when it has been measured
         return
     observed.seen.add(pair["captured_at_ms"])
     observed.paired += paired

@@ -1,11 +1,12 @@
-// The center's JSON interface, relative to the page, which may stand under a prefix of somebody's proxy. A failure is an Error whose message is one line for a person.
+// The center's JSON interface. A failure is an Error whose message is one line for a person.
 
 export class CenterAway extends Error {}
 
+// path: beside the page, wherever a proxy has put that
 async function ask(path, options = {}) {
   let response;
   try {
-    response = await fetch(path, { ...options, signal: AbortSignal.timeout(5000) });
+    response = await fetch(new URL(path, document.baseURI), { ...options, signal: AbortSignal.timeout(5000) });
   } catch {
     throw new CenterAway("the center does not answer");
   }

@@ -15,8 +15,10 @@ function prepare(canvas) {
   return { context, width, height };
 }
 
+// bitmap: null clears the canvas
 export function drawPicture(canvas, bitmap) {
   const { context, width, height } = prepare(canvas);
+  context.clearRect(0, 0, width, height);
   if (!bitmap || !width) return;
   context.imageSmoothingEnabled = true;
   context.imageSmoothingQuality = "high";

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { absence, overall } from "./reasons.js";
-import { discard, Stream } from "./stream.js";
+import { Stream } from "./stream.js";
 import { ViewPanel } from "./view_panel.js";
 
 const POLL = 1000;
@@ -29,29 +29,28 @@ const state = {
   arrivals: new Map(), // when pairs came, by capture time: a pair comes again when it has been measured
 };
 
-const stream = new Stream(showParcel, (open) => {
+const stream = new Stream(showMessage, (open) => {
   state.open = open;
   state.everOpen ||= open;
 });
 
-function showParcel(parcel) {
-  if (parcel.rig !== state.rig) {
-    discard(parcel);
-    if (state.rig === null) choose(parcel.rig); // from now on the socket brings this rig alone
-    return;
+// Messages are of the rig that the stream was opened for, or of the first one that shows something.
+function showMessage(message) {
+  state.rig ??= message.rig;
+  if (message.views.length && !state.arrivals.has(message.captured_at_ms)) {
+    state.arrivals.set(message.captured_at_ms, message.arrived);
   }
-  if (!state.arrivals.has(parcel.captured_at_ms)) state.arrivals.set(parcel.captured_at_ms, parcel.arrived);
-  for (const frame of parcel.views) panels[frame.view].showFrame(frame, parcel.pairing, parcel.arrived);
-  for (const measured of parcel.measured) panels[measured.view].showMeasurement(measured, parcel.arrived);
+  for (const frame of message.views) panels[frame.view].showFrame(frame, message.pairing, message.arrived);
+  for (const measured of message.measured) panels[measured.view].showMeasurement(measured, message.arrived);
 }
 
 function choose(rig) {
   state.rig = rig;
   state.arrivals.clear();
-  for (const panel of Object.values(panels)) {
-    panel.clear();
-    panel.redrawPictures();
-  }
+  for (const panel of Object.values(panels)) panel.clear();
+  const url = new URL(location.href);
+  url.searchParams.set("rig", rig);
+  history.replaceState(null, "", url); // a page that is loaded again shows the same rig
   stream.open(rig);
 }
 
@@ -97,7 +96,8 @@ async function followLinks() {
 }
 
 function knownRigs() {
-  return [...new Set([...(state.center?.rigs ?? []), ...state.links.map((link) => link.rig)])].sort();
+  const shown = state.rig === null ? [] : [state.rig]; // it may be gone: the others can still be picked
+  return [...new Set([...shown, ...(state.center?.rigs ?? []), ...state.links.map((link) => link.rig)])].sort();
 }
 
 function shownRig() {

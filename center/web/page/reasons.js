@@ -57,7 +57,7 @@ function linkReason(view, state) {
   }
   if (link || state.ever[view] || state.ever.left || state.ever.right) {
     return { title: `${capital(view)} camera is not connected`, text: `${alone(state)}Start this camera:`,
-      command: `vergence-edge run --config edge-${view}.yaml` };
+      command: `VERGENCE_EDGE__VIEW=${view} vergence-edge run --config deploy/config/edge.yaml` };
   }
   return { title: `No ${view} camera yet`, text: "Nothing has connected so far. Start everything at once with",
     command: "vergence demo" };

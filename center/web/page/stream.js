@@ -1,28 +1,24 @@
-// Decoded pairs over a WebSocket that comes back by itself. The format stands in center/web/stream.py.
+// Decoded pairs of one rig over a WebSocket that comes back by itself. The format stands in center/web/stream.py.
 
 const FIRST_WAIT = 300;
 const LONGEST_WAIT = 4000;
 
-// onParcel(header): pictures are ImageBitmaps in `picture` and `reference`. onChange(open): the socket's state.
-export function socketUrl(base, rig) {
-  const url = new URL(`ws?rig=${encodeURIComponent(rig)}`, base);
-  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  return url.href;
-}
-
+// onMessage(message): a header; pictures are ImageBitmaps in `picture` and `reference`, the receiver closes them.
+// onChange(open): the socket's state.
 export class Stream {
-  constructor(onParcel, onChange) {
-    this.onParcel = onParcel;
+  constructor(onMessage, onChange) {
+    this.onMessage = onMessage;
     this.onChange = onChange;
     this.rig = "";
     this.failures = 0;
     this.shown = Promise.resolve();
   }
 
+  // rig: its name; "" takes the first that shows something, and stays with it.
   open(rig) {
     this.close();
     this.rig = rig;
-    const socket = new WebSocket(socketUrl(document.baseURI, rig));
+    const socket = new WebSocket(socketUrl(rig));
     this.socket = socket;
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.onChange(true);
@@ -50,12 +46,19 @@ export class Stream {
     const arrived = performance.now();
     this.shown = this.shown.then(async () => {
       if (socket !== this.socket) return;
-      const parcel = await unpack(data, arrived);
-      if (socket !== this.socket) {
-        discard(parcel);
+      const header = headerOf(data);
+      if (this.rig && header.rig !== this.rig) {
+        socket.send("another rig");
         return;
       }
-      this.onParcel(parcel);
+      const message = await withPictures(header, data, arrived);
+      if (socket !== this.socket) {
+        discard(message);
+        return;
+      }
+      const first = !this.rig;
+      this.onMessage(message);
+      if (first && socket === this.socket) this.open(header.rig); // the other rigs' pictures need not come
       await drawn();
       if (socket.readyState === WebSocket.OPEN) socket.send("shown");
     }).catch((error) => {
@@ -65,21 +68,46 @@ export class Stream {
   }
 }
 
-async function unpack(data, arrived) {
-  const length = new DataView(data).getUint32(0, true);
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
-  const base = 4 + length;
+// Beside the page, wherever a proxy has put that.
+export function socketUrl(rig) {
+  const url = new URL("ws", document.baseURI);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  url.search = new URLSearchParams({ rig }).toString();
+  url.hash = "";
+  return url.href;
+}
+
+function headerOf(data) {
+  return JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, headerLength(data))));
+}
+
+const headerLength = (data) => new DataView(data).getUint32(0, true);
+
+async function withPictures(header, data, arrived) {
+  const base = 4 + headerLength(data);
   const picture = (place) => place && createImageBitmap(
     new Blob([new Uint8Array(data, base + place[0], place[1])], { type: "image/jpeg" }));
-  for (const view of header.views) view.picture = await picture(view.picture);
-  for (const view of header.measured) view.reference = await picture(view.reference);
-  return { ...header, arrived };
+  const message = { ...header, arrived };
+  const made = [
+    ...message.views.map((view) => fill(view, "picture", picture)),
+    ...message.measured.map((view) => fill(view, "reference", picture)),
+  ];
+  const failed = (await Promise.allSettled(made)).find((result) => result.status === "rejected");
+  if (!failed) return message;
+  discard(message);
+  throw failed.reason;
+}
+
+async function fill(view, name, picture) {
+  const place = view[name];
+  view[name] = null;
+  view[name] = await picture(place);
 }
 
 // An ImageBitmap holds its memory until it is closed.
-export function discard(parcel) {
-  for (const view of parcel.views) view.picture?.close();
-  for (const view of parcel.measured) view.reference?.close();
+function discard(message) {
+  for (const view of message.views) view.picture?.close();
+  for (const view of message.measured) view.reference?.close();
 }
 
 // The next animation frame; a page that is not painted must not hold the stream for ever.

@@ -17,14 +17,16 @@ export class ViewPanel {
     this.parts.name.textContent = this.title;
     this.parts["details-name"].textContent = `${this.title}, measured`;
     this.parts["slider-label"].textContent = `SNR of the ${view} link`;
-    this.parts["original-caption"].textContent = "Original: none has come yet";
     this.link = new LinkPanel(view, this.parts);
+    this.picture = this.original = null;
     this.clear();
   }
 
   // Forget everything of the rig shown so far.
   clear() {
     this.live = null; // newest frame
+    this.picture?.close();
+    this.original?.close();
     this.picture = this.original = null;
     this.measurement = null;
     this.every = null; // one frame in `every` is referenced
@@ -32,6 +34,9 @@ export class ViewPanel {
     this.psnr = [];
     this.pairings = [];
     this.interval = 0;
+    this.parts["original-caption"].textContent = "Original: none has come yet";
+    this.parts["original-caption"].title = "";
+    this.redrawPictures();
   }
 
   // frame: one of a message's `views`

@@ -5,8 +5,8 @@ from center.output.quality import FrameKey, Matcher, measure
 from wire.views import View
 
 
-def key(sequence: int, boot_id: int = 1, view: View = View.LEFT) -> FrameKey:
-    return FrameKey("lab", view, boot_id, sequence)
+def key(sequence: int, boot_id: int = 1, view: View = View.LEFT, rig: str = "lab") -> FrameKey:
+    return FrameKey(rig, view, boot_id, sequence)
 
 
 def test_they_meet_whichever_comes_first() -> None:
@@ -42,6 +42,26 @@ def test_only_the_newest_are_kept() -> None:
     assert len(matcher) == 2
     assert matcher.reconstruction(key(3), "x", now=0.0) == "reference 3"
     assert matcher.reconstruction(key(1), "x", now=0.0) is None
+
+
+def test_a_camera_that_floods_pushes_out_its_own_and_nobody_else_s() -> None:
+    matcher: Matcher[str, str] = Matcher(keep=4, max_age=5.0)
+    matcher.reference(key(1, rig="lab"), "lab's", now=0.0)
+    matcher.reference(key(1, rig="barn", view=View.RIGHT), "barn's", now=0.1)
+    for sequence in range(100):
+        matcher.reference(key(sequence, rig="barn"), f"flood {sequence}", now=1.0)
+    assert len(matcher) == 4
+    assert matcher.reconstruction(key(1, rig="lab"), "x", now=1.0) == "lab's"
+    assert matcher.reconstruction(key(1, rig="barn", view=View.RIGHT), "x", now=1.0) == "barn's"
+    assert matcher.reconstruction(key(99, rig="barn"), "x", now=1.0) == "flood 99"
+
+
+def test_where_all_cameras_have_one_the_oldest_goes() -> None:
+    matcher: Matcher[str, str] = Matcher(keep=2, max_age=5.0)
+    for now, rig in enumerate(("roof", "lab", "barn")):
+        matcher.reference(key(1, rig=rig), rig, now=float(now))
+    found = [matcher.reconstruction(key(1, rig=rig), "x", now=3.0) for rig in ("roof", "lab", "barn")]
+    assert found == [None, "lab", "barn"]
 
 
 def test_a_perfect_picture_has_ms_ssim_one_and_a_grey_level_off_has_48_db() -> None:

@@ -12,6 +12,8 @@ from grpc import aio
 from PIL import Image
 from prometheus_client import generate_latest
 
+from center.output.results import DecodedPair
+from center.output.watch_servicer import MOST_WATCHERS
 from wire.contract.arrays import pack_picture, unpack_picture
 from wire.v1 import pair_service_pb2 as pair_pb2
 from wire.v1 import pair_service_pb2_grpc as pair_grpc
@@ -153,15 +155,55 @@ async def test_a_referenced_frame_is_measured(
 
 
 async def test_a_reference_of_another_boot_is_not_mistaken(center: Any, channel: aio.Channel, camera: Any) -> None:
-    await reference_grpc.ReferenceServiceStub(channel).SubmitReference(reference(boot_id=2))
+    """The frame that follows with the right one is measured, and nothing before it."""
+    stub = reference_grpc.ReferenceServiceStub(channel)
     left = camera(View.LEFT)
     await left.connect()
-    await left.send(1, referenced=True)
-    await left.answer()
-    await asyncio.sleep(0.1)
-    latest = center.hub.latest("lab")
-    assert latest is not None
-    assert latest.views[0].psnr_db is None
+    pairs = center.hub.watch(late_figures=True)
+    await stub.SubmitReference(reference(1, boot_id=2))
+    await stub.SubmitReference(reference(2))
+    for sequence in (1, 2):
+        await left.send(sequence, referenced=True)
+        await left.answer()
+    seen: list[DecodedPair] = []
+    while not (seen and seen[-1].measured):
+        seen.append(await asyncio.wait_for(anext(pairs), 5))
+    assert [(each.views[0].sequence, each.measured) for each in seen][-1] == (2, True)
+
+
+async def test_a_reference_of_a_camera_that_is_not_connected_is_refused(
+    center: Any, channel: aio.Channel, camera: Any
+) -> None:
+    await camera(View.LEFT).connect()
+    stub = reference_grpc.ReferenceServiceStub(channel)
+    await stub.SubmitReference(reference())
+    for fields, line in (
+        ({"rig": "nobody"}, "rig 'nobody' has no left camera here; send references while its stream is open"),
+        ({"view": types_pb2.VIEW_RIGHT}, "rig 'lab' has no right camera here"),
+    ):
+        with pytest.raises(aio.AioRpcError) as refused:
+            await stub.SubmitReference(reference(**fields))
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+        assert line in str(refused.value.details())
+    received = center.metrics.registry.get_sample_value("vergence_center_references_total", {"outcome": "received"})
+    assert received == 1.0
+
+
+async def test_watchers_are_bounded_and_one_that_leaves_makes_room(center: Any, channel: aio.Channel) -> None:
+    calls = [watch(channel) for _ in range(MOST_WATCHERS)]
+    await watching(center, MOST_WATCHERS)
+    with pytest.raises(aio.AioRpcError) as refused:
+        await first(watch(channel))
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert f"{MOST_WATCHERS} clients watch pairs already" in str(refused.value.details())
+    for call in calls:
+        call.cancel()
+    async with asyncio.timeout(5):
+        while len(center.hub._watchers):  # noqa: ASYNC110 it tells nobody
+            await asyncio.sleep(0.005)
+    again = watch(channel)
+    await watching(center)
+    again.cancel()
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 import asyncio
+import functools
 import io
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,12 @@ from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from center.output import jpeg
 from center.output.broadcast import PairBroadcaster
 from center.output.results import DecodedPair, ViewResult
-from center.web import stream
+from center.web import app, stream
 from center.web.app import Page
-from center.web.stream import CREDIT, JpegCache, Outbox
+from center.web.stream import CREDIT
 from wire.views import View
 
 GREY = np.full((128, 256, 3), 128, np.uint8)
@@ -115,9 +118,65 @@ async def test_a_slow_browser_misses_frames_and_never_sees_stale_ones(hub: PairB
     for number in range(CREDIT + 1, 20):
         hub.publish(pair(number))
         await asyncio.sleep(0)
-    await browser.send("shown")
+    await browser.send("shown")  # had a message been sent without credit, it would come before that of number 19
     header, _ = unpack(await browser.recv())
-    assert header["views"][0]["sequence"] == 19, "nothing came between: the credit was spent"
+    assert header["views"][0]["sequence"] == 19
+
+
+async def test_a_browser_that_answers_nothing_is_left(
+    hub: PairBroadcaster, page: Page, browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = functools.partial(stream.serve_watcher, unanswered=0.05)
+    monkeypatch.setattr(app, "serve_watcher", impatient)
+    async with connect(f"ws://127.0.0.1:{page.port}/ws?rig=lab") as silent:
+        await watched(page, 2)
+        for number in range(1, CREDIT + 1):
+            hub.publish(pair(number))
+            await silent.recv()
+        with pytest.raises(ConnectionClosed) as closed:
+            await silent.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1008
+        await watched(page, 1)
+    await browser.recv()  # the other one, within its time, is still there
+
+
+async def test_each_rig_has_its_own_figures(hub: PairBroadcaster, page: Page) -> None:
+    """A browser that takes every rig: one rig's figures and original never stand in a message of another."""
+    async with connect(f"ws://127.0.0.1:{page.port}/ws") as browser:
+        await watched(page)
+        hub.publish(pair(1, view(View.LEFT, 1, 25.0, MOTTLED), view(View.RIGHT, 1), rig="barn"))
+        hub.publish(pair(2, rig="lab"))
+        headers = [unpack(await browser.recv())[0] for _ in range(2)]
+    assert [(header["rig"], len(header["measured"])) for header in headers] == [("barn", 1), ("lab", 0)]
+
+
+async def test_late_figures_come_without_their_old_picture(hub: PairBroadcaster, browser: Any) -> None:
+    older, newer = pair(1), pair(9)
+    hub.publish(newer)
+    assert unpack(await browser.recv())[0]["views"][0]["sequence"] == 9
+    hub.publish(replace(older, views=(view(View.LEFT, 1, 30.0, MOTTLED), *older.views[1:])))
+    header, files = unpack(await browser.recv())
+    assert header["views"] == []
+    [measured] = header["measured"]
+    assert (measured["sequence"], measured["psnr_db"]) == (1, 30.0)
+    assert measured["reference"] == [0, len(files)], "the original and no other picture"
+
+
+async def test_a_failure_is_told_to_the_browser_and_in_the_log(
+    hub: PairBroadcaster, browser: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(stream, "make_message", fail)
+    hub.publish(pair(1))
+    with pytest.raises(ConnectionClosed) as closed:
+        await browser.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1011, "not 1001, as if the center left"
+    assert "a browser could not be served" in caplog.text
+    assert "on purpose" in caplog.text
 
 
 async def test_another_rig_is_not_shown(hub: PairBroadcaster, browser: Any) -> None:
@@ -144,27 +203,28 @@ async def test_a_browser_that_leaves_is_forgotten(hub: PairBroadcaster, page: Pa
     await browser.recv()
     await browser.close()
     await watched(page, 0)
-    assert not page._shelf._files
+    assert not page._cache._files
 
 
 async def test_no_picture_is_encoded_while_nobody_watches(
     hub: PairBroadcaster, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[str] = []
+    encoded: list[NDArray[np.uint8]] = []
+    encode = jpeg.encode
 
-    def jpeg(each: NDArray[np.uint8]) -> bytes:
-        made.append("file")
-        return b"file"
+    def spy(picture: NDArray[np.uint8]) -> bytes:
+        encoded.append(picture)
+        return encode(picture)
 
-    monkeypatch.setattr(stream, "jpeg", jpeg)
-    hub.publish(pair(1))
-    async with connect(f"ws://127.0.0.1:{page.port}/ws") as browser:
+    monkeypatch.setattr(jpeg, "encode", spy)
+    hub.publish(pair(1, replace(view(View.LEFT, 1), picture=MOTTLED)))
+    assert page._watchers == 0
+    async with connect(f"ws://127.0.0.1:{page.port}/ws?rig=lab") as browser:
         await watched(page)
-        assert made == [], "nobody watched when the first pair came"
         hub.publish(pair(2))
-        header, _ = unpack(await browser.recv())
-    assert header["views"][0]["sequence"] == 2
-    assert made
+        assert unpack(await browser.recv())[0]["views"][0]["sequence"] == 2
+    assert encoded, "the spy sees what is encoded"
+    assert all(each is GREY for each in encoded), "nothing of pair 1"
 
 
 async def test_the_stop_ends_the_watchers(hub: PairBroadcaster) -> None:
@@ -185,97 +245,3 @@ async def test_a_hub_that_closes_ends_the_watchers(hub: PairBroadcaster, page: P
         await browser.recv()
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1001
-
-
-async def test_a_measurement_outlives_the_pair_that_was_missed() -> None:
-    outbox = Outbox()
-    outbox.offer(pair(1, view(View.LEFT, 1, 25.0), view(View.RIGHT, 1, 31.0)))
-    outbox.offer(pair(2, view(View.LEFT, 2, 26.0), view(View.RIGHT, 2)))
-    outbox.offer(pair(3))
-    parcel = await outbox.take()
-    assert [each.sequence for each in parcel.pair.views] == [3, 3]
-    assert [(each.view, each.sequence) for each in parcel.measured] == [(View.LEFT, 2), (View.RIGHT, 1)]
-    outbox.offer(pair(4))
-    assert (await outbox.take()).measured == ()
-
-
-async def test_figures_of_one_rig_are_never_shown_beside_another_s_picture() -> None:
-    outbox = Outbox()
-    outbox.offer(pair(1, view(View.LEFT, 1, 25.0), view(View.RIGHT, 1), rig="barn"))
-    outbox.offer(pair(2, rig="lab"))
-    parcel = await outbox.take()
-    assert (parcel.pair.rig, parcel.measured) == ("lab", ())
-    outbox.offer(pair(3, rig="barn"))
-    parcel = await outbox.take()
-    assert (parcel.pair.rig, [each.psnr_db for each in parcel.measured]) == ("barn", [25.0])
-
-
-async def test_figures_that_are_never_shown_do_not_pile_up() -> None:
-    outbox = Outbox()
-    for number in range(1_000):
-        outbox.offer(pair(number, view(View.LEFT, number, 25.0), view(View.RIGHT, number, 26.0), rig=f"rig-{number}"))
-    assert len(outbox._measured) <= 16
-
-
-async def test_a_collector_that_fails_is_not_a_closed_center(
-    hub: PairBroadcaster, browser: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fails(self: Outbox, pair: DecodedPair) -> None:
-        raise RuntimeError("on purpose")
-
-    monkeypatch.setattr(Outbox, "offer", fails)
-    hub.publish(pair(1))
-    with pytest.raises(ConnectionClosed) as closed:
-        await browser.recv()
-    assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 1011
-    assert "collecting pairs for a browser failed" in caplog.text
-
-
-async def test_credit_never_grows_beyond_the_window() -> None:
-    outbox = Outbox(credit=1)
-    for _ in range(5):
-        outbox.acknowledge()
-    outbox.offer(pair(1))
-    await outbox.take()
-    outbox.offer(pair(2))
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(outbox.take(), 0.01)
-
-
-async def test_a_picture_is_encoded_once_for_all_browsers(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[int] = []
-
-    def jpeg(each: NDArray[np.uint8]) -> bytes:
-        made.append(id(each))
-        return b"file"
-
-    monkeypatch.setattr(stream, "jpeg", jpeg)
-    shelf = JpegCache()
-    await asyncio.gather(*(shelf.files([GREY, MOTTLED]) for _ in range(4)))
-    assert made == [id(GREY), id(MOTTLED)]
-
-
-async def test_the_shelf_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "jpeg", lambda each: bytes(each[:1]))
-    shelf = JpegCache()
-    for number in range(100):
-        picture = np.full(4, number, np.uint8)
-        assert await shelf.files([picture]) == [bytes([number])]
-    assert len(shelf._files) <= 16
-
-
-async def test_late_figures_wait_for_the_next_picture_and_never_bring_an_old_one() -> None:
-    outbox = Outbox()
-    older = pair(1, view(View.LEFT, 1, psnr_db=30.0), view(View.RIGHT, 1))
-    newer = pair(9)
-    outbox.offer(newer)
-    assert (await outbox.take()).pair is newer
-    outbox.offer(older)
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(outbox.take(), 0.01)
-    newest = pair(20)
-    outbox.offer(newest)
-    parcel = await outbox.take()
-    assert parcel.pair is newest
-    assert [each.psnr_db for each in parcel.measured] == [30.0]

@@ -1,0 +1,143 @@
+"""Bounds of the page's connections: how many, how many of one client, and how long a request may take.
+
+uvicorn waits for ever for the headers of a request, and takes whatever connects: a few hundred silent sockets would use
+up the process's files, and cameras could not connect any more. Connections of browsers (`/ws`) count too; once they
+are open, they have their own bounds: pings, and `stream.UNANSWERED_SECONDS`.
+"""
+
+import asyncio
+import logging
+import resource
+import socket
+import time
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from wire.runtime.errors import UserError, cause
+
+log = logging.getLogger(__name__)
+
+BACKLOG: Final = 16
+"""Connections that are taken in one go, before those beyond the limits are closed again; each is a file meanwhile."""
+_SHARE_OF_FILES: Final = 4
+_TOLD_EVERY: Final = 60.0
+_BUSY: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 27\r\nRetry-After: 5\r\n"
+    b"Connection: close\r\n\r\ntoo many connections; later"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """most: connections at once; most_per_client: those of one IP address; times in seconds.
+
+    header_seconds   from the connection, or the first byte of a further request, to the end of its headers
+    request_seconds  from the headers to the end of the answer; also what a client may leave unread
+    """
+
+    most: int = 256
+    most_per_client: int = 64
+    header_seconds: float = 10.0
+    request_seconds: float = 30.0
+
+    def within_files(self) -> "Limits":
+        """The same with at most a quarter of the files that this process may open: the rest is for cameras."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return self if soft == resource.RLIM_INFINITY else replace(self, most=min(self.most, soft // _SHARE_OF_FILES))
+
+
+def listen(host: str, port: int, limits: Limits) -> socket.socket:
+    """A listening socket whose connections the kernel ends where the other side reads nothing any more.
+
+    port    0 takes a free one
+    raises  UserError if the port is taken or the host makes no sense
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise UserError(
+            f"cannot serve the page on {host}:{port}: {cause(error)}; stop what uses the port or set another one"
+        ) from None
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; connections inherit it
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(limits.request_seconds * 1e3))
+    return listening
+
+
+def protocol(limits: Limits) -> "type[BoundedHttp]":
+    """What uvicorn is to serve each connection with."""
+    return type("Http", (BoundedHttp,), {"limits": limits})
+
+
+class BoundedHttp(H11Protocol):
+    """uvicorn's HTTP/1.1 with `limits`. A connection beyond them is answered 503 and closed, a slow one is cut."""
+
+    limits: ClassVar[Limits] = Limits()
+    _told_at: ClassVar[float] = -_TOLD_EVERY
+    _deadline: asyncio.TimerHandle | None = None
+    _is_working = False
+    _is_upgraded = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        address = self.client and self.client[0]
+        clients = [getattr(each, "client", None) for each in self.connections]
+        of_client = [client[0] for client in clients if client].count(address)
+        if len(self.connections) > self.limits.most or of_client > self.limits.most_per_client:
+            self._tell(f"{len(self.connections) - 1} are open, {of_client - 1} of them of {address}")
+            self.connections.discard(self)
+            transport.write(_BUSY)
+            transport.close()
+        else:
+            self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        if not self.transport.is_closing():
+            self._unwatch()  # uvicorn's own timer waits for the next request
+        super().on_response_complete()
+        if self._has_request():
+            self._watch()  # it had come already
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._unwatch()
+        self._is_upgraded = True
+        super().handle_websocket_upgrade(event)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unwatch()
+        super().connection_lost(exc)
+
+    def _has_request(self) -> bool:
+        """Whether the headers of a request have come and its answer is not done."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _watch(self) -> None:
+        """Let the time run that this part of a request may take; more bytes of the same part win no more time."""
+        is_working = self._has_request()
+        if self._is_upgraded or self.transport.is_closing():
+            return
+        if self._deadline is not None and is_working == self._is_working:
+            return
+        self._unwatch()
+        self._is_working = is_working
+        seconds = self.limits.request_seconds if is_working else self.limits.header_seconds
+        self._deadline = self.loop.call_later(seconds, self.transport.abort)
+
+    def _unwatch(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _tell(self, why: str) -> None:
+        """One line in a while, however many come."""
+        kind, now = type(self), time.monotonic()
+        if now - kind._told_at >= _TOLD_EVERY:
+            kind._told_at = now
+            log.warning("the page refuses connections: %s; raise page.max_connections if they are welcome", why)
