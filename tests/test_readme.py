@@ -127,7 +127,7 @@ def test_make_demo_shows_pairs_and_ends(programs: Path) -> None:
 
 def test_make_test_lints_and_runs_every_test(programs: Path) -> None:
     """Not run for real: this is a part of it."""
-    started = shell(f"{block('make test').strip()} --dry-run DEV={programs}", programs, ROOT)
+    started = shell(f"env -u MAKEFLAGS -u ARGS {block('make test').strip()} --dry-run DEV={programs}", programs, ROOT)
     told, _ = started.communicate(timeout=30)
     assert started.returncode == 0, told
     assert [line for line in told.splitlines() if line.endswith("python -m pytest ")]

@@ -1,7 +1,7 @@
 """Bounds of the page's connections: how many, how many of one client, and how long a request may take.
 
-uvicorn waits for ever for the headers of a request, and takes whatever connects: a few hundred silent sockets would use
-up the process's files, and cameras could not connect any more. Connections of browsers (`/ws`) count too; once they
+Left alone, uvicorn waits for ever for the headers of a request, and takes whatever connects: a few hundred silent
+sockets would use up the process's files, and cameras could not connect any more. Connections of browsers (`/ws`) count too; once they
 are open, they have their own bounds: pings, and `stream.UNANSWERED_SECONDS`.
 """
 
@@ -24,10 +24,11 @@ BACKLOG: Final = 16
 """Connections that are taken in one go, before those beyond the limits are closed again; each is a file meanwhile."""
 _SHARE_OF_FILES: Final = 4
 _TOLD_EVERY: Final = 60.0
+_BUSY_LINE: Final = "too many connections; later"
 _BUSY: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 27\r\nRetry-After: 5\r\n"
-    b"Connection: close\r\n\r\ntoo many connections; later"
-)
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nRetry-After: 5\r\nConnection: close\r\n"
+    f"Content-Length: {len(_BUSY_LINE)}\r\n\r\n{_BUSY_LINE}"
+).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import pytest
 from deploy.bench.watch import PairWatcher
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+RULES: Final = (ROOT / "deploy" / "prometheus" / "rules" / "alerts.yml").read_text(encoding="utf-8")
 SERVICES: Final = ("edge-left", "edge-right", "channel-emulator", "center")
 # An edge has two FFmpegs: PyAV's, which reads films and network cameras, and the one that OpenCV is linked with.
 MEGABYTES: Final = {"vergence-edge": 580, "vergence-emulator": 300, "vergence-center": 600}
@@ -112,7 +113,7 @@ def test_prometheus_reaches_every_target(stack: Stack) -> None:
         return len(targets) == 5 and all(target["health"] == "up" for target in targets)
 
     assert eventually(all_up, 20.0)
-    assert len(stack.get("PROMETHEUS_PORT", "/api/v1/rules?type=alert")["data"]["groups"][0]["rules"]) == 9
+    assert len(stack.get("PROMETHEUS_PORT", "/api/v1/rules?type=alert")["data"]["groups"][0]["rules"]) == RULES.count("- alert:")
 
 
 @pytest.mark.parametrize("image", MEGABYTES)
