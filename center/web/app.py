@@ -114,7 +114,7 @@ class Page:
             ws_ping_timeout=10.0,
             lifespan="off",
             log_config=None,
-            log_level="warning",
+            log_level="error",  # not a line for each junk request
             access_log=False,
             server_header=False,
             ws_max_size=1024,

@@ -124,6 +124,14 @@ async def test_a_request_in_time_is_answered_as_ever(dial: Any) -> None:
     writer.close()
 
 
+async def test_junk_is_refused_and_fills_no_log(dial: Any, caplog: pytest.LogCaptureFixture) -> None:
+    for junk in (b"\x16\x03\x01 TLS\r\n\r\n", b"GET / HTTP/1.1\r\nno header\r\n\r\n"):
+        reader, writer = await dial()
+        writer.write(junk)
+        assert b" 400 " in await until_closed(reader)
+    assert caplog.text == ""
+
+
 async def test_a_client_has_its_share_and_others_have_theirs(dial: Any, caplog: pytest.LogCaptureFixture) -> None:
     silent = [await dial() for _ in range(SHORT.most_per_client)]
     for _ in range(3):
