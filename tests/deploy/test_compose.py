@@ -113,7 +113,9 @@ def test_prometheus_reaches_every_target(stack: Stack) -> None:
         return len(targets) == 5 and all(target["health"] == "up" for target in targets)
 
     assert eventually(all_up, 20.0)
-    assert len(stack.get("PROMETHEUS_PORT", "/api/v1/rules?type=alert")["data"]["groups"][0]["rules"]) == RULES.count("- alert:")
+    assert len(stack.get("PROMETHEUS_PORT", "/api/v1/rules?type=alert")["data"]["groups"][0]["rules"]) == RULES.count(
+        "- alert:"
+    )
 
 
 @pytest.mark.parametrize("image", MEGABYTES)
