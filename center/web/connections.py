@@ -1,8 +1,8 @@
 """Bounds of the page's connections: how many, how many of one client, and how long a request may take.
 
 Left alone, uvicorn waits for ever for the headers of a request, and takes whatever connects: a few hundred silent
-sockets would use up the process's files, and cameras could not connect any more. Connections of browsers (`/ws`) count too; once they
-are open, they have their own bounds: pings, and `stream.UNANSWERED_SECONDS`.
+sockets would use up the process's files, and cameras could not connect any more. Connections of browsers (`/ws`) count
+too; once they are open, they have their own bounds: pings, and `stream.UNANSWERED_SECONDS`.
 """
 
 import asyncio
