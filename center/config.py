@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_va
 
 from center.decode.engines import Device, Kind
 from wire.codec import DEFAULT
+from wire.contract.occupancy import SILENCE_SECONDS
 from wire.runtime.yaml_config import Address, Section
 
 _HOST_NAME: Final = set(string.ascii_lowercase + string.digits + "-_.")
@@ -46,7 +47,7 @@ class PairingSection(Section):
 
     tolerance_ms: Milliseconds | None = None
     patience_ms: Milliseconds = 80.0
-    silence_ms: Milliseconds = 1_000.0
+    silence_ms: Milliseconds = 1e3 * SILENCE_SECONDS
 
 
 class BatchingSection(Section):

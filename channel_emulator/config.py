@@ -10,9 +10,10 @@ from channel_emulator.channel.randomness import RandomStreams
 from channel_emulator.channel.ranges import RANGES
 from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings, Tolerance
 from channel_emulator.channel.snr import Fixed, RandomWalk, Schedule, SnrSource
+from wire.contract.names import RigName
 from wire.runtime.errors import UserError
 from wire.runtime.yaml_config import Address, Section
-from wire.views import RIG_NAME, View
+from wire.views import View
 
 _SNR_KEYS: Final = ("snr_db", "schedule", "walk")
 _DEFAULT: Final = Settings()
@@ -126,7 +127,7 @@ class SettingsSection(Section):
 class LinkSection(SettingsSection):
     """One link; what it does not set comes from `defaults`."""
 
-    rig: str = Field(pattern=f"^{RIG_NAME}$")
+    rig: RigName
     view: View
 
     def over(self, defaults: SettingsSection) -> SettingsSection:

@@ -50,6 +50,7 @@ class Emulator:
         for link in self.links:
             self.metrics.link(link, time.monotonic())
         self.links.subscribe(self._tell)
+        self.links.on_forget.append(self.metrics.forget)
         self._ticking = asyncio.create_task(repeat(self._tick, TICK_SECONDS, "following the links' SNRs"))
         await self._server.ready()
         return port
@@ -74,6 +75,7 @@ class Emulator:
     def _tick(self) -> None:
         """Follow the SNRs that move by themselves."""
         now = time.monotonic()
+        self.links.sweep(now)
         for link in self.links:
             if link.settings.snr.moves:
                 self.metrics.link(link, now)
@@ -81,7 +83,7 @@ class Emulator:
 
 
 async def run(config: EmulatorConfig, stop: asyncio.Event) -> None:
-    """Work until `stop` is set, then leave politely."""
+    """Work until `stop` is set, then drain."""
     emulator = Emulator(config)
     if config.metrics.port:
         expose(config.metrics.host, config.metrics.port, emulator.metrics.registry)

@@ -74,30 +74,30 @@ class Metrics:
             self._streams,
         )
 
+    def forget(self, link: Link) -> None:
+        """Take a link's series off the page."""
+        for metric in self._per_link:
+            metric.remove_by_labels({"rig": link.rig, "view": link.view.value})
+
     def link(self, link: Link, now: float) -> None:
         """How a link is now."""
         self._snr.labels(link.rig, link.view).set(link.snr_db(now))
         self._connected.labels(link.rig, link.view).set(link.connected)
 
-    def forget(self, link: Link) -> None:
-        """Take the series of a link that is forgotten off the page."""
-        for metric in self._per_link:
-            metric.remove_by_labels({"rig": link.rig, "view": link.view.value})
-
     def stream(self, link: Link) -> None:
         """The center has accepted a camera's stream."""
         self._streams.labels(link.rig, link.view).inc()
 
-    def frame(self, link: Link, fate: FrameOutcome, seconds: float, received: int, sent: int) -> None:
+    def frame(self, link: Link, outcome: FrameOutcome, seconds: float, received: int, sent: int) -> None:
         """A frame is done with. seconds: own time; received, sent: its bytes, sent is 0 if it went no further."""
         labels = (link.rig, link.view.value)
         self._processing.labels(*labels).observe(seconds)
         self._received.labels(*labels).inc(received)
-        if isinstance(fate, Delivered):
-            self._frames.labels(*labels, "forwarded", "power" if fate.checked.unusual else "").inc()
-            self._symbols.labels(*labels).inc(fate.crossing.received.size)
+        if isinstance(outcome, Delivered):
+            self._frames.labels(*labels, "forwarded", "power" if outcome.checked.unusual else "").inc()
+            self._symbols.labels(*labels).inc(outcome.output.received.size)
             self._sent.labels(*labels).inc(sent)
-            self._measured.labels(*labels).set(fate.crossing.measured_snr_db)
-            self._power.labels(*labels).set(fate.checked.power)
+            self._measured.labels(*labels).set(outcome.output.measured_snr_db)
+            self._power.labels(*labels).set(outcome.checked.power)
         else:
-            self._frames.labels(*labels, "lost" if isinstance(fate, Lost) else "rejected", fate.reason).inc()
+            self._frames.labels(*labels, "lost" if isinstance(outcome, Lost) else "rejected", outcome.reason).inc()

@@ -8,8 +8,9 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from edge.camera.address import parse_address
 from wire import codec
+from wire.contract.names import RigName
 from wire.runtime.yaml_config import SECRET, Address, Section
-from wire.views import RIG_NAME, View
+from wire.views import View
 
 
 class CameraKind(StrEnum):
@@ -112,7 +113,7 @@ class MetricsConfig(Section):
 class EdgeConfig(Section):
     """One edge: one view of one rig."""
 
-    rig: str = Field(default="demo", pattern=f"^{RIG_NAME}$")
+    rig: RigName = "demo"
     view: View = View.LEFT
     camera: CameraConfig = CameraConfig(path="builtin:demo")
     link: LinkConfig = LinkConfig()

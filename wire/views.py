@@ -1,13 +1,9 @@
-"""The two views of a rig, and what a rig may be called."""
+"""The two views of a rig."""
 
 from enum import StrEnum
-from typing import Final
 
 from wire.runtime.errors import UserError
 from wire.v1 import types_pb2
-
-RIG_NAME: Final = "[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
-"""A regular expression. The name stands in labels, addresses and lines of logs."""
 
 
 class View(StrEnum):

@@ -16,15 +16,14 @@ from center.ingest.rigs import Rigs, Session
 from center.metrics import Metrics
 from center.output.quality import FrameKey
 from center.steady_clock import SteadyClock
-from wire.contract.handshake import StreamRefused
-from wire.runtime.errors import FrameError, UserError
+from wire.contract.handshake import Refusal, StreamRefused
+from wire.contract.names import shown
+from wire.runtime.errors import FrameError
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
 
 log = logging.getLogger(__name__)
 
-FRAME_RATES: Final = (0.1, 240.0)
-"""Frames a second of a camera; the half period is the tolerance of pairs."""
 _NANO: Final = 1e-9
 _MOST_STEPS_TOLD: Final = 8
 """Of one stream; a camera whose clock jumps with every frame must not fill the log."""
@@ -58,27 +57,20 @@ class FrameIngest:
     def connect(self, hello: link_pb2.Hello, end: Callable[[str], None], drain: Callable[[], None]) -> Session:
         """Take a stream in.
 
+        hello   checked by the handshake
         end     called with a line when a newer stream of the same camera takes its place
         drain   called when the center goes away
         raises  StreamRefused if the stream cannot be taken
         """
         if self.draining:
-            raise StreamRefused("draining", "this center is going away; come back later")
+            raise StreamRefused(Refusal.DRAINING, "this center is going away; come back later")
         if self.engine is None:
-            raise StreamRefused("warming", "this center is still loading its decoder; come back in a few seconds")
-        try:
-            view = View.from_proto(hello.view)
-        except UserError as problem:
-            raise StreamRefused("contract", str(problem)) from None
-        if hello.frame_rate and not FRAME_RATES[0] <= hello.frame_rate <= FRAME_RATES[1]:
-            line = (
-                f"frame_rate is {hello.frame_rate:g}; send {FRAME_RATES[0]:g} to {FRAME_RATES[1]:g}, or 0 for unknown"
-            )
-            raise StreamRefused("contract", line)
+            raise StreamRefused(Refusal.WARMING, "this center is still loading its decoder; come back in a few seconds")
+        view = View.from_proto(hello.view)
         if hello.codec_hash != self.engine.codec_hash:
             raise StreamRefused(
-                "codec",
-                f"the camera encodes with codec {hello.codec_hash[:64] or '(none)'}, this center decodes"
+                Refusal.CODEC,
+                f"the camera encodes with codec {shown(hello.codec_hash)}, this center decodes"
                 f" {self.engine.codec_hash}; give both the same codec",
             )
         now = self.clock.now()

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
@@ -14,7 +13,7 @@ from center.ingest.credit import Credit
 from center.ingest.ingest import FrameIngest
 from center.ingest.rigs import Session
 from center.metrics import Metrics
-from wire.contract.handshake import HELLO_SECONDS, StreamRefused, first_hello
+from wire.contract.handshake import HelloReader, StreamEnd, StreamRefused
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import abort
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -26,8 +25,6 @@ MOST_UNREAD: Final = 256
 """Answers that a stream may leave unread before it is ended; a sender that keeps its credit leaves a handful."""
 MOST_BEYOND_CREDIT: Final = 32
 """Frames that a stream may send without credit in its life; each is refused, and one more ends it."""
-MOST_PENDING: Final = 256
-"""Streams that may be without a Hello at once."""
 RECONNECT_AFTER_MS: Final = 1_000
 
 
@@ -36,16 +33,17 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
 
     def __init__(self, intake: FrameIngest, links: LinksSection, metrics: Metrics) -> None:
         self._intake, self._links, self._metrics = intake, links, metrics
-        self._pending = 0
+        self._hellos = HelloReader()
 
     async def Transmit(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: N802
         """Writes with `context.write`, not as a generator: so the clean-up below runs at once, whatever happens."""
         stream = _Stream(self._intake, self._links)
         try:
-            requests, hello = await self._hello(request_iterator)
+            requests: AsyncIterator[link_pb2.TransmitRequest] = request_iterator  # what it makes must not go unread
+            hello = await self._hellos.read(lambda: _next(requests))
             session = self._intake.connect(hello, stream.replaced, stream.say_drain)
         except StreamRefused as problem:
-            self._metrics.hellos.labels(problem.kind).inc()
+            self._metrics.hellos.labels(problem.reason).inc()
             level = logging.INFO if problem.code is grpc.StatusCode.UNAVAILABLE else logging.WARNING
             log.log(level, "a stream from %s is not taken: %s", context.peer(), problem)
             await abort(context, problem.code, problem)
@@ -64,34 +62,12 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
             self._intake.disconnect(session)
             log.info("rig %s: a stream of the %s camera ended", session.rig.name, session.view)
 
-    async def _hello(self, request_iterator: Any) -> tuple[AsyncIterator[link_pb2.TransmitRequest], link_pb2.Hello]:
-        """The stream's messages, and the first one, taken off them. raises StreamRefused"""
-        if self._pending >= MOST_PENDING:
-            raise StreamRefused("full", f"{MOST_PENDING} streams have not said Hello yet; come back later")
-        self._pending += 1
-        try:
-            requests: AsyncIterator[link_pb2.TransmitRequest] = aiter(request_iterator)
-            hello = await first_hello(lambda: anext(requests, None), HELLO_SECONDS)
-            if hello is None:
-                raise StreamRefused("contract", "the stream ended without a Hello; send one first")
-            return requests, hello
-        finally:
-            self._pending -= 1
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    """The last thing that a stream says."""
-
-    code: grpc.StatusCode
-    line: str = ""
-
 
 class _Stream:
     """One stream's reader, and the outbox that its writer empties."""
 
     def __init__(self, intake: FrameIngest, links: LinksSection) -> None:
-        self.outbox: asyncio.Queue[link_pb2.TransmitResponse | _End] = asyncio.Queue()
+        self.outbox: asyncio.Queue[link_pb2.TransmitResponse | StreamEnd] = asyncio.Queue()
         self._intake, self._links = intake, links
         self._credit = Credit(links.credit)
         self._no_more = False
@@ -154,4 +130,12 @@ class _Stream:
         """The first end counts; nothing is read after it, so that a sender that never reads cannot fill the outbox."""
         if not self._ended:
             self._ended = True
-            self.outbox.put_nowait(_End(code, line))
+            self.outbox.put_nowait(StreamEnd(code, line))
+
+
+async def _next(requests: AsyncIterator[link_pb2.TransmitRequest]) -> link_pb2.TransmitRequest | None:
+    """The next message; None at the end. Not by `anext(requests, None)`, which breaks off badly when cancelled."""
+    try:
+        return await anext(requests)
+    except StopAsyncIteration:
+        return None

@@ -11,9 +11,10 @@ from center.decode.pairer import Outcome, Pairer
 from center.ingest.agreement import CameraFacts, disagreements
 from center.ingest.camera_clock import CameraClock
 from center.ingest.frames import Frame
-from wire.contract import occupancy
-from wire.contract.handshake import StreamRefused, check_rig_name
-from wire.contract.occupancy import Takeover
+from wire.contract.handshake import Refusal, StreamRefused
+from wire.contract.names import check_rig
+from wire.contract.occupancy import Holder, take_over
+from wire.runtime.errors import UserError
 from wire.views import View
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,10 @@ class Camera:
         """Frames per second over the last three seconds."""
         return sum(at > now - _RATE_WINDOW for at in self.arrivals) / _RATE_WINDOW
 
+    def holder(self) -> Holder:
+        """What the rule of occupancy asks of the stream that speaks for this camera."""
+        return Holder(self.boot_id, self.frame_rate, self.heard_at)
+
 
 class Rig:
     """Two cameras and their pairer. Times in seconds; tolerance None is half a frame period."""
@@ -79,21 +84,10 @@ class Rig:
         """
         camera = self.cameras[session.view]
         if camera.session is not None:
-            silent_for = now - camera.heard_at
-            allowed = occupancy.allowed_silence(camera.frame_rate, self._silence)
-            match occupancy.judge(camera.boot_id, session.boot_id, silent_for, allowed):
-                case Takeover.SAME_SENDER:
-                    camera.session.end("the same camera opened a newer stream")
-                case Takeover.SILENT:
-                    line = f"silent for {silent_for:.1f} s, so another camera took {self.name}/{session.view}"
-                    log.warning("rig %s: the %s camera was %s", self.name, session.view, line)
-                    camera.session.end(f"{line}; connect again")
-                case Takeover.REFUSED:
-                    raise StreamRefused(
-                        "taken",
-                        f"rig '{self.name}' has a {session.view} camera already; give this one another rig or view,"
-                        " or stop the other",
-                    )
+            line = take_over(f"{self.name}/{session.view}", camera.holder(), session.boot_id, now, self._silence)
+            if camera.boot_id != session.boot_id:
+                log.warning("rig %s: the %s camera was %s", self.name, session.view, line)
+            camera.session.end(line)
         camera.heard_at = now
         restarted = camera.boot_id != session.boot_id
         camera.session, camera.boot_id = session, session.boot_id
@@ -196,12 +190,15 @@ class Rigs:
 
         raises  StreamRefused if the name is no name, or there are too many rigs
         """
-        check_rig_name(name)
+        try:
+            check_rig(name)
+        except UserError as problem:
+            raise StreamRefused(Refusal.NAME, str(problem)) from None
         rig = self._rigs.get(name)
         if rig is None:
             if len(self._rigs) >= self._most:
                 raise StreamRefused(
-                    "full", f"{self._most} rigs are known already; raise links.max_rigs or use another center"
+                    Refusal.FULL, f"{self._most} rigs are known already; raise links.max_rigs or use another center"
                 )
             rig = self._rigs[name] = Rig(name, self._tolerance, self._patience, self._silence)
         return rig

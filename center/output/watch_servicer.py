@@ -15,7 +15,7 @@ from center.output.quality_monitor import QualityMonitor
 from center.output.results import DecodedPair, ViewResult
 from center.steady_clock import SteadyClock
 from wire.contract.arrays import unpack_picture
-from wire.contract.handshake import check_rig_name
+from wire.contract.names import check_rig
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import abort
 from wire.v1 import pair_service_pb2 as pair_pb2
@@ -43,6 +43,8 @@ class PairServicer(pair_grpc.PairServiceServicer):
             if not (math.isfinite(request.rate) and request.rate >= 0.0):
                 raise UserError(f"rate is {request.rate}; ask for pairs a second, 0 for all")
             check_format(request.format)
+            if request.rig:
+                check_rig(request.rig)
         except UserError as problem:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
         if self._watchers >= self._most_watchers:
@@ -73,7 +75,7 @@ class ReferenceServicer(reference_grpc.ReferenceServiceServicer):
         self, request: reference_pb2.SubmitReferenceRequest, context: Any
     ) -> reference_pb2.SubmitReferenceResponse:
         try:
-            check_rig_name(request.rig)
+            check_rig(request.rig)
             picture = unpack_picture(request.picture)
             key = FrameKey(request.rig, View.from_proto(request.view), request.boot_id, request.sequence)
         except UserError as problem:

@@ -32,7 +32,7 @@ class ChannelOutput:
     known: Gain | None
 
 
-def cross(
+def apply_channel(
     symbols: NDArray[np.complex64], settings: Settings, mean_snr_db: float, chance: RandomStreams, sequence: int
 ) -> ChannelOutput:
     """Send one frame's symbols through the channel.

@@ -12,6 +12,7 @@ from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings
 from channel_emulator.channel.snr import Fixed
 from channel_emulator.links.link import Link
 from channel_emulator.links.registry import Links
+from wire.contract.names import check_rig
 from wire.runtime import grpc_kit
 from wire.runtime.errors import UserError
 from wire.v1 import channel_control_service_pb2 as pb
@@ -119,6 +120,7 @@ class ControlServicer(ChannelControlServiceServicer):
                 now = time.monotonic()
                 moving = now >= due
                 due = now + period if moving else due
+                sent = {link: state for link, state in sent.items() if link in self._links}
                 for link in self._links:
                     message = to_proto(link, now)
                     settled = (link.version, link.connected)
@@ -142,6 +144,7 @@ class ControlServicer(ChannelControlServiceServicer):
 
     async def _find(self, rig: str, number: int, context: Context) -> Link:
         try:
+            check_rig(rig)
             view = View.from_proto(number)
         except UserError as problem:
             await grpc_kit.abort(context, grpc.StatusCode.INVALID_ARGUMENT, problem)

@@ -1,4 +1,4 @@
-"""One link: its settings as they are now, what it carried, and the fate of each frame."""
+"""One link: its settings as they are now, what it carried, and what becomes of each frame."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from channel_emulator.channel.awgn import ChannelOutput, cross
+from channel_emulator.channel.awgn import ChannelOutput, apply_channel
 from channel_emulator.channel.power import Checked, check
 from channel_emulator.channel.randomness import Purpose, RandomStreams
 from channel_emulator.channel.ranges import LONGEST_DELAY_MS
@@ -18,7 +18,7 @@ from wire.views import View
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The channel swallowed the frame. reason: `outage` or `loss`; detail: one line for a person."""
+    """The channel lost the frame. reason: `outage` or `loss`; detail: one line for a person."""
 
     reason: str
     detail: str
@@ -28,7 +28,7 @@ class Lost:
 class Delivered:
     """The frame came through."""
 
-    crossing: ChannelOutput
+    output: ChannelOutput
     checked: Checked
 
 
@@ -80,8 +80,8 @@ class Link:
         self.settings, self._started = self._configured, now
         self.version += 1
 
-    def carry(self, symbols: NDArray[np.complex64], tolerance: float, sequence: int, now: float) -> Delivered | Lost:
-        """Decide and make the fate of one frame.
+    def transmit(self, symbols: NDArray[np.complex64], tolerance: float, sequence: int, now: float) -> Delivered | Lost:
+        """Send one frame's symbols through the channel, or lose them.
 
         symbols    complex64 [5120], as the transmitter sent them
         tolerance  of the power check
@@ -95,10 +95,10 @@ class Link:
         if settings.loss > 0.0 and self._chance.of(Purpose.LOSS, sequence).random() < settings.loss:
             self.lost += 1
             return Lost("loss", f"link {self} loses {settings.loss:.3g} of its frames; this was one")
-        crossing = cross(checked.symbols, settings, self.snr_db(now), self._chance, sequence)
+        output = apply_channel(checked.symbols, settings, self.snr_db(now), self._chance, sequence)
         self.frames += 1
-        self.measured_snr_db = crossing.measured_snr_db
-        return Delivered(crossing, checked)
+        self.measured_snr_db = output.measured_snr_db
+        return Delivered(output, checked)
 
     def delay(self, sequence: int) -> float:
         """Seconds to hold a frame back: Gaussian, never negative, at most LONGEST_DELAY_MS."""

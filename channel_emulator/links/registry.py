@@ -1,91 +1,122 @@
-"""All links of an emulator: the configured ones from the start, others as their cameras come."""
+"""All links of an emulator: the configured ones from the start, others while their cameras need them."""
 
 from collections.abc import Callable, Iterator
-from weakref import WeakValueDictionary
+from typing import Final
 
 from channel_emulator.channel.randomness import RandomStreams
 from channel_emulator.config import EmulatorConfig
 from channel_emulator.links.link import Link
-from wire.contract.handshake import StreamRefused
+from wire.contract.handshake import Refusal, StreamRefused
 from wire.views import View
 
 Name = tuple[str, View]
 
+FORGET_SECONDS: Final = 300.0
+"""A link that is not configured is forgotten when it has had no camera for so long; earlier if room is needed."""
+
 
 class Links:
-    """Finds links by (rig, view), and tells subscribers of changes."""
+    """Finds links by (rig, view), and tells subscribers of changes. No clock: `now` is in seconds and only grows.
+
+    The link of a rig that is not configured is listed only once the center has taken its camera (`admit`), so that
+    stray Hellos leave nothing behind.
+    """
 
     def __init__(self, config: EmulatorConfig, now: float) -> None:
         self._config = config
-        self._links: dict[Name, Link] = {}
-        self._configured = {(link.rig, link.view) for link in config.links}
-        # Of cameras whose stream the center has not accepted yet; gone with their streams.
-        self._candidates: WeakValueDictionary[Name, Link] = WeakValueDictionary()
         self._subscribers: dict[int, Callable[[Link], None]] = {}
         self._subscriptions = 0
-        for link in config.links:
-            name = (link.rig, link.view)
-            self._links[name] = self._make(name, now)
+        self._configured = {(link.rig, link.view): link.over(config.defaults) for link in config.links}
+        self._links: dict[Name, Link] = {name: self._make(name, now) for name in self._configured}
+        self._unused_since: dict[Name, float] = {}
+        self.on_forget: list[Callable[[Link], None]] = []
+        """Called with each link that is listed no more."""
 
     def __iter__(self) -> Iterator[Link]:
         """By rig, left before right."""
         return iter([self._links[name] for name in sorted(self._links)])
 
+    def __len__(self) -> int:
+        return len(self._links)
+
+    @property
+    def most(self) -> int:
+        """How many links there may be."""
+        return self._config.max_links
+
     def find(self, rig: str, view: View) -> Link | None:
         return self._links.get((rig, view))
 
     def candidate(self, rig: str, view: View, now: float) -> Link:
-        """The link of a camera that asks for it; one that is not configured gets the default settings.
+        """The link for a camera that asks to connect; one that is not configured gets the default settings.
 
-        It is listed from `keep` on, so that names which the center refuses fill neither memory nor metrics.
-
-        raises  StreamRefused if every link is in use
+        rig     a valid name
+        raises  StreamRefused (full) if there is no room for another link
         """
         name = (rig, view)
-        link = self._links.get(name) or self._candidates.get(name)
-        if link is None:
-            if len(self._links) >= self._config.max_links and self._unused() is None:
-                raise StreamRefused("full", f"all {self._config.max_links} links are in use; raise max_links")
-            link = self._candidates[name] = self._make(name, now)
-        return link
+        link = self._links.get(name)
+        if link is not None:
+            return link
+        self._check_room()
+        return self._make(name, now)
 
-    def keep(self, link: Link) -> Link | None:
-        """The center has accepted the camera of a link.
+    def admit(self, link: Link) -> None:
+        """A camera transmits over the link from now on: it is listed.
 
-        returns  a link that was forgotten to make room: not configured, and without a camera for longest
-        raises   StreamRefused if every link is in use by now
+        raises  StreamRefused (full) if others have taken the room meanwhile
         """
         name = (link.rig, link.view)
-        if name in self._links:
-            self._links[name] = self._links.pop(name)  # the newest last, so that the first unused one is the oldest
-            return None
-        forgotten = None
-        if len(self._links) >= self._config.max_links:
-            forgotten = self._unused()
-            if forgotten is None:
-                raise StreamRefused("full", f"all {self._config.max_links} links are in use; raise max_links")
-            del self._links[forgotten.rig, forgotten.view]
-        self._links[name] = link
-        return forgotten
+        if name not in self._links:
+            self._check_room()
+            if len(self._links) >= self.most:
+                self._forget(min(self._unused_since, key=lambda each: self._unused_since[each]))
+            self._links[name] = link
+        self._unused_since.pop(name, None)
+        link.connected = True
+        self.changed(link)
 
-    def _unused(self) -> Link | None:
-        links = (link for name, link in self._links.items() if name not in self._configured and not link.connected)
-        return next(links, None)
+    def release(self, link: Link, now: float) -> None:
+        """The link's camera is gone; harmless for a link that was never admitted."""
+        name = (link.rig, link.view)
+        if self._links.get(name) is not link:
+            return
+        link.connected = False
+        if name not in self._configured:
+            self._unused_since[name] = now
+        self.changed(link)
 
-    def subscribe(self, hear: Callable[[Link], None]) -> Callable[[], None]:
-        """Call `hear` with each link that changed; returns what ends the subscription."""
+    def sweep(self, now: float) -> None:
+        """Forget links that are not configured and have had no camera for FORGET_SECONDS."""
+        for name, since in list(self._unused_since.items()):
+            if now - since >= FORGET_SECONDS:
+                self._forget(name)
+
+    def subscribe(self, receive: Callable[[Link], None]) -> Callable[[], None]:
+        """Call `receive` with each link that changed; returns what ends the subscription."""
         self._subscriptions += 1
         ticket = self._subscriptions
-        self._subscribers[ticket] = hear
+        self._subscribers[ticket] = receive
         return lambda: self._subscribers.pop(ticket, None) and None
 
     def changed(self, link: Link) -> None:
         """Tell of a change of settings, of the SNR, or of the connection."""
-        for hear in list(self._subscribers.values()):
-            hear(link)
+        for receive in list(self._subscribers.values()):
+            receive(link)
+
+    def _check_room(self) -> None:
+        """raises StreamRefused (full) if no further link fits, nor would if one without a camera were forgotten"""
+        if len(self._links) >= self.most and not self._unused_since:
+            raise StreamRefused(
+                Refusal.FULL, f"all {self.most} links are in use; raise max_links or stop other cameras"
+            )
+
+    def _forget(self, name: Name) -> None:
+        del self._unused_since[name]
+        link = self._links.pop(name)
+        for forget in self.on_forget:
+            forget(link)
 
     def _make(self, name: Name, now: float) -> Link:
-        section = next((link for link in self._config.links if (link.rig, link.view) == name), None)
-        settings = section.over(self._config.defaults) if section else self._config.defaults
+        settings = self._configured.get(name, self._config.defaults)
         chance = RandomStreams(self._config.seed, *name)
         return Link(*name, settings.settings(chance), chance, now)

@@ -22,7 +22,7 @@ _TOLERANCES: Final = {
 }
 
 
-def carry(link: Link, frame: link_pb2.SymbolFrame, now: float) -> FrameOutcome:
+def process_frame(link: Link, frame: link_pb2.SymbolFrame, now: float) -> FrameOutcome:
     """Send a frame through a link.
 
     frame    if it passes, its symbols become the received ones, in f32 whatever the sender's type was (a coarse
@@ -40,21 +40,21 @@ def carry(link: Link, frame: link_pb2.SymbolFrame, now: float) -> FrameOutcome:
         with np.errstate(invalid="ignore", over="ignore"):
             symbols = unpack_complex(frame.symbols)
             tolerance = _tolerance(frame, link.settings.power_tolerance)
-            fate = link.carry(symbols, tolerance, frame.sequence, now)
+            outcome = link.transmit(symbols, tolerance, frame.sequence, now)
     except FrameError as problem:
         return problem
-    if isinstance(fate, Delivered):
-        if link.settings.model is not Model.CLEAN or fate.checked.unusual:
-            frame.symbols.CopyFrom(pack_complex(fate.crossing.received))
-        _tell(frame.channel_state, fate.crossing)
-    return fate
+    if isinstance(outcome, Delivered):
+        if link.settings.model is not Model.CLEAN or outcome.checked.unusual:
+            frame.symbols.CopyFrom(pack_complex(outcome.output.received))
+        _tell(frame.channel_state, outcome.output)
+    return outcome
 
 
-def acknowledge(sequence: int, fate: Lost | FrameError) -> link_pb2.Acknowledgement:
+def acknowledge(sequence: int, outcome: Lost | FrameError) -> link_pb2.Acknowledgement:
     """The answer to a frame that ended here."""
-    outcome = link_pb2.OUTCOME_LOST if isinstance(fate, Lost) else link_pb2.OUTCOME_REJECTED
-    detail = fate.detail if isinstance(fate, Lost) else str(fate)
-    return link_pb2.Acknowledgement(sequence=sequence, outcome=outcome, reason=fate.reason, detail=detail)
+    kind = link_pb2.OUTCOME_LOST if isinstance(outcome, Lost) else link_pb2.OUTCOME_REJECTED
+    detail = outcome.detail if isinstance(outcome, Lost) else str(outcome)
+    return link_pb2.Acknowledgement(sequence=sequence, outcome=kind, reason=outcome.reason, detail=detail)
 
 
 def _tolerance(frame: link_pb2.SymbolFrame, tolerance: Tolerance) -> float:
@@ -62,11 +62,11 @@ def _tolerance(frame: link_pb2.SymbolFrame, tolerance: Tolerance) -> float:
     return value
 
 
-def _tell(state: types_pb2.ChannelState, crossing: ChannelOutput) -> None:
+def _tell(state: types_pb2.ChannelState, output: ChannelOutput) -> None:
     """Write down what the receiver knows."""
     state.Clear()
-    state.snr_db = crossing.snr_db
-    state.noise_variance = noise_variance(crossing.snr_db)
-    if crossing.known is not None:
-        state.gain.CopyFrom(pack_complex(crossing.known.h))
-        state.coherence = crossing.known.coherence
+    state.snr_db = output.snr_db
+    state.noise_variance = noise_variance(output.snr_db)
+    if output.known is not None:
+        state.gain.CopyFrom(pack_complex(output.known.h))
+        state.coherence = output.known.coherence

@@ -4,20 +4,17 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Final
 
 import grpc
 
 from channel_emulator.links.link import Link
-from channel_emulator.links.registry import Links, Name
+from channel_emulator.links.registry import Links
 from channel_emulator.metrics import Metrics
-from channel_emulator.relay.bridge import Bridge, Edge, End, receive
-from wire.contract import occupancy
-from wire.contract.handshake import HELLO_SECONDS, StreamRefused, check_rig_name, first_hello
-from wire.contract.occupancy import SILENCE_SECONDS, Takeover
+from channel_emulator.relay.bridge import Bridge, Edge, read_message
+from wire.contract.handshake import HelloReader, Refusal, StreamEnd, StreamRefused
+from wire.contract.occupancy import SILENCE_SECONDS, Holder, take_over
 from wire.runtime import grpc_kit
-from wire.runtime.errors import UserError
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1.symbol_link_service_pb2_grpc import SymbolLinkServiceServicer, SymbolLinkServiceStub
 from wire.views import View
@@ -27,69 +24,83 @@ FORWARDED_METADATA: Final = frozenset({"authorization", "x-rig-id"})
 
 RECONNECT_AFTER_MS: Final = 500
 PATIENCE_SECONDS: Final = 0.5
+"""How long a newcomer waits for the former stream of its view to end: a camera that restarts may be faster than the
+news of its death."""
 
 _log = logging.getLogger("channel_emulator")
 
 
-@dataclass(eq=False, slots=True)
 class _Stream:
-    """A stream that is up.
+    """A stream from its Hello on. It holds its view already; the link is listed once the center has taken it."""
 
-    link      what it crosses
-    patience  seconds of silence after which it may be replaced
-    work      the task that carries it
-    closed    set when nothing of it is left
-    accepted  whether the center has said Welcome
-    replaced  the line to end with when another stream takes the view
-    """
+    def __init__(self, link: Link, hello: link_pb2.Hello, bridge: Bridge) -> None:
+        self.link, self.bridge = link, bridge
+        self._boot_id, self._frame_rate = hello.boot_id, hello.frame_rate
+        self._replaced = ""
+        self.work = asyncio.create_task(bridge.run(link_pb2.TransmitRequest(hello=hello)))
+        self.closed = asyncio.Event()
+        """Set when nothing of it is left."""
 
-    link: Link
-    boot_id: int
-    patience: float
-    bridge: Bridge
-    work: asyncio.Task[End]
-    closed: asyncio.Event
-    replaced: str = ""
-    accepted: bool = False
-
-    def silence(self) -> float:
-        """Seconds since the edge said something."""
-        return time.monotonic() - self.bridge.heard_at
+    def holder(self) -> Holder:
+        return Holder(self._boot_id, self._frame_rate, self.bridge.heard_at)
 
     def replace(self, line: str) -> None:
-        self.replaced = line
+        """Break it off; its sender is told `line`."""
+        self._replaced = line
         self.work.cancel()
+
+    def end(self) -> StreamEnd:
+        """How it ends, once its work is done."""
+        if self.work.cancelled():
+            return StreamEnd(grpc.StatusCode.ABORTED, self._replaced or "the stream was broken off; connect again")
+        error = self.work.exception()
+        if error is not None:
+            _log.error("a stream broke", exc_info=error)
+            return StreamEnd(grpc.StatusCode.INTERNAL, "the channel emulator failed; its log says why")
+        return self.work.result()
 
 
 class TransmitServicer(SymbolLinkServiceServicer):
     """Opens a stream to the center for each stream of an edge, and keeps the two together."""
 
-    def __init__(self, links: Links, upstream: str, metrics: Metrics) -> None:
-        """upstream: `host:port` of the center; connects when the first edge comes."""
+    def __init__(
+        self,
+        links: Links,
+        upstream: str,
+        metrics: Metrics,
+        *,
+        silence: float = SILENCE_SECONDS,
+    ) -> None:
+        """Connects when the first edge comes.
+
+        upstream  `host:port` of the center
+        silence   seconds without a frame after which another camera may take a view
+        """
         self._links, self._upstream, self._metrics = links, upstream, metrics
+        self.silence, self.hellos = silence, HelloReader()
         self._channel = grpc_kit.connect(upstream)
         self._stub = SymbolLinkServiceStub(self._channel)
-        self._streams: dict[Name, _Stream] = {}
+        self._streams: dict[tuple[str, View], _Stream] = {}
         self._draining = False
 
     async def Transmit(  # type: ignore[override]  # noqa: N802  # the stub's type knows iterators only
         self, request_iterator: AsyncIterator[link_pb2.TransmitRequest], context: Edge
     ) -> None:
         try:
-            hello = await first_hello(lambda: receive(context), HELLO_SECONDS)
-            if hello is None:
-                return
-            link = self._admit(hello)
-            await self._make_room(link, hello)
-            stream = self._open(link, hello, context)
+            self._refuse_while_draining()
+            hello = await self.hellos.read(lambda: read_message(context))
+            name = (hello.rig, View.from_proto(hello.view))
+            await self._make_room(name, hello)
+            stream = self._open(name, hello, context)
         except StreamRefused as refusal:
+            _log.info("a stream from %s is not taken: %s", context.peer(), refusal)
             await grpc_kit.abort(context, refusal.code, refusal)
         try:
             await asyncio.wait([stream.work])
         finally:
-            await self._close(stream)
-        end = _end(stream)
-        _log.info("%s: %s: %s %s", link, "ended" if stream.accepted else "not taken", end.code.name, end.line)
+            await self._close(name, stream)
+        end = stream.end()
+        _log.info("%s: disconnected: %s %s", stream.link, end.code.name, end.line)
         if end.code is not grpc.StatusCode.OK:
             await context.abort(end.code, end.line)
 
@@ -114,87 +125,56 @@ class TransmitServicer(SymbolLinkServiceServicer):
         """Cut the connection to the center."""
         await self._channel.close()
 
-    def _admit(self, hello: link_pb2.Hello) -> Link:
-        """The link that a Hello asks for. raises StreamRefused"""
-        self._refuse_while_draining()
-        check_rig_name(hello.rig)
-        try:
-            view = View.from_proto(hello.view)
-        except UserError as problem:
-            raise StreamRefused("contract", str(problem)) from None
-        return self._links.candidate(hello.rig, view, time.monotonic())
-
-    async def _make_room(self, link: Link, hello: link_pb2.Hello) -> None:
-        """End the former stream of a sender that comes back before we noticed that it left, or of one that fell silent.
-        Give that of another sender a moment to end: a camera that restarts may be faster than the news of its death.
+    async def _make_room(self, name: tuple[str, View], hello: link_pb2.Hello) -> None:
+        """End the former stream of a sender that came back, or of one that fell silent, and wait until it has ended.
 
         raises  StreamRefused if the view stays taken
         """
-        while (former := self._streams.get((link.rig, link.view))) is not None:
-            silent_for = former.silence()
-            match occupancy.judge(former.boot_id, hello.boot_id, silent_for, former.patience):
-                case Takeover.SAME_SENDER:
-                    former.replace("replaced by a newer stream of the same sender")
-                case Takeover.SILENT:
-                    former.replace(f"silent for {silent_for:.1f} s, so another sender took {link}; connect again")
+        view = "/".join(name)
+        while (former := self._streams.get(name)) is not None:
+            refusal = None
+            try:
+                former.replace(take_over(view, former.holder(), hello.boot_id, time.monotonic(), self.silence))
+            except StreamRefused as refused:
+                refusal = refused
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await former.closed.wait()
             except TimeoutError:
-                if not former.replaced and former.silence() >= former.patience:
+                if refusal is not None and time.monotonic() >= former.holder().silent_at(self.silence):
                     continue
-                line = f"{link} is already connected from another sender; stop that one or choose another rig or view"
-                raise StreamRefused("taken", line) from None
+                line = f"the former stream of {view} does not end; connect again"
+                raise refusal or StreamRefused(Refusal.TAKEN, line) from None
 
-    def _open(self, link: Link, hello: link_pb2.Hello, edge: Edge) -> _Stream:
-        """raises StreamRefused if a drain began while we made room"""
+    def _open(self, name: tuple[str, View], hello: link_pb2.Hello, edge: Edge) -> _Stream:
+        """raises StreamRefused if a drain began while we made room, or there is none"""
         self._refuse_while_draining()
+        if len(self._streams) >= 2 * self._links.most:
+            line = f"{len(self._streams)} streams are open; raise max_links or come back later"
+            raise StreamRefused(Refusal.FULL, line)
+        link = self._links.candidate(*name, time.monotonic())
         metadata = tuple((key, value) for key, value in edge.invocation_metadata() or () if key in FORWARDED_METADATA)
         call = self._stub.Transmit(metadata=metadata)
-        bridge = Bridge(link, self._upstream, edge, call, self._metrics, lambda: self._accept(stream))
-        patience = occupancy.allowed_silence(hello.frame_rate, SILENCE_SECONDS)
-        work = asyncio.create_task(bridge.run(link_pb2.TransmitRequest(hello=hello)))
-        stream = _Stream(link, hello.boot_id, patience, bridge, work, asyncio.Event())
-        self._streams[link.rig, link.view] = stream
+        bridge = Bridge(link, self._upstream, edge, call, self._metrics, lambda: self._welcomed(link))
+        stream = self._streams[name] = _Stream(link, hello, bridge)
         return stream
 
-    def _accept(self, stream: _Stream) -> None:
-        """The center takes the stream: from now on its link is listed and measured. raises StreamRefused"""
-        forgotten = self._links.keep(stream.link)
-        if forgotten is not None:
-            self._metrics.forget(forgotten)
-            _log.info("%s: forgotten, it was unused and %s needs its place", forgotten, stream.link)
-        stream.accepted = True
-        self._metrics.stream(stream.link)
-        self._note(stream.link, connected=True)
-        _log.info("%s: connected", stream.link)
+    def _welcomed(self, link: Link) -> None:
+        """The center has taken the camera. raises StreamRefused if there is no room for its link any more"""
+        self._links.admit(link)
+        self._metrics.stream(link)
+        _log.info("%s: connected", link)
 
-    async def _close(self, stream: _Stream) -> None:
+    async def _close(self, name: tuple[str, View], stream: _Stream) -> None:
         """Leave nothing behind, even if this task is being cancelled."""
         stream.work.cancel()
         try:
             await asyncio.wait([stream.work])
         finally:
-            del self._streams[stream.link.rig, stream.link.view]
-            if stream.accepted:
-                self._note(stream.link, connected=False)
+            del self._streams[name]
+            self._links.release(stream.link, time.monotonic())
             stream.closed.set()
 
     def _refuse_while_draining(self) -> None:
         if self._draining:
-            raise StreamRefused("draining", "the channel emulator is draining; come back later")
-
-    def _note(self, link: Link, connected: bool) -> None:
-        link.connected = connected
-        self._links.changed(link)
-
-
-def _end(stream: _Stream) -> End:
-    """How a stream ends, given how its work did."""
-    if stream.work.cancelled():
-        return End(grpc.StatusCode.ABORTED, stream.replaced or "the stream was broken off; connect again")
-    error = stream.work.exception()
-    if error is not None:
-        _log.error("a stream broke", exc_info=error)
-        return End(grpc.StatusCode.INTERNAL, "the channel emulator failed; its log says why")
-    return stream.work.result()
+            raise StreamRefused(Refusal.DRAINING, "the channel emulator is draining; come back later")

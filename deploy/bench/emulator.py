@@ -25,7 +25,7 @@ from channel_emulator.channel.settings import Model
 from channel_emulator.config import EmulatorConfig, LinkSection
 from channel_emulator.emulator import Emulator
 from channel_emulator.links.registry import Links
-from channel_emulator.relay.frames import carry
+from channel_emulator.relay.frames import process_frame
 from deploy.bench.loopback import Center, Edge, picture
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
@@ -101,7 +101,7 @@ def own_times(frames: int) -> dict[str, list[float]]:
         for sequence in range(1, frames + 1):
             frame = picture(sequence)
             began = time.perf_counter()
-            carry(link, frame, now=0.0)
+            process_frame(link, frame, now=0.0)
             seconds[name].append(time.perf_counter() - began)
     return seconds
 

@@ -1,5 +1,6 @@
 """A pretend center and a pretend edge on loopback, for the benchmark and the tests. No service uses them."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -31,6 +32,7 @@ class Center(SymbolLinkServiceServicer):
     hellos      every Hello that came, with its metadata
     frames      every frame that came, in order
     refusal     end every stream at its Hello with this status and line
+    hang        say nothing to a Hello
     streams     how many are open
     """
 
@@ -41,6 +43,7 @@ class Center(SymbolLinkServiceServicer):
         self.frames: list[link_pb2.SymbolFrame] = []
         self.streams = 0
         self.refusal: tuple[grpc.StatusCode, str] | None = None
+        self.hang = False
         self.drain: link_pb2.Drain | None = None
         self._server = grpc_kit.Server("127.0.0.1:0")
 
@@ -66,6 +69,8 @@ class Center(SymbolLinkServiceServicer):
                         await context.abort(grpc.StatusCode.FAILED_PRECONDITION, line)
                     if self.refusal is not None:
                         await context.abort(*self.refusal)
+                    if self.hang:
+                        await asyncio.Event().wait()
                     welcome = link_pb2.Welcome(credit=CREDIT, received_at_ns=time.time_ns())
                     yield link_pb2.TransmitResponse(welcome=welcome)
                     continue

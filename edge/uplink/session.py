@@ -3,9 +3,8 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from grpc import aio
 
@@ -15,9 +14,9 @@ from edge.log_throttle import Throttle
 from edge.metrics import Metrics
 from edge.uplink.clock import ClockOffset
 from edge.uplink.credit import CreditWindow
+from wire.runtime.grpc_kit import await_call
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 
-T = TypeVar("T")
 Call = aio.StreamStreamCall[link_pb2.TransmitRequest, link_pb2.TransmitResponse]
 
 LEAVE_SECONDS: Final = 1.0
@@ -90,12 +89,12 @@ class Session:
         hello.sent_at_ns = time.time_ns()
         try:
             async with asyncio.timeout(self._patience):
-                await self._await_call(self._call.write(link_pb2.TransmitRequest(hello=hello)))
-                answer = await self._await_call(self._call.read())
+                await await_call(self._call.write(link_pb2.TransmitRequest(hello=hello)))
+                answer = await await_call(self._call.read())
         except TimeoutError:
             raise Silence(f"no Welcome for {self._patience:g} s") from None
         except asyncio.InvalidStateError:  # over before the Hello was out; the status says why
-            answer = await self._await_call(self._call.read())
+            answer = await await_call(self._call.read())
         if not isinstance(answer, link_pb2.TransmitResponse) or not answer.HasField("welcome"):
             raise Silence("the stream did not begin with a Welcome")
         offset = clock.sample(hello.sent_at_ns, answer.welcome.received_at_ns, time.time_ns())
@@ -126,7 +125,7 @@ class Session:
         try:
             while (shot := await self._next_shot()) is not None:
                 await self._send(shot)
-            await self._await_call(self._call.done_writing())
+            await await_call(self._call.done_writing())
         except asyncio.InvalidStateError:
             pass  # the stream is over; the reader learns why
 
@@ -157,13 +156,13 @@ class Session:
         self._tell_credit()
         try:
             async with asyncio.timeout(self._patience):
-                await self._await_call(self._call.write(link_pb2.TransmitRequest(frame=frame)))
+                await await_call(self._call.write(link_pb2.TransmitRequest(frame=frame)))
         except TimeoutError:
             raise Silence(f"nothing could be sent for {self._patience:g} s") from None
         self._metrics.sent(frame.ByteSize(), asyncio.get_running_loop().time() - began)
 
     async def _read(self) -> None:
-        while isinstance(response := await self._await_call(self._call.read()), link_pb2.TransmitResponse):
+        while isinstance(response := await await_call(self._call.read()), link_pb2.TransmitResponse):
             match response.WhichOneof("message"):
                 case "acknowledgement":
                     self._acknowledged(response.acknowledgement)
@@ -189,19 +188,6 @@ class Session:
             return
         self._progress.snr_db = snr_db
         self._metrics.snr(snr_db)
-
-    async def _await_call(self, operation: Awaitable[T]) -> T:
-        """Await an operation of the call. gRPC says CancelledError also where the *other* side has cancelled.
-
-        raises  Silence in that case, so that only our own cancellation looks like one
-        """
-        try:
-            return await operation
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            raise Silence("the stream was cut off") from None
 
     def _tell_credit(self) -> None:
         self._metrics.credit(self._window.size, self._window.in_use)

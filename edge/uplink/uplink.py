@@ -142,7 +142,7 @@ class Uplink:
             end = self._ended(session)
         except aio.AioRpcError as error:
             end = self._broken(error)
-        except Silence as silence:
+        except (Silence, grpc_kit.CutOff) as silence:
             end = End("silent", f"{self._config.link.address}: {silence}; connecting anew", self._backoff.next(), True)
         except Exception as error:  # a daemon outlives its own mistakes, and says so
             _log.exception("the link broke in an unexpected way")

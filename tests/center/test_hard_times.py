@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from grpc import aio
 
-from center.ingest import link_servicer
 from tests.center.conftest import Camera, frames
 from tests.waiting import eventually
+from wire.contract import handshake
 from wire.runtime.grpc_kit import STATUS_LOST, connect
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
@@ -35,7 +35,7 @@ async def test_a_sender_that_ignores_its_credit_is_cut_off(
 
 
 async def test_streams_without_a_hello_are_bounded(camera: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_servicer, "MOST_PENDING", 3)
+    monkeypatch.setattr(handshake, "MOST_PENDING", 3)
     mute = [camera(View.LEFT, rig=f"mute-{number}") for number in range(4)]
     ends = {asyncio.ensure_future(each.call.code()): each for each in mute}
     done, waiting = await asyncio.wait(ends, timeout=5, return_when=asyncio.FIRST_COMPLETED)

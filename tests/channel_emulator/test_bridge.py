@@ -94,14 +94,14 @@ async def test_a_lost_frame_is_acknowledged_as_lost(
 
 
 async def test_loss_is_a_chance_that_repeats_with_the_seed(start: Start) -> None:
-    fates = []
+    outcomes = []
     for _ in range(2):
         _, address = await start(defaults={"loss": 0.5})
         async with Edge(address) as edge:
             await edge.hello()
-            fates.append([(await edge.frame(picture(sequence))).outcome for sequence in range(1, 21)])
-    assert fates[0] == fates[1]
-    assert set(fates[0]) == {link_pb2.OUTCOME_ACCEPTED, link_pb2.OUTCOME_LOST}
+            outcomes.append([(await edge.frame(picture(sequence))).outcome for sequence in range(1, 21)])
+    assert outcomes[0] == outcomes[1]
+    assert set(outcomes[0]) == {link_pb2.OUTCOME_ACCEPTED, link_pb2.OUTCOME_LOST}
 
 
 async def test_a_wrong_frame_is_answered_and_the_stream_goes_on(center: Center, start: Start) -> None:

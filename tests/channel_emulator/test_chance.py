@@ -1,6 +1,6 @@
 import numpy as np
 
-from channel_emulator.channel.awgn import cross
+from channel_emulator.channel.awgn import apply_channel
 from channel_emulator.channel.randomness import Purpose, RandomStreams, complex_normal
 from channel_emulator.channel.settings import Csi, Model, Settings
 from wire.geometry import SYMBOLS
@@ -35,7 +35,7 @@ def test_frames_in_any_order_meet_the_same_channel() -> None:
     symbols = np.ones(SYMBOLS, np.complex64)
 
     def received(sequence: int) -> bytes:
-        return cross(symbols, settings, 5.0, RandomStreams(1, "demo", View.LEFT), sequence).received.tobytes()
+        return apply_channel(symbols, settings, 5.0, RandomStreams(1, "demo", View.LEFT), sequence).received.tobytes()
 
     forwards = {sequence: received(sequence) for sequence in (1, 2, 3)}
     backwards = {sequence: received(sequence) for sequence in (3, 2, 1)}
@@ -46,8 +46,8 @@ def test_frames_in_any_order_meet_the_same_channel() -> None:
 def test_a_frame_keeps_its_noise_when_another_impairment_is_switched_on() -> None:
     symbols = np.ones(SYMBOLS, np.complex64)
     chance = RandomStreams(1, "demo", View.LEFT)
-    plain = cross(symbols, Settings(), 5.0, chance, 3)
-    noisy_csi = cross(symbols, Settings(csi=Csi.NOISY, loss=0.5), 5.0, chance, 3)
+    plain = apply_channel(symbols, Settings(), 5.0, chance, 3)
+    noisy_csi = apply_channel(symbols, Settings(csi=Csi.NOISY, loss=0.5), 5.0, chance, 3)
     np.testing.assert_array_equal(plain.received, noisy_csi.received)
 
 

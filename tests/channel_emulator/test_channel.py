@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from channel_emulator.channel.awgn import cross
+from channel_emulator.channel.awgn import apply_channel
 from channel_emulator.channel.fading import SINUSOIDS, Gain, draw, jakes
 from channel_emulator.channel.randomness import RandomStreams
 from channel_emulator.channel.settings import Csi, Model, Settings
@@ -42,15 +42,15 @@ def test_the_measured_snr_is_the_configured_one(settings: Settings, snr_db: floa
     noise_power = 0.0
     for sequence in range(FRAMES):
         symbols = qpsk(sequence)
-        crossing = cross(symbols, settings, snr_db, CHANCE, sequence)
-        gain = crossing.known.per_symbol(SYMBOLS) if crossing.known else 1.0
-        noise_power += mean_power(crossing.received - gain * symbols) / FRAMES
+        output = apply_channel(symbols, settings, snr_db, CHANCE, sequence)
+        gain = output.known.per_symbol(SYMBOLS) if output.known else 1.0
+        noise_power += mean_power(output.received - gain * symbols) / FRAMES
     assert 10.0 * np.log10(1.0 / noise_power) == pytest.approx(snr_db, abs=0.05)
 
 
 def test_the_noise_is_half_in_each_real_dimension() -> None:
     silence = np.zeros(SYMBOLS, np.complex64)
-    noise = np.concatenate([cross(silence, Settings(), 0.0, CHANCE, each).received for each in range(FRAMES)])
+    noise = np.concatenate([apply_channel(silence, Settings(), 0.0, CHANCE, each).received for each in range(FRAMES)])
     # 1e6 samples: standard deviation of each moment below 1.5e-3.
     assert np.var(noise.real) == pytest.approx(0.5, abs=0.005)
     assert np.var(noise.imag) == pytest.approx(0.5, abs=0.005)
@@ -59,19 +59,19 @@ def test_the_noise_is_half_in_each_real_dimension() -> None:
 
 def test_a_clean_link_changes_nothing_and_says_so() -> None:
     symbols = qpsk(1)
-    crossing = cross(symbols, Settings(model=Model.CLEAN), 10.0, CHANCE, 1)
-    assert crossing.received is symbols
-    assert crossing.snr_db == NOISELESS
-    assert noise_variance(crossing.snr_db) == 0.0
-    assert crossing.known is None
+    output = apply_channel(symbols, Settings(model=Model.CLEAN), 10.0, CHANCE, 1)
+    assert output.received is symbols
+    assert output.snr_db == NOISELESS
+    assert noise_variance(output.snr_db) == 0.0
+    assert output.known is None
 
 
 def test_an_infinite_snr_fades_without_noise() -> None:
     symbols = qpsk(1)
-    crossing = cross(symbols, Settings(model=Model.RAYLEIGH), NOISELESS, CHANCE, 1)
-    assert crossing.known is not None
-    np.testing.assert_allclose(crossing.received, crossing.known.h[0] * symbols, rtol=1e-6)
-    assert crossing.measured_snr_db == NOISELESS
+    output = apply_channel(symbols, Settings(model=Model.RAYLEIGH), NOISELESS, CHANCE, 1)
+    assert output.known is not None
+    np.testing.assert_allclose(output.received, output.known.h[0] * symbols, rtol=1e-6)
+    assert output.measured_snr_db == NOISELESS
 
 
 def gains(settings: Settings, frames: int) -> NDArray[np.complex64]:
@@ -165,16 +165,16 @@ def test_jakes_goes_on_smoothly_from_frame_to_frame() -> None:
 
 def test_symbols_of_one_coherence_block_share_their_gain() -> None:
     settings = Settings(model=Model.RAYLEIGH, coherence=1000)
-    crossing = cross(np.ones(SYMBOLS, np.complex64), settings, NOISELESS, CHANCE, 1)
-    assert crossing.known is not None
-    assert crossing.known.h.shape == (6,)  # five whole blocks and a shorter one
-    blocks = [crossing.received[start : start + 1000] for start in range(0, SYMBOLS, 1000)]
+    output = apply_channel(np.ones(SYMBOLS, np.complex64), settings, NOISELESS, CHANCE, 1)
+    assert output.known is not None
+    assert output.known.h.shape == (6,)  # five whole blocks and a shorter one
+    blocks = [output.received[start : start + 1000] for start in range(0, SYMBOLS, 1000)]
     assert [len(set(block.tolist())) for block in blocks] == [1] * 6
-    assert len(set(crossing.received.tolist())) == 6
+    assert len(set(output.received.tolist())) == 6
 
 
 def known(settings: Settings) -> Gain | None:
-    return cross(qpsk(1), settings, 10.0, CHANCE, 1).known
+    return apply_channel(qpsk(1), settings, 10.0, CHANCE, 1).known
 
 
 def test_what_the_receiver_knows_of_the_gain() -> None:
@@ -193,8 +193,8 @@ def test_what_the_receiver_knows_of_the_gain() -> None:
 
 def test_the_frame_says_what_snr_it_met() -> None:
     settings = Settings(model=Model.RAYLEIGH)
-    crossing = cross(qpsk(1), settings, 10.0, CHANCE, 1)
-    assert crossing.known is not None
-    met = 10.0 + 10.0 * np.log10(abs(crossing.known.h[0]) ** 2)
-    assert crossing.measured_snr_db == pytest.approx(met, abs=0.4)  # noise of one frame: 0.06 dB
-    assert crossing.snr_db == 10.0
+    output = apply_channel(qpsk(1), settings, 10.0, CHANCE, 1)
+    assert output.known is not None
+    met = 10.0 + 10.0 * np.log10(abs(output.known.h[0]) ** 2)
+    assert output.measured_snr_db == pytest.approx(met, abs=0.4)  # noise of one frame: 0.06 dB
+    assert output.snr_db == 10.0

@@ -5,7 +5,7 @@ from channel_emulator.channel.power import check
 from channel_emulator.channel.randomness import RandomStreams
 from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings
 from channel_emulator.links.link import Delivered, Link
-from channel_emulator.relay.frames import carry
+from channel_emulator.relay.frames import process_frame
 from wire.contract.arrays import pack_complex, unpack_complex
 from wire.geometry import SYMBOLS
 from wire.runtime.errors import FrameError
@@ -73,22 +73,22 @@ def test_an_honest_picture_passes_in_every_sample_type(sample_type: str) -> None
     drawn = np.random.default_rng(1).standard_normal((20, 2 * SYMBOLS)).astype(np.float32).view(np.complex64)
     for symbols in drawn:
         frame = link_pb2.SymbolFrame(sequence=1, symbols=pack_complex(normalise_power(symbols), sample_type))
-        assert isinstance(carry(link(Settings(model=Model.CLEAN)), frame, now=0.0), Delivered)
+        assert isinstance(process_frame(link(Settings(model=Model.CLEAN)), frame, now=0.0), Delivered)
 
 
 def test_a_broken_scale_is_named_and_not_raised() -> None:
     frame = link_pb2.SymbolFrame(sequence=1, symbols=pack_complex(UNIT, "i8"))
     frame.symbols.scale = float("nan")
-    fate = carry(link(Settings()), frame, now=0.0)
-    assert isinstance(fate, FrameError)
-    assert fate.reason == "not_finite"
+    outcome = process_frame(link(Settings()), frame, now=0.0)
+    assert isinstance(outcome, FrameError)
+    assert outcome.reason == "not_finite"
 
 
 def test_symbols_go_on_in_f32_with_the_channel_state() -> None:
     frame = link_pb2.SymbolFrame(sequence=9, symbols=pack_complex(UNIT, "f16"))
-    fate = carry(link(Settings(model=Model.RAYLEIGH, coherence=1000)), frame, now=0.0)
-    assert isinstance(fate, Delivered)
-    np.testing.assert_array_equal(unpack_complex(frame.symbols), fate.crossing.received)
+    outcome = process_frame(link(Settings(model=Model.RAYLEIGH, coherence=1000)), frame, now=0.0)
+    assert isinstance(outcome, Delivered)
+    np.testing.assert_array_equal(unpack_complex(frame.symbols), outcome.output.received)
     assert frame.channel_state.snr_db == 10.0
     assert frame.channel_state.noise_variance == pytest.approx(0.1)
     assert frame.channel_state.coherence == 1000
@@ -99,7 +99,7 @@ def test_symbols_go_on_in_f32_with_the_channel_state() -> None:
 def test_any_sequence_can_be_carried(model: Model) -> None:
     frame = link_pb2.SymbolFrame(sequence=2**64 - 1, symbols=pack_complex(UNIT))
     settings = Settings(model=model, loss=0.01, jitter_ms=1.0, csi=Csi.NOISY)
-    assert isinstance(carry(link(settings), frame, now=0.0), Delivered)
+    assert isinstance(process_frame(link(settings), frame, now=0.0), Delivered)
     assert link(settings).delay(2**64 - 1) >= 0.0
 
 
@@ -112,9 +112,9 @@ def test_no_frame_is_held_back_for_so_long_that_its_edge_gives_the_link_up() -> 
 
 def test_a_frame_that_has_crossed_a_channel_is_refused_by_a_second_one() -> None:
     frame = link_pb2.SymbolFrame(sequence=1, symbols=pack_complex(UNIT))
-    assert isinstance(carry(link(Settings(model=Model.CLEAN)), frame, now=0.0), Delivered)
+    assert isinstance(process_frame(link(Settings(model=Model.CLEAN)), frame, now=0.0), Delivered)
     second = link(Settings())
-    problem = carry(second, frame, now=0.0)
+    problem = process_frame(second, frame, now=0.0)
     assert isinstance(problem, FrameError)
     assert problem.reason == "type"
     assert str(problem).startswith("the frame has crossed a channel already")

@@ -53,7 +53,7 @@ def test_a_whole_section_can_be_overridden_by_environment() -> None:
         ("link:\n  adress: a:1", "edge.yaml:2: link.adress: unknown key; did you mean 'address'?"),
         ("link:\n  address: localhost", "edge.yaml:2: link.address: write host:port"),
         ("view: middle", "edge.yaml:1: view: input should be 'left' or 'right' (got 'middle')"),
-        ("rig: a b", "edge.yaml:1: rig: string should match pattern"),
+        ("rig: a b", "edge.yaml:1: rig: rig 'a b' is not a name; use 1 to 63 letters"),
         ("camera:\n  kind: film", "edge.yaml:2: camera.kind: input should be 'folder', 'video', 'webcam', 'rtsp' or"),
         ("camera:\n  kind: rtsp", "edge.yaml:1: camera: kind 'rtsp' needs 'url'; set it"),
         ("camera:\n  kind: folder", "edge.yaml:1: camera: kind 'folder' needs 'path'; set it"),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from center.decode.engines import Batch, OnnxEngine
 from center.ingest.equaliser import mmse
-from channel_emulator.channel.awgn import cross
+from channel_emulator.channel.awgn import apply_channel
 from channel_emulator.channel.randomness import RandomStreams
 from channel_emulator.channel.settings import Model, Settings
 from channel_emulator.channel.snr import Fixed
@@ -68,7 +68,7 @@ def channels() -> Arrays:
     found: Arrays = {}
     for model in (Model.AWGN, Model.RAYLEIGH, Model.RICIAN, Model.JAKES):
         settings = Settings(model=model, snr=Fixed(SNR_DB), coherence=64)
-        out = cross(sent(), settings, SNR_DB, RandomStreams(7, "demo", View.LEFT), SEQUENCE)
+        out = apply_channel(sent(), settings, SNR_DB, RandomStreams(7, "demo", View.LEFT), SEQUENCE)
         gain = None if out.known is None else out.known.per_symbol(5120)
         estimate, reliability = mmse(out.received, gain, units.noise_variance(SNR_DB))
         found[f"received {model.value}"] = out.received[::EVERY]
@@ -81,7 +81,9 @@ def batch() -> Batch:
     """Two pairs: both views over AWGN at 5 dB; the left alone."""
     made = Batch.absent(2)
     for place, view in enumerate(View):
-        out = cross(symbols()[place], Settings(snr=Fixed(SNR_DB)), SNR_DB, RandomStreams(7, "demo", view), SEQUENCE)
+        out = apply_channel(
+            symbols()[place], Settings(snr=Fixed(SNR_DB)), SNR_DB, RandomStreams(7, "demo", view), SEQUENCE
+        )
         estimate, reliability = mmse(out.received, None, units.noise_variance(SNR_DB))
         for pair in (0, 1) if view is View.LEFT else (0,):
             made.symbols[pair, place] = estimate.view(np.float32).reshape(-1, 2)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from channel_emulator.channel.awgn import cross
+from channel_emulator.channel.awgn import apply_channel
 from channel_emulator.channel.randomness import RandomStreams
 from channel_emulator.channel.settings import Settings
 from edge.encode.encoder import Encoder
@@ -67,6 +67,6 @@ def test_a_small_change_of_a_rule_is_far_outside_of_the_tolerance(stored: output
     moved = Encoder("small-joint", threads=1).encode(np.roll(outputs.inputs()[0], 1, axis=1), 7.0)
     assert np.abs(moved[:: outputs.EVERY] - stored["symbols"][0]).max() > 100 * TOLERANCE["symbols"]
     streams = RandomStreams(7, "demo", View.LEFT)
-    louder = cross(outputs.sent(), Settings(), outputs.SNR_DB - 0.05, streams, outputs.SEQUENCE)
+    louder = apply_channel(outputs.sent(), Settings(), outputs.SNR_DB - 0.05, streams, outputs.SEQUENCE)
     difference = np.abs(louder.received[:: outputs.EVERY] - stored["received awgn"])
     assert difference.max() > 100 * TOLERANCE["received"]

@@ -1,77 +1,117 @@
-"""How a stream of symbols begins: who may open one, the Hello in time, and the ways to be refused.
-
-Both receivers of a stream, the channel emulator and the center, judge by this, and refuse with the same status codes.
-"""
+"""How a stream begins and how it ends, for everybody who serves SymbolLinkService."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
-from typing import Final, Literal
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
 
 import grpc
 
+from wire.contract.names import check_rig
 from wire.runtime.errors import UserError
 from wire.v1 import symbol_link_service_pb2 as link_pb2
-from wire.views import RIG_NAME
+from wire.views import View
 
 HELLO_SECONDS: Final = 10.0
-"""How long a stream may stay open without its Hello."""
+"""A stream that has not said Hello by then is ended."""
 
-Kind = Literal["contract", "name", "codec", "taken", "full", "warming", "draining"]
-STATUS: Final[dict[Kind, grpc.StatusCode]] = {
-    "contract": grpc.StatusCode.INVALID_ARGUMENT,
-    "name": grpc.StatusCode.INVALID_ARGUMENT,
-    "codec": grpc.StatusCode.FAILED_PRECONDITION,
-    "taken": grpc.StatusCode.FAILED_PRECONDITION,
-    "full": grpc.StatusCode.RESOURCE_EXHAUSTED,
-    "warming": grpc.StatusCode.UNAVAILABLE,
-    "draining": grpc.StatusCode.UNAVAILABLE,
+MOST_PENDING: Final = 256
+"""Streams of a service that may be without a Hello at once."""
+
+FRAME_RATES: Final = (0.1, 240.0)
+"""Frames a second that a Hello may name; half a period is the tolerance of pairs, two periods are a silence."""
+
+
+class Refusal(StrEnum):
+    """Why a stream is not taken: a label of metrics, and by `STATUS` the code that the sender sees."""
+
+    CONTRACT = "contract"
+    NAME = "name"
+    CODEC = "codec"
+    TAKEN = "taken"
+    FULL = "full"
+    WARMING = "warming"
+    DRAINING = "draining"
+
+
+STATUS: Final = {
+    Refusal.CONTRACT: grpc.StatusCode.INVALID_ARGUMENT,
+    Refusal.NAME: grpc.StatusCode.INVALID_ARGUMENT,
+    Refusal.CODEC: grpc.StatusCode.FAILED_PRECONDITION,
+    Refusal.TAKEN: grpc.StatusCode.FAILED_PRECONDITION,
+    Refusal.FULL: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Refusal.WARMING: grpc.StatusCode.UNAVAILABLE,
+    Refusal.DRAINING: grpc.StatusCode.UNAVAILABLE,
 }
-_NAME: Final = re.compile(RIG_NAME)
-_SHOWN: Final = 64
 
 
 class StreamRefused(UserError):
-    """A stream that is not taken. kind: why, in a word that is fit for a counter."""
+    """A stream that is not taken."""
 
-    def __init__(self, kind: Kind, line: str) -> None:
+    def __init__(self, reason: Refusal, line: str) -> None:
         super().__init__(line)
-        self.kind = kind
+        self.reason = reason
 
     @property
     def code(self) -> grpc.StatusCode:
-        """The status that the stream ends with."""
-        return STATUS[self.kind]
+        return STATUS[self.reason]
 
 
-def check_rig_name(rig: str) -> None:
-    """Refuse what is no name before it becomes a link, a label, a line of a log or JSON.
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """How a stream that was taken ends: the status and, unless that is OK, one line for the sender."""
 
-    raises  StreamRefused
-    """
-    if not _NAME.fullmatch(rig):
-        shown = rig[:_SHOWN].encode("unicode_escape").decode()
-        line = f"rig '{shown}' is not a name; use up to 63 letters, digits, '_', '.' and '-', no sign first"
-        raise StreamRefused("name", line)
+    code: grpc.StatusCode = grpc.StatusCode.OK
+    line: str = ""
 
 
-async def first_hello(
-    read: Callable[[], Awaitable[link_pb2.TransmitRequest | None]], seconds: float
-) -> link_pb2.Hello | None:
-    """The Hello of a stream.
+class HelloReader:
+    """Waits for the Hellos of a service's streams: each within a time, and not for too many at once."""
 
-    read     gives the next message, None at the end of the stream
-    seconds  how long it may take, usually HELLO_SECONDS
-    returns  None if the sender ended the stream before it said anything
-    raises   StreamRefused if it says nothing in time, or something else first
-    """
+    def __init__(self, seconds: float | None = None, most: int | None = None) -> None:
+        """seconds: that a stream has for its Hello; most: streams that may be without one at once."""
+        self.seconds, self.most = seconds, most
+        self._pending = 0
+
+    async def read(self, receive: Callable[[], Awaitable[link_pb2.TransmitRequest | None]]) -> link_pb2.Hello:
+        """Wait for the Hello of one stream and check what it says of the sender.
+
+        receive  gets the first message; None if the stream ends without one
+        returns  a Hello whose rig, view and frame rate hold what the contract says
+        raises   StreamRefused (contract, name or full)
+        """
+        seconds = HELLO_SECONDS if self.seconds is None else self.seconds
+        most = MOST_PENDING if self.most is None else self.most
+        if self._pending >= most:
+            raise StreamRefused(Refusal.FULL, f"{most} streams have not said Hello yet; come back later")
+        self._pending += 1
+        try:
+            async with asyncio.timeout(seconds):
+                request = await receive()
+        except TimeoutError:
+            raise StreamRefused(Refusal.CONTRACT, f"no Hello within {seconds:g} s; send one first") from None
+        finally:
+            self._pending -= 1
+        if request is None:
+            raise StreamRefused(Refusal.CONTRACT, "the stream ended without a Hello; send one first")
+        if request.WhichOneof("message") != "hello":
+            raise StreamRefused(Refusal.CONTRACT, "the first message must be a Hello; send one")
+        check(request.hello)
+        return request.hello
+
+
+def check(hello: link_pb2.Hello) -> None:
+    """raises StreamRefused if a Hello breaks the contract: name of the rig, view, frame rate"""
     try:
-        async with asyncio.timeout(seconds):
-            request = await read()
-    except TimeoutError:
-        raise StreamRefused("contract", f"no Hello within {seconds:g} s; send one first") from None
-    if request is None:
-        return None
-    if request.WhichOneof("message") != "hello":
-        raise StreamRefused("contract", "the first message must be a Hello; send one")
-    return request.hello
+        check_rig(hello.rig)
+    except UserError as problem:
+        raise StreamRefused(Refusal.NAME, str(problem)) from None
+    try:
+        View.from_proto(hello.view)
+    except UserError as problem:
+        raise StreamRefused(Refusal.CONTRACT, str(problem)) from None
+    low, high = FRAME_RATES
+    if hello.frame_rate and not low <= hello.frame_rate <= high:
+        line = f"frame_rate is {hello.frame_rate:g}; send {low:g} to {high:g}, or 0 for unknown"
+        raise StreamRefused(Refusal.CONTRACT, line)

@@ -1,47 +1,54 @@
-"""Who may take over a view that somebody sends already: one rule for emulator and center. No clock, no thread.
+"""Who may speak for a view: when a stream gives it up to another one. Pure; time is an argument.
 
-A camera that lost power says no goodbye, and gRPC takes 25 s to miss it: after a silence another sender may come. A
-sender that lives keeps its view.
+A camera that lost power says no goodbye, and gRPC takes 25 s to miss it. So a view whose stream has been silent for a
+while may be taken over, and one that lives may not.
 """
 
-from enum import Enum, auto
+from dataclasses import dataclass
 from typing import Final
 
+from wire.contract.handshake import Refusal, StreamRefused
+
 SILENCE_SECONDS: Final = 1.0
-"""After that long without a frame a stream gives its view up, unless the receiver is configured otherwise."""
+"""After that long without a frame a stream gives its view up, unless a service is configured otherwise."""
 
 LEAST_SILENCE_SECONDS: Final = 0.2
-"""However it is configured: two senders that live do not take a view from each other."""
+"""However short the configured silence is, two cameras that live do not take a view from each other."""
 
 
-class Takeover(Enum):
-    """What becomes of the stream that holds a view when another one asks for it."""
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The stream that speaks for a view.
 
-    SAME_SENDER = auto()
-    """The sender itself has come back before its end was noticed: the old stream ends."""
-    SILENT = auto()
-    """The holder said nothing for too long: the old stream ends."""
-    REFUSED = auto()
-    """The holder lives: the new stream is refused."""
-
-
-def allowed_silence(frame_rate: float, silence: float = SILENCE_SECONDS) -> float:
-    """How long a sender may say nothing and keep its view, seconds.
-
-    frame_rate  frames per second that it aims at; 0 if not known. Two frame periods are always allowed
-    silence     as configured, seconds
+    boot_id     of its sender, as in the Hello
+    frame_rate  of its sender, frames a second; 0 if it does not know
+    heard_at    when its last frame came, or its Hello if none did; seconds on the clock of `now` below
     """
-    two_periods = 2.0 / frame_rate if frame_rate > 0.0 else 0.0
-    return max(silence, two_periods, LEAST_SILENCE_SECONDS)
+
+    boot_id: int | None
+    frame_rate: float
+    heard_at: float
+
+    def silent_at(self, silence: float = SILENCE_SECONDS) -> float:
+        """From when on another may take over, seconds: after `silence`, or two frame periods if those are longer."""
+        two_periods = 2.0 / self.frame_rate if self.frame_rate > 0.0 else 0.0
+        return self.heard_at + max(silence, two_periods, LEAST_SILENCE_SECONDS)
 
 
-def judge(holder_boot_id: int | None, boot_id: int, silent_for: float, allowed: float) -> Takeover:
-    """May a sender take a view that another stream holds?
+def take_over(view: str, holder: Holder, boot_id: int, now: float, silence: float = SILENCE_SECONDS) -> str:
+    """Whether a newcomer takes a view from the stream that holds it.
 
-    holder_boot_id, boot_id  of the holder's and the newcomer's Hello
-    silent_for               seconds since the holder said something
-    allowed                  `allowed_silence` of the holder, seconds
+    view     for messages, such as "demo/left"
+    boot_id  of the newcomer; the holder's own means that the same sender came back
+    silence  seconds without a frame after which a holder gives up
+    returns  the line with which the holder's stream is to end, with ABORTED
+    raises   StreamRefused (taken) if the holder lives
     """
-    if holder_boot_id == boot_id:
-        return Takeover.SAME_SENDER
-    return Takeover.SILENT if silent_for >= allowed else Takeover.REFUSED
+    if holder.boot_id == boot_id:
+        return "the same camera opened a newer stream"
+    if now >= holder.silent_at(silence):
+        return f"silent for {now - holder.heard_at:.1f} s, so another camera took {view}; connect again"
+    raise StreamRefused(
+        Refusal.TAKEN,
+        f"{view} has a camera already; give this one another rig or view, or stop the other",
+    )

@@ -1,9 +1,10 @@
 """The gRPC kit: one set of options and limits, a server that is honest about being ready, and a draining shutdown."""
 
+import asyncio
 import os
 import socket
-from collections.abc import Sequence
-from typing import Any, Final, NoReturn
+from collections.abc import Awaitable, Sequence
+from typing import Any, Final, NoReturn, TypeVar
 
 import grpc
 from grpc import aio
@@ -13,6 +14,8 @@ from grpc_reflection.v1alpha import reflection
 from wire.runtime import direct, notify
 from wire.runtime.errors import UserError, cause
 from wire.runtime.malformed import RefuseMalformed
+
+T = TypeVar("T")
 
 MAX_ANSWER: Final = 8 * 2**20
 """Bytes of a message that a client takes: a pair with its references is below 0.5 MB."""
@@ -133,6 +136,27 @@ def _why(address: str) -> str:
             return "gRPC refused it; see the log above"
     except OSError as error:
         return f"{cause(error)}; stop what uses the port or set another one"
+
+
+class CutOff(Exception):
+    """The other side has cancelled the call, or the connection is gone; no status says more."""
+
+
+async def await_call(operation: Awaitable[T]) -> T:
+    """Await an operation of a call, such as its next message.
+
+    gRPC raises CancelledError also where the *other* side has cancelled: nobody would be woken by that, because
+    asyncio takes it for a task's own wish.
+
+    raises  CutOff in that case, so that only our own cancellation looks like one
+    """
+    try:
+        return await operation
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise CutOff("the stream was cut off") from None
 
 
 async def abort(context: aio.ServicerContext[Any, Any], code: grpc.StatusCode, problem: Exception) -> NoReturn:

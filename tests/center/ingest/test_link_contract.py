@@ -26,7 +26,11 @@ LOUD = np.full(SYMBOLS, 100.0, np.complex64)
 @pytest.mark.parametrize(
     ("hello", "code", "line"),
     [
-        ({"codec_hash": "feedfeedfeedfeed"}, "FAILED_PRECONDITION", "feedfeedfeedfeed, this center decodes 0123456789"),
+        (
+            {"codec_hash": "feedfeedfeedfeed"},
+            "FAILED_PRECONDITION",
+            "'feedfeedfeedfeed', this center decodes 01234567",
+        ),
         ({"view": 0}, "INVALID_ARGUMENT", "set VIEW_LEFT or VIEW_RIGHT"),
         ({"rig": "no spaces"}, "INVALID_ARGUMENT", "rig 'no spaces' is not a name"),
         ({"rig": ""}, "INVALID_ARGUMENT", "is not a name"),
@@ -63,7 +67,7 @@ async def test_a_second_left_camera_is_refused_and_the_first_goes_on(camera: Any
     await second.call.write(link_pb2.TransmitRequest(hello=second.hello))
     status, details = await second.status()
     assert status == "FAILED_PRECONDITION"
-    assert "rig 'lab' has a left camera already" in details
+    assert "lab/left has a camera already" in details
     await first.send(1)
     assert (await first.answer()).outcome == ACCEPTED
 

@@ -1,45 +1,71 @@
 import asyncio
+import math
+from collections.abc import Awaitable, Callable
 
-import grpc
 import pytest
 
-from wire.contract.handshake import StreamRefused, check_rig_name, first_hello
+from wire.contract.handshake import STATUS, HelloReader, Refusal, StreamRefused, check
 from wire.v1 import symbol_link_service_pb2 as link_pb2
+from wire.v1 import types_pb2
 
-HELLO = link_pb2.TransmitRequest(hello=link_pb2.Hello(rig="lab"))
+
+def hello(**fields: object) -> link_pb2.Hello:
+    return link_pb2.Hello(**{"rig": "lab", "view": types_pb2.VIEW_LEFT} | fields)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["lab", "a", "Rig_7.north-2", "9" * 63])
-def test_names_that_are_names(name: str) -> None:
-    check_rig_name(name)
+def first(message: link_pb2.TransmitRequest | None) -> Callable[[], Awaitable[link_pb2.TransmitRequest | None]]:
+    async def receive() -> link_pb2.TransmitRequest | None:
+        return message
+
+    return receive
 
 
 @pytest.mark.parametrize(
-    "name", ["", "\0", "a\nb", "a\x1b[31m", "x" * 64, "-lab", "lab\n", "la b", "l\u00e4b", "a" * 1_000_000, "${jndi}"]
+    ("fields", "reason"),
+    [
+        ({"rig": ""}, "name"),
+        ({"rig": "a\nb"}, "name"),
+        ({"rig": "x" * 64}, "name"),
+        ({"view": types_pb2.VIEW_UNSPECIFIED}, "contract"),
+        ({"frame_rate": 0.01}, "contract"),
+        ({"frame_rate": 1e9}, "contract"),
+        ({"frame_rate": math.nan}, "contract"),
+    ],
 )
-def test_what_is_no_name_is_shown_in_one_short_line(name: str) -> None:
+def test_a_hello_that_breaks_the_contract_is_refused(fields: dict[str, object], reason: str) -> None:
     with pytest.raises(StreamRefused) as refused:
-        check_rig_name(name)
-    assert refused.value.code is grpc.StatusCode.INVALID_ARGUMENT
-    line = str(refused.value)
-    assert line.isprintable()
-    assert len(line) < 800
+        check(hello(**fields))
+    assert refused.value.reason == reason
+    assert str(refused.value).isprintable()
 
 
-async def give(message: link_pb2.TransmitRequest | None, after: float = 0.0) -> link_pb2.TransmitRequest | None:
-    await asyncio.sleep(after)
-    return message
+@pytest.mark.parametrize("rate", [0.0, 0.1, 30.0, 240.0])
+def test_a_hello_that_holds_it_passes(rate: float) -> None:
+    check(hello(frame_rate=rate))
 
 
-async def test_the_hello_is_the_first_message() -> None:
-    hello = await first_hello(lambda: give(HELLO), 1.0)
-    assert hello is not None
-    assert hello.rig == "lab"
-    assert await first_hello(lambda: give(None), 1.0) is None
-    with pytest.raises(StreamRefused, match="the first message must be a Hello; send one"):
-        await first_hello(lambda: give(link_pb2.TransmitRequest(frame=link_pb2.SymbolFrame())), 1.0)
+async def test_a_stream_begins_with_a_hello_within_a_time() -> None:
+    request = link_pb2.TransmitRequest(hello=hello())
+    assert await HelloReader().read(first(request)) == request.hello
+    for message in (None, link_pb2.TransmitRequest(), link_pb2.TransmitRequest(frame=link_pb2.SymbolFrame())):
+        with pytest.raises(StreamRefused, match="Hello"):
+            await HelloReader().read(first(message))
+    with pytest.raises(StreamRefused, match=r"no Hello within 0.01 s"):
+        await HelloReader(seconds=0.01).read(asyncio.get_running_loop().create_future)
 
 
-async def test_a_hello_that_does_not_come_is_not_waited_for() -> None:
-    with pytest.raises(StreamRefused, match=r"no Hello within 0\.05 s; send one first"):
-        await first_hello(lambda: give(HELLO, after=5.0), 0.05)
+async def test_streams_without_a_hello_are_bounded() -> None:
+    reader, came = HelloReader(most=1), asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(reader.read(lambda: came))
+    await asyncio.sleep(0)
+    request = link_pb2.TransmitRequest(hello=hello())
+    with pytest.raises(StreamRefused) as refused:
+        await reader.read(first(request))
+    assert refused.value.reason is Refusal.FULL
+    came.set_result(request)
+    await waiting
+    assert await reader.read(first(request)) == request.hello
+
+
+def test_every_refusal_has_a_status() -> None:
+    assert set(STATUS) == set(Refusal)
