@@ -7,9 +7,9 @@ from typing import Any, Final, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from channel_emulator.channel.randomness import RandomStreams
-from channel_emulator.channel.ranges import RANGES
-from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings, Tolerance
+from channel_emulator.channel.settings import Settings, Tolerance
 from channel_emulator.channel.snr import Fixed, RandomWalk, Schedule, SnrSource
+from wire.contract.link_settings import RANGED, SETTINGS, Csi, Model, PowerPolicy
 from wire.contract.names import RigName
 from wire.runtime.errors import UserError
 from wire.runtime.yaml_config import Address, Section
@@ -20,7 +20,7 @@ _DEFAULT: Final = Settings()
 
 
 def _within(name: str, value: float) -> float:
-    refusal = RANGES[name].refusal(value)
+    refusal = SETTINGS[name].refusal(value)
     if refusal:
         raise ValueError(refusal)
     return value
@@ -94,7 +94,7 @@ class SettingsSection(Section):
     power: PowerPolicy = _DEFAULT.power
     power_tolerance: ToleranceSection = ToleranceSection()
 
-    @field_validator(*RANGES)
+    @field_validator(*RANGED)
     @classmethod
     def _in_range(cls, value: float, info: ValidationInfo) -> float:
         return _within(str(info.field_name), value)

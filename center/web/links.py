@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import grpc
 from google.protobuf.message import Message
@@ -10,6 +10,8 @@ from grpc import aio
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from center.web.to_json import snr_to_json, to_json
+from wire.contract import link_settings
+from wire.contract.link_settings import Csi, Model, PowerPolicy
 from wire.runtime import grpc_kit
 from wire.v1 import channel_control_service_pb2 as control_pb2
 from wire.v1.channel_control_service_pb2_grpc import ChannelControlServiceStub
@@ -25,12 +27,6 @@ _HTTP: Final = {
     grpc.StatusCode.DEADLINE_EXCEEDED: 503,
 }
 _AWAY: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
-_ENUMS: Final = {
-    "model": control_pb2.ChannelModel,
-    "csi": control_pb2.CsiPolicy,
-    "power": control_pb2.PowerPolicy,
-}
-_PREFIXES: Final = {"model": "CHANNEL_MODEL_", "csi": "CSI_POLICY_", "power": "POWER_POLICY_"}
 
 
 class LinkRefused(Exception):
@@ -54,7 +50,7 @@ class LinkChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
-    model: Literal["clean", "awgn", "rayleigh", "rician", "jakes"] = "clean"
+    model: Model = Model.CLEAN
     snr_db: Annotated[float, Field(allow_inf_nan=True), BeforeValidator(_noiseless)] = 0.0
     coherence: Annotated[int, Field(ge=1, lt=2**32)] = 1
     k_factor_db: float = 0.0
@@ -63,8 +59,8 @@ class LinkChange(BaseModel):
     loss: float = 0.0
     delay_ms: float = 0.0
     jitter_ms: float = 0.0
-    csi: Literal["none", "perfect", "noisy"] = "perfect"
-    power: Literal["reject", "normalise", "warn"] = "reject"
+    csi: Csi = Csi.PERFECT
+    power: PowerPolicy = PowerPolicy.REJECT
 
     @staticmethod
     def read(body: bytes) -> "LinkChange":
@@ -79,13 +75,7 @@ class LinkChange(BaseModel):
 
     def to_proto(self) -> control_pb2.LinkSettings:
         """Only what was given."""
-        settings = control_pb2.LinkSettings()
-        for name in self.model_fields_set:
-            value = getattr(self, name)
-            if name in _ENUMS:
-                value = _ENUMS[name].Value(_PREFIXES[name] + value.upper())
-            setattr(settings, name, value)
-        return settings
+        return link_settings.to_proto({name: getattr(self, name) for name in self.model_fields_set})
 
 
 def _describe(detail: Any) -> str:
@@ -163,10 +153,5 @@ def link_to_json(link: control_pb2.Link) -> dict[str, Any]:
 
 
 def _settings_to_json(settings: control_pb2.LinkSettings) -> Mapping[str, Any]:
-    shown: dict[str, Any] = {}
-    for field, value in settings.ListFields():
-        if field.name in _ENUMS:
-            shown[field.name] = _ENUMS[field.name].Name(value).removeprefix(_PREFIXES[field.name]).lower()
-        else:
-            shown[field.name] = snr_to_json(value) if field.name == "snr_db" else to_json(value)
-    return shown
+    given = link_settings.from_proto(settings).items()
+    return {name: snr_to_json(value) if name == "snr_db" else to_json(value) for name, value in given}

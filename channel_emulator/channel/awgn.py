@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from channel_emulator.channel.fading import Gain, draw
 from channel_emulator.channel.randomness import Purpose, RandomStreams, complex_normal
-from channel_emulator.channel.settings import Csi, Model, Settings
+from channel_emulator.channel.settings import Settings
+from wire.contract.link_settings import Csi, Model
 from wire.units import NOISELESS, mean_power, noise_variance, snr_db
 
 

@@ -12,7 +12,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from channel_emulator.channel.randomness import Purpose, RandomStreams, complex_normal
-from channel_emulator.channel.settings import Model, Settings
+from channel_emulator.channel.settings import Settings
+from wire.contract.link_settings import Model
 
 SINUSOIDS: Final = 32
 _COLUMNS: Final = 72

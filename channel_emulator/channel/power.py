@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from channel_emulator.channel.settings import PowerPolicy
+from wire.contract.link_settings import PowerPolicy
 from wire.geometry import SYMBOLS
 from wire.runtime.errors import FrameError
 from wire.units import POWER, mean_power, normalise_power

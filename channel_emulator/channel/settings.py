@@ -1,37 +1,9 @@
 """Every setting of one link."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from channel_emulator.channel.ranges import RANGES, check
 from channel_emulator.channel.snr import Fixed, SnrSource
-from wire.geometry import SYMBOLS
-
-
-class Model(StrEnum):
-    """The law of the channel."""
-
-    CLEAN = "clean"
-    AWGN = "awgn"
-    RAYLEIGH = "rayleigh"
-    RICIAN = "rician"
-    JAKES = "jakes"
-
-
-class Csi(StrEnum):
-    """What is told of the channel."""
-
-    NONE = "none"
-    PERFECT = "perfect"
-    NOISY = "noisy"
-
-
-class PowerPolicy(StrEnum):
-    """What happens to a frame whose power is not 1."""
-
-    REJECT = "reject"
-    NORMALISE = "normalise"
-    WARN = "warn"
+from wire.contract.link_settings import RANGED, SETTINGS, Csi, Model, PowerPolicy, check_range
 
 
 @dataclass(frozen=True)
@@ -57,23 +29,24 @@ class Settings:
     csi_error    standard deviation of the complex error of each told gain (csi: noisy)
     """
 
-    model: Model = Model.AWGN
-    snr: SnrSource = field(default_factory=lambda: Fixed(10.0))
-    coherence: int = SYMBOLS
-    k_factor_db: float = 6.0
-    doppler: float = 1e-4
-    outage: bool = False
-    loss: float = 0.0
-    delay_ms: float = 0.0
-    jitter_ms: float = 0.0
-    csi: Csi = Csi.PERFECT
-    csi_error: float = 0.1
-    power: PowerPolicy = PowerPolicy.REJECT
+    model: Model = SETTINGS["model"].default
+    snr: SnrSource = field(default_factory=lambda: Fixed(SETTINGS["snr_db"].default))
+    coherence: int = SETTINGS["coherence"].default
+    k_factor_db: float = SETTINGS["k_factor_db"].default
+    doppler: float = SETTINGS["doppler"].default
+    outage: bool = SETTINGS["outage"].default
+    loss: float = SETTINGS["loss"].default
+    delay_ms: float = SETTINGS["delay_ms"].default
+    jitter_ms: float = SETTINGS["jitter_ms"].default
+    csi: Csi = SETTINGS["csi"].default
+    csi_error: float = SETTINGS["csi_error"].default
+    power: PowerPolicy = SETTINGS["power"].default
     power_tolerance: Tolerance = Tolerance()
 
     def __post_init__(self) -> None:
         """raises UserError if a setting is out of its range"""
-        for name in RANGES.keys() - {"snr_db"}:
-            check(name, getattr(self, name))
+        for name in RANGED:
+            if name != "snr_db":
+                check_range(name, getattr(self, name))
         if isinstance(self.snr, Fixed):
-            check("snr_db", self.snr.snr_db)
+            check_range("snr_db", self.snr.snr_db)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from channel_emulator.channel.randomness import Purpose, RandomStreams
-from channel_emulator.channel.ranges import RANGES
+from wire.contract.link_settings import SETTINGS
 from wire.runtime.errors import UserError
 
 
@@ -104,7 +104,7 @@ def _point(path: Path, line: int, row: list[str]) -> tuple[float, float]:
         time_s, snr_db = (float(cell) for cell in row)
     except ValueError:
         raise UserError(f"{path}:{line}: '{','.join(row)}' is not time_s,snr_db: write two numbers") from None
-    refusal = RANGES["snr_db"].refusal(snr_db)
+    refusal = SETTINGS["snr_db"].refusal(snr_db)
     if refusal:
         raise UserError(f"{path}:{line}: snr_db {refusal} (got {snr_db:g})")
     if not np.isfinite(time_s):

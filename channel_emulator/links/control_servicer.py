@@ -8,10 +8,11 @@ from typing import Any, Final
 import grpc
 from grpc import aio
 
-from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings
+from channel_emulator.channel.settings import Settings
 from channel_emulator.channel.snr import Fixed
 from channel_emulator.links.link import Link
 from channel_emulator.links.registry import Links
+from wire.contract import link_settings
 from wire.contract.names import check_rig
 from wire.runtime import grpc_kit
 from wire.runtime.errors import UserError
@@ -23,13 +24,6 @@ Context = aio.ServicerContext[Any, Any]
 
 DEFAULT_RATE: Final = 2.0
 HIGHEST_RATE: Final = 50.0
-
-_PLAIN: Final = ("coherence", "k_factor_db", "doppler", "outage", "loss", "delay_ms", "jitter_ms")
-_WORDS: Final = {
-    "model": (pb.ChannelModel, "CHANNEL_MODEL_", Model),
-    "csi": (pb.CsiPolicy, "CSI_POLICY_", Csi),
-    "power": (pb.PowerPolicy, "POWER_POLICY_", PowerPolicy),
-}
 
 
 def to_proto(link: Link, now: float) -> pb.Link:
@@ -48,26 +42,10 @@ def to_proto(link: Link, now: float) -> pb.Link:
 
 
 def settings_to_proto(settings: Settings) -> pb.LinkSettings:
-    given: dict[str, Any] = {name: getattr(settings, name) for name in _PLAIN}
-    for name, (enum, prefix, _) in _WORDS.items():
-        given[name] = enum.Value(prefix + getattr(settings, name).name)
+    given = {name: getattr(settings, name) for name in link_settings.LIVE if name != "snr_db"}
     if isinstance(settings.snr, Fixed):
         given["snr_db"] = settings.snr.snr_db
-    return pb.LinkSettings(**given)
-
-
-def changes_of(settings: pb.LinkSettings) -> dict[str, Any]:
-    """Only what was given, for `Link.update`. raises UserError if an enum has no meaning"""
-    changes: dict[str, Any] = {field.name: value for field, value in settings.ListFields()}
-    for name, (enum, prefix, words) in _WORDS.items():
-        if name in changes:
-            number = changes[name]
-            known = {enum.Value(prefix + word.name): word for word in words}
-            if number not in known:
-                allowed = ", ".join(prefix + word.name for word in words)
-                raise UserError(f"{name} {number} is unknown; set one of {allowed}")
-            changes[name] = known[number]
-    return changes
+    return link_settings.to_proto(given)
 
 
 class ControlServicer(ChannelControlServiceServicer):
@@ -90,7 +68,7 @@ class ControlServicer(ChannelControlServiceServicer):
     async def UpdateLink(self, request: pb.UpdateLinkRequest, context: Context) -> pb.UpdateLinkResponse:  # noqa: N802
         link = await self._find(request.rig, request.view, context)
         try:
-            link.update(changes_of(request.settings))
+            link.update(link_settings.from_proto(request.settings))
         except UserError as problem:
             await grpc_kit.abort(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
         self._links.changed(link)

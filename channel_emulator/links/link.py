@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from channel_emulator.channel.awgn import ChannelOutput, apply_channel
 from channel_emulator.channel.power import Checked, check
 from channel_emulator.channel.randomness import Purpose, RandomStreams
-from channel_emulator.channel.ranges import LONGEST_DELAY_MS
-from channel_emulator.channel.settings import Csi, Model, Settings
+from channel_emulator.channel.settings import Settings
 from channel_emulator.channel.snr import Fixed
+from wire.contract.link_settings import LONGEST_DELAY_MS, Csi, Model
 from wire.units import NOISELESS
 from wire.views import View
 

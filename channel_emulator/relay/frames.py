@@ -5,9 +5,10 @@ from typing import Final
 import numpy as np
 
 from channel_emulator.channel.awgn import ChannelOutput
-from channel_emulator.channel.settings import Model, Tolerance
+from channel_emulator.channel.settings import Tolerance
 from channel_emulator.links.link import Delivered, Link, Lost
 from wire.contract.arrays import pack_complex, unpack_complex
+from wire.contract.link_settings import Model
 from wire.runtime.errors import FrameError
 from wire.units import noise_variance
 from wire.v1 import symbol_link_service_pb2 as link_pb2

@@ -21,12 +21,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from channel_emulator.channel.settings import Model
 from channel_emulator.config import EmulatorConfig, LinkSection
 from channel_emulator.emulator import Emulator
 from channel_emulator.links.registry import Links
 from channel_emulator.relay.frames import process_frame
 from deploy.bench.loopback import Center, Edge, picture
+from wire.contract.link_settings import Model
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
 

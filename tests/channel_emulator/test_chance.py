@@ -2,7 +2,8 @@ import numpy as np
 
 from channel_emulator.channel.awgn import apply_channel
 from channel_emulator.channel.randomness import Purpose, RandomStreams, complex_normal
-from channel_emulator.channel.settings import Csi, Model, Settings
+from channel_emulator.channel.settings import Settings
+from wire.contract.link_settings import Csi, Model
 from wire.geometry import SYMBOLS
 from wire.views import View
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from channel_emulator.channel.awgn import apply_channel
 from channel_emulator.channel.fading import SINUSOIDS, Gain, draw, jakes
 from channel_emulator.channel.randomness import RandomStreams
-from channel_emulator.channel.settings import Csi, Model, Settings
+from channel_emulator.channel.settings import Settings
+from wire.contract.link_settings import Csi, Model
 from wire.geometry import SYMBOLS
 from wire.units import NOISELESS, mean_power, noise_variance, normalise_power
 from wire.views import View

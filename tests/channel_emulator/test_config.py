@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 
 from channel_emulator.__main__ import main
-from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings
+from channel_emulator.channel.settings import Settings
 from channel_emulator.channel.snr import Fixed, RandomWalk, Schedule
 from channel_emulator.config import EmulatorConfig
 from channel_emulator.links.registry import Links
+from wire.contract.link_settings import Csi, Model, PowerPolicy
 from wire.runtime.yaml_config import ConfigError, load
 from wire.views import View
 

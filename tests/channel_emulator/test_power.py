@@ -3,10 +3,11 @@ import pytest
 
 from channel_emulator.channel.power import check
 from channel_emulator.channel.randomness import RandomStreams
-from channel_emulator.channel.settings import Csi, Model, PowerPolicy, Settings
+from channel_emulator.channel.settings import Settings
 from channel_emulator.links.link import Delivered, Link
 from channel_emulator.relay.frames import process_frame
 from wire.contract.arrays import pack_complex, unpack_complex
+from wire.contract.link_settings import Csi, Model, PowerPolicy
 from wire.geometry import SYMBOLS
 from wire.runtime.errors import FrameError
 from wire.units import mean_power, normalise_power
