@@ -5,7 +5,6 @@ Each file replaces its predecessor in one move, so that a program that starts th
 """
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from jscc.train.state import read_ema
 from jscc.train.validation import ms_ssim_table, neighbour_table, read_validation
 from wire.codec import WEIGHTS_FILE, shipped_folder
 from wire.runtime.errors import UserError
+from wire.runtime.files import replacing
 
 CARD_FILE: Final = "card.md"
 
@@ -64,7 +64,8 @@ def ship(
             table = psnr, ms_ssim_table(codec.model, pairs, snrs_db), len(pairs)
         (fresh / CARD_FILE).write_text(model_card(folder.name, codec, about, table, data))
         for file in fresh.iterdir():
-            os.replace(file, folder / file.name)
+            with replacing(folder / file.name) as partial:
+                file.rename(partial)
     return codec_hash
 
 

@@ -5,7 +5,6 @@ All randomness of a step is a function of (seed, step), so there is no generator
 
 import copy
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -20,6 +19,7 @@ from jscc.model.config import CodecConfig
 from jscc.train.optimizer import make_optimisers, plain_state
 from jscc.train.run_folder import STATE, described
 from jscc.train.run_log import differences
+from wire.runtime.files import replacing
 
 SAVED = {"config", "settings", "step", "model", "ema", "optimisers"}
 
@@ -59,19 +59,18 @@ class TrainState:
 
     def save(self, path: Path, settings: dict[str, Any]) -> None:
         """Write the whole state; a crash while writing leaves the old file."""
-        partial = path.with_suffix(".partial")
-        torch.save(
-            {
-                "config": self.model.config.to_dict(),
-                "settings": settings,
-                "step": self.step,
-                "model": self.model.state_dict(),
-                "ema": self.ema.state_dict(),
-                "optimisers": [plain_state(optimiser) for optimiser in self.optimisers],
-            },
-            partial,
-        )
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            torch.save(
+                {
+                    "config": self.model.config.to_dict(),
+                    "settings": settings,
+                    "step": self.step,
+                    "model": self.model.state_dict(),
+                    "ema": self.ema.state_dict(),
+                    "optimisers": [plain_state(optimiser) for optimiser in self.optimisers],
+                },
+                partial,
+            )
 
     def restore(self, path: Path) -> dict[str, Any]:
         """Continue from a saved state; a state of another config raises ValueError. Returns the settings until now."""

@@ -46,6 +46,7 @@ def test_the_messages_fields_are_those_that_can_be_changed_live() -> None:
         kind = enum.name if enum else PROTO[setting.kind]
         assert re.search(rf"optional {kind} {name} = \d+;", text), name
         if setting.words:
+            assert enum is not None, name
             words = {value.name.removeprefix(enum.values[0].name.removesuffix("UNSPECIFIED")) for value in enum.values}
             assert words == {word.name for word in setting.words} | {"UNSPECIFIED"}, name
 
