@@ -1,6 +1,7 @@
 """Where the mean SNR of a link comes from: a number, a schedule, or a random walk. Time is an argument."""
 
 import csv
+import io
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,11 @@ from numpy.typing import NDArray
 
 from channel_emulator.channel.randomness import Purpose, RandomStreams
 from wire.contract.link_settings import SETTINGS
+from wire.contract.names import shown
 from wire.runtime.errors import UserError
+
+MOST_BYTES: Final = 2**20
+"""Of a schedule: some 50,000 rows."""
 
 
 class SnrSource(Protocol):
@@ -82,12 +87,17 @@ class Schedule:
         raises  UserError with file and line if it cannot be read or makes no sense
         """
         try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                rows = list(csv.reader(file))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            with path.open("rb") as file:
+                data = file.read(MOST_BYTES + 1)
+            rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+        except csv.Error as error:
+            raise UserError(f"{path}: not a CSV file ({error}); write two numbers a row") from None
+        except (OSError, UnicodeDecodeError) as error:
             raise UserError(
                 f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); give the path of a CSV file"
             ) from None
+        if len(data) > MOST_BYTES:
+            raise UserError(f"{path}: longer than {MOST_BYTES >> 20} MB; give fewer rows")
         if not rows or [cell.strip() for cell in rows[0]] != ["time_s", "snr_db"]:
             raise UserError(f"{path}:1: the header must be time_s,snr_db")
         points = [_point(path, line, row) for line, row in enumerate(rows[1:], start=2) if row]
@@ -103,7 +113,7 @@ def _point(path: Path, line: int, row: list[str]) -> tuple[float, float]:
     try:
         time_s, snr_db = (float(cell) for cell in row)
     except ValueError:
-        raise UserError(f"{path}:{line}: '{','.join(row)}' is not time_s,snr_db: write two numbers") from None
+        raise UserError(f"{path}:{line}: {shown(','.join(row))} is not time_s,snr_db: write two numbers") from None
     refusal = SETTINGS["snr_db"].refusal(snr_db)
     if refusal:
         raise UserError(f"{path}:{line}: snr_db {refusal} (got {snr_db:g})")

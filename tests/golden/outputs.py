@@ -20,7 +20,7 @@ from center.decode.engines import Batch, OnnxEngine
 from center.ingest.equaliser import mmse
 from channel_emulator.channel.awgn import apply_channel
 from channel_emulator.channel.randomness import RandomStreams
-from channel_emulator.channel.settings import Model, Settings
+from channel_emulator.channel.settings import Settings
 from channel_emulator.channel.snr import Fixed
 from edge.camera.framing import fit
 from edge.encode.encoder import Encoder
@@ -28,6 +28,7 @@ from jscc.evaluate.rows import Row
 from jscc.evaluate.session import Request, read_scenes, run_session
 from jscc.evaluate.systems.base import Channel
 from wire import units
+from wire.contract.link_settings import Model
 from wire.pictures import read_picture
 from wire.views import View
 

@@ -1,23 +1,20 @@
-"""Configuration files: one YAML, every key overridable by environment, errors that point at the line.
-
-`VERGENCE_EDGE__LINK__ADDRESS=host:50052` overrides `link.address` of an edge: the prefix names the
-service, two underscores go one level down, a number picks from a list. Values are read as YAML.
-"""
+"""Configuration files: one YAML, every key overridable by environment, errors that point at the line."""
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar, get_args
+from typing import Annotated, Any, Final, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
-from wire.runtime.errors import UserError
-from wire.runtime.yaml_loader import parse
+from wire.runtime.env_config import Location, Override, override
+from wire.runtime.yaml_loader import MOST_BYTES, MOST_ERRORS, ConfigError, given_twice, one_line, parse, value_of
+
+__all__ = ["SECRET", "Address", "ConfigError", "Section", "load"]
 
 
 class Section(BaseModel):
@@ -27,19 +24,18 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _a_number_is_no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
-        """To Python True is 1, so that `port: true` would mean port 1."""
-        if isinstance(value, bool):
-            annotation = cls.model_fields[info.field_name or ""].annotation
-            taken = {annotation, *get_args(annotation)}
-            if taken & {int, float} and bool not in taken:
-                raise ValueError("input should be a number")
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """`port: true` would otherwise be taken for port 1."""
+        kinds = _kinds(cls.model_fields[str(info.field_name)].annotation) if isinstance(value, bool) else []
+        if bool not in kinds and (int in kinds or float in kinds):
+            raise ValueError("input should be a number")
         return value
 
 
 def _address(text: str) -> str:
     host, _, port = text.rpartition(":")
-    if not host or len(text.split()) != 1 or re.search(r"[@/]", text) or not port.isdecimal() or int(port) > 65535:
+    is_port = re.fullmatch("[0-9]{1,5}", port) is not None and int(port) <= 65535
+    if not host or not is_port or len(text.split()) != 1 or re.search(r"[@/]", text):
         raise ValueError("write host:port, such as 127.0.0.1:50051")
     return text
 
@@ -50,15 +46,7 @@ SECRET: Final = "secret"
 Address = Annotated[str, AfterValidator(_address)]
 """host:port"""
 
-LARGEST_FILE: Final = 2**20
-"""Bytes. Ours have 5,000; a parser in Python takes seconds for each megabyte."""
-
 Config = TypeVar("Config", bound=Section)
-Location = tuple[int | str, ...]
-
-
-class ConfigError(UserError):
-    """Every error of a configuration, one line each."""
 
 
 def load(model: type[Config], path: Path | str | None, prefix: str, environment: Mapping[str, str]) -> Config:
@@ -71,18 +59,13 @@ def load(model: type[Config], path: Path | str | None, prefix: str, environment:
     """
     source = _Source.read(path)
     values = source.values
-    overridden: dict[Location, str] = {}
-    written: dict[Location, str] = {}
-    for name in sorted(environment):
-        if name.startswith(prefix + "__"):
-            location = tuple(_key(part) for part in name[len(prefix) + 2 :].lower().split("__"))
-            _override(values, location, _scalar(name, environment[name]), name)
-            overridden[location], written[location] = name, environment[name]
+    overrides = override(values, prefix, environment)
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        lines = [_describe(detail, model, source, overridden, written) for detail in error.errors()]
-        raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+        details = error.errors()
+        lines = [_describe(detail, model, source, overrides) for detail in details[:MOST_ERRORS]]
+        raise ConfigError(lines, left_out=max(0, len(details) - MOST_ERRORS)) from None
 
 
 @dataclass(frozen=True)
@@ -98,33 +81,29 @@ class _Source:
         if path is None:
             return _Source("defaults", {}, None)
         try:
-            if (size := Path(path).stat().st_size) > LARGEST_FILE:
-                raise ConfigError(f"{path}: has {size} bytes; a configuration has at most {LARGEST_FILE}")
-            text = Path(path).read_text(encoding="utf-8")
+            with Path(path).open("rb") as file:
+                data = file.read(MOST_BYTES + 1)
+            text = data.decode("utf-8-sig")
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read ({error.strerror}); give --config an existing file") from None
         except UnicodeDecodeError as error:
-            line = error.object[: error.start].count(b"\n") + 1
-            raise ConfigError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
-        try:
-            node, values = parse(text)
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise ConfigError(f"{path}:{line}: not YAML: {error.problem}") from None
-        except yaml.reader.ReaderError as error:
-            line = text[: error.position].count("\n") + 1
-            raise ConfigError(f"{path}:{line}: not YAML: {error.reason}") from None
-        except (ValueError, OverflowError, RecursionError) as error:
-            raise ConfigError(f"{path}: not YAML that is taken here: {_reason(error)}") from None
-        twice = list(_given_twice(node))
+            if len(data) > MOST_BYTES:  # cut off within a letter, maybe
+                text = " " * len(data)
+            else:
+                line = error.object[: error.start].count(b"\n") + 1
+                raise ConfigError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
+        name = str(path)
+        node = parse(text, name)
+        values = value_of(node, name)
+        twice = list(given_twice(node))
         if twice:
-            lines = [f"{path}:{key.start_mark.line + 1}: {key.value}: given twice; keep one" for key in twice]
-            raise ConfigError("\n".join(lines))
+            lines = [f"{name}:{key.start_mark.line + 1}: {key.value}: given twice; keep one" for key in twice]
+            raise ConfigError(lines[:MOST_ERRORS], left_out=max(0, len(lines) - MOST_ERRORS))
         if values is None:
             values = {}
         if not isinstance(values, dict):
-            raise ConfigError(f"{path}:1: the file must hold keys and values")
-        return _Source(str(path), values, node)
+            raise ConfigError(f"{name}:1: the file must hold keys and values")
+        return _Source(name, values, node)
 
     def text(self, location: Location) -> str | None:
         """How the value at `location` is written, if it is a single one without quotes."""
@@ -136,7 +115,7 @@ class _Source:
                 node = node.value[part]
             else:
                 return None
-        return str(node.value) if isinstance(node, yaml.ScalarNode) and node.style is None else None
+        return str(node.value) if isinstance(node, yaml.ScalarNode) and node.style in (None, "") else None
 
     def line(self, location: Location) -> int | None:
         """Line of the deepest key on the way to `location` that the file has."""
@@ -153,65 +132,16 @@ class _Source:
         return line
 
 
-def _reason(error: Exception) -> str:
-    return "it is nested too deeply" if isinstance(error, RecursionError) else (str(error).splitlines() or ["?"])[0]
-
-
-def _given_twice(node: yaml.Node | None) -> Iterator[yaml.Node]:
-    """Keys that stand in their mapping for the second time: YAML would quietly let the last one count."""
-    if isinstance(node, yaml.MappingNode):
-        seen = set[str]()
-        for key, value in node.value:
-            if key.value in seen:
-                yield key
-            seen.add(key.value)
-            yield from _given_twice(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            yield from _given_twice(value)
-
-
-def _key(part: str) -> int | str:
-    return int(part) if part.isascii() and part.isdecimal() else part
-
-
-def _scalar(name: str, text: str) -> Any:
-    try:
-        return parse(text)[1]
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
-        raise ConfigError(f"{name}: its value is not YAML; quote it") from None
-
-
-def _override(values: Any, location: Location, value: Any, name: str) -> None:
-    for part in location[:-1]:
-        if isinstance(values, dict):
-            if values.get(str(part)) is None:
-                values[str(part)] = {}
-            values = values[str(part)]
-        elif isinstance(values, list) and isinstance(part, int) and part < len(values):
-            values = values[part]
-        else:
-            raise ConfigError(f"{name}: there is nothing at '{part}' to override")
-    last = location[-1]
-    if isinstance(values, list) and isinstance(last, int) and last < len(values):
-        values[last] = value
-    elif isinstance(values, dict):
-        values[str(last)] = value
-    else:
-        raise ConfigError(f"{name}: there is nothing at '{last}' to override")
-
-
 def _describe(
     detail: ErrorDetails,
     model: type[BaseModel],
     source: _Source,
-    overridden: Mapping[Location, str],
-    written: Mapping[Location, str],
+    overrides: Sequence[Override],
 ) -> str:
     location: Location = detail["loc"]
-    dotted = ".".join(str(part) for part in location)
+    dotted = ".".join(one_line(str(part), 80) for part in location)
     # An override is to blame for an error in itself and in the section that it no longer fits.
-    where = next((name for key, name in overridden.items() if location and _agree(key, location)), None)
+    where = next((each.name for each in overrides if location and _agree(each.location, location)), None)
     if where is None:
         line = source.line(location)
         where = f"{source.name}:{line}" if line else source.name
@@ -225,20 +155,21 @@ def _describe(
     message = detail["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:] if message[:2].istitle() else message
     given = detail["input"]
-    if detail["type"] == "string_type" and isinstance(given, int | float | date):
-        text = written.get(location) or source.text(location)
+    if detail["type"] == "string_type" and isinstance(given, int | float):
+        variable = next((each.text for each in overrides if each.location == location), None)
+        text = variable or source.text(location)
         if text and not _is_secret(model, location, text):
-            quoted = f"\"'{text}'\"" if location in written else f"'{text}'"  # a shell takes one pair of quotes away
+            quoted = f"'{text}'" if variable is None else f"\"'{text}'\""  # a shell takes one pair of quotes away
             return f"{where}: {dotted}: YAML reads {text} as {_spoken(given)}; quote it: {quoted}"
     is_shown = isinstance(given, str | int | float | bool | None) and not _is_secret(model, location, str(given))
-    shown = f" (got {given!r})" if is_shown else ""
+    shown = f" (got {one_line(repr(given), 80)})" if is_shown else ""
     return f"{where}: {dotted}: {message}{shown}" if dotted else f"{where}: {message}"
 
 
 def _spoken(value: object) -> str:
     if isinstance(value, bool):
-        return "yes or no"
-    return "a date" if isinstance(value, date) else f"the number {value}"
+        return "a truth value"
+    return f"the number {value}"
 
 
 def _is_secret(model: type[BaseModel], location: Location, text: str) -> bool:
@@ -270,10 +201,15 @@ def _keys(model: type[BaseModel], location: Location) -> list[str]:
 
 def _models(model: type[BaseModel], key: str) -> list[type[BaseModel]]:
     """Section types in the annotation of one field, through unions, lists and mappings."""
-    pending, found = [model.model_fields[key].annotation], []
+    kinds = _kinds(model.model_fields[key].annotation)
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """Everything that an annotation is made of."""
+    pending, found = [annotation], []
     while pending:
         kind = pending.pop()
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found.append(kind)
+        found.append(kind)
         pending.extend(getattr(kind, "__args__", ()))
     return found
