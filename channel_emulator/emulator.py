@@ -12,7 +12,8 @@ from channel_emulator.links.link import Link
 from channel_emulator.links.registry import Links
 from channel_emulator.metrics import Metrics
 from channel_emulator.relay.link_servicer import TransmitServicer
-from wire.runtime import grpc_kit
+from wire.runtime import addresses, grpc_kit
+from wire.runtime.errors import UserError
 from wire.runtime.metrics import expose
 from wire.runtime.periodic import repeat
 from wire.v1.channel_control_service_pb2_grpc import add_ChannelControlServiceServicer_to_server
@@ -42,11 +43,15 @@ class Emulator:
         """Listen and be healthy: the center may come later.
 
         returns  the bound port
-        raises   UserError if the address is taken
+        raises   UserError if the address is taken, or is also that of the center
         """
         add_SymbolLinkServiceServicer_to_server(self._transmit, self._server.grpc)
         add_ChannelControlServiceServicer_to_server(self._control, self._server.grpc)
         port = await self._server.start(SERVICES)
+        if await asyncio.to_thread(addresses.meets, self.config.upstream, self.config.listen, port):
+            await self._server.stop(0)
+            line = f"upstream {self.config.upstream} is this channel emulator itself; set it to the center's address"
+            raise UserError(line)
         for link in self.links:
             self.metrics.link(link, time.monotonic())
         self.links.subscribe(self._tell)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -11,8 +10,8 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from wire.runtime import direct, notify
-from wire.runtime.errors import UserError, cause
+from wire.runtime import addresses, direct, notify
+from wire.runtime.errors import UserError
 from wire.runtime.malformed import RefuseMalformed
 
 T = TypeVar("T")
@@ -101,10 +100,7 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
         reflection.enable_server_reflection([*services, "grpc.health.v1.Health", reflection.SERVICE_NAME], self.grpc)
         await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
-        try:
-            port = self.grpc.add_insecure_port(self.address)
-        except RuntimeError:
-            raise UserError(f"cannot listen on {self.address}: {_why(self.address)}") from None
+        port = self._bind(await asyncio.to_thread(addresses.to_listen_on, self.address))
         await self.grpc.start()
         return port
 
@@ -122,20 +118,21 @@ class Server:
         """Last step: open streams get `grace` seconds."""
         await self.grpc.stop(grace)
 
+    def _bind(self, places: Sequence[str]) -> int:
+        """All of them or none, on one port; where it is 0, on that which the first one gets. raises UserError"""
+        port = 0
+        for place in places:
+            host, _, wanted = place.rpartition(":")
+            at = f"{host}:{port or wanted}"
+            try:
+                port = self.grpc.add_insecure_port(at)
+            except RuntimeError:
+                raise UserError(f"cannot listen on {at}: gRPC refused it; see the log above") from None
+        return port
+
     async def _report(self, status: Any) -> None:
         for service in self._services:
             await self._health.set(service, status)
-
-
-def _why(address: str) -> str:
-    host, _, port = address.rpartition(":")
-    if not port.isdigit() or int(port) > 65535:
-        return "write the address as host:port, such as 127.0.0.1:50051"
-    try:
-        with socket.create_server((host or "0.0.0.0", int(port))):
-            return "gRPC refused it; see the log above"
-    except OSError as error:
-        return f"{cause(error)}; stop what uses the port or set another one"
 
 
 class CutOff(Exception):
