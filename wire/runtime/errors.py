@@ -23,3 +23,9 @@ def cause(error: OSError) -> str:
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno).lower()
     return (error.strerror or str(error)).lower()  # the numbers of name look-ups are below 0
+
+
+def one_line(text: str, longest: int = 400) -> str:
+    """Anybody's text for one line of output: without control characters, at most `longest` letters of it."""
+    short = text if len(text) <= longest else text[:longest] + "..."
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in short)

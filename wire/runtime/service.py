@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from wire.runtime import notify, yaml_config
 from wire.runtime.errors import UserError
+from wire.runtime.log import log_to_stderr
 
 Config = TypeVar("Config", bound=yaml_config.Section)
 EXIT_PROBLEM: Final = 1
@@ -66,14 +67,6 @@ class Service(Generic[Config]):
         raise_file_limit()
         asyncio.run(until_signalled(lambda stop: self.run(loaded, stop)))
         return 0
-
-
-def log_to_stderr() -> None:
-    """One line per event on standard error; level from VERGENCE_LOG (default INFO)."""
-    level = os.environ.get("VERGENCE_LOG", "INFO").upper()
-    if level not in logging.getLevelNamesMapping():
-        raise UserError(f"VERGENCE_LOG={level} is not a level; use DEBUG, INFO, WARNING or ERROR")
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
 
 def raise_file_limit() -> None:

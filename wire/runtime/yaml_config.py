@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, Val
 from pydantic_core import ErrorDetails
 
 from wire.runtime.env_config import Location, Override, override
-from wire.runtime.yaml_loader import MOST_BYTES, MOST_ERRORS, ConfigError, given_twice, one_line, parse, value_of
+from wire.runtime.errors import one_line
+from wire.runtime.yaml_loader import MOST_BYTES, MOST_ERRORS, ConfigError, given_twice, parse, value_of
 
 __all__ = ["SECRET", "Address", "ConfigError", "Section", "load"]
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import yaml
 
-from wire.runtime.errors import UserError
+from wire.runtime.errors import UserError, one_line
 
 MOST_BYTES: Final = 2**20
 """Of a file; the longest useful configuration (1,024 links) has a tenth of that."""
@@ -34,12 +34,6 @@ class ConfigError(UserError):
         given = [lines] if isinstance(lines, str) else dict.fromkeys(lines)
         more = [f"and {left_out} errors more"] if left_out else []
         super().__init__("\n".join([*(one_line(line) for line in given), *more]))
-
-
-def one_line(text: str, longest: int = 400) -> str:
-    """Text that may come from a file, for one line of output: without control characters, shortened."""
-    short = text if len(text) <= longest else text[:longest] + "..."
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in short)
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # which one the wheel decides

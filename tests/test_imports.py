@@ -1,0 +1,47 @@
+"""Importing a module changes nothing of the process: tried on every module of the project, in a fresh interpreter."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import vergence
+
+ROOT = Path(__file__).resolve().parents[1]
+CODE = """
+import importlib, json, logging, os, pkgutil, signal, sys, threading
+import cv2, numpy, onnx, onnxruntime, torch  # what these change by themselves is theirs
+
+def state():
+    return {
+        "environment": dict(os.environ),
+        "threads of OpenCV": cv2.getNumThreads(),
+        "threads of torch": torch.get_num_threads(),
+        "threads": [each.name for each in threading.enumerate()],
+        "handlers": [str(signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)],
+        "log": [str(logging.root.handlers), logging.root.level],
+        "numpy": str(numpy.geterr()),
+        "folder": os.getcwd(),
+    }
+
+packages = json.loads(sys.argv[1])
+names = [*packages, *(m.name for p in packages for m in pkgutil.walk_packages([p.replace(".", "/")], p + "."))]
+changes = []
+for name in names:
+    before = state()
+    importlib.import_module(name)
+    after = state()
+    changes += [f"{name}: {key} {before[key]} -> {after[key]}" for key in before if before[key] != after[key]]
+print(json.dumps({"names": names, "changes": changes}))
+"""
+
+
+def test_no_module_changes_the_process_when_it_is_imported() -> None:
+    packages = sorted({name.partition(".")[0] for name in vergence.PACKAGES})
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, json.dumps(packages)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert len(said["names"]) > 200
+    assert not said["changes"]
