@@ -18,7 +18,7 @@ from wire.runtime.metrics import expose
 
 
 async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
-    """Stream one camera until `stop` is set, then leave politely.
+    """Stream one camera until `stop` is set, then drain.
 
     raises  UserError if the codec, the camera or the metrics port cannot be had at the start; nothing later
     """

@@ -4,12 +4,8 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from wire.contract.outcomes import REASONS
 from wire.runtime.metrics import SECONDS, own_registry
-
-REASONS: Final = frozenset(
-    {"shape", "type", "not_finite", "power", "sequence", "late", "overload", "outage", "loss", "other"}
-)
-"""Reasons of an Acknowledgement (proto/vergence/v1/symbol_link_service.proto); any other word counts as `other`."""
 
 _VIEW: Final = ("rig", "view")
 

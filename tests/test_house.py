@@ -43,6 +43,7 @@ SHORT = {
     "jscc/quality.py": "the one definition of PSNR with gradients",
     "jscc/ship.py": "a command; its work is in jscc.release.bundle",
     "jscc/train/loss.py": "equation (3) of the paper",
+    "wire/contract/outcomes.py": "the closed sets of words of the contract",
     "wire/crop.py": "the one centre crop",
     "wire/geometry.py": "the one home of the picture's and the symbols' shape",
     "wire/runtime/direct.py": "how to connect without a proxy",
@@ -51,7 +52,7 @@ SHORT = {
     "wire/runtime/metrics.py": "what the services' metrics share",
     "wire/runtime/periodic.py": "how background work outlives its failures",
     "wire/runtime/retry.py": "pure: how long to wait",
-    "wire/views.py": "left, right and names of rigs",
+    "wire/views.py": "left and right, as words and on the wire",
 }
 HEAVY = {"torch", "onnx", "onnxscript", "matplotlib", "pytorch_msssim", "safetensors"}
 

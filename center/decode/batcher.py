@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
+from wire.contract.outcomes import Reason
+
 
 class Job(Protocol):
     """One thing to decode; times in seconds on one clock.
@@ -34,7 +36,7 @@ class Dropped(Generic[J]):
     """A job that will not be decoded. reason: "overload" or "late"."""
 
     job: J
-    reason: str
+    reason: Reason
 
 
 class Batcher(Generic[J]):

@@ -31,6 +31,7 @@ from center.output.broadcast import PairBroadcaster
 from center.output.quality_monitor import QualityMonitor
 from center.output.results import DecodedPair, ViewResult
 from center.steady_clock import SteadyClock
+from wire.contract.outcomes import Reason
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
 
@@ -110,7 +111,7 @@ class Pipeline:
             self._schedule(rig)
         self.pump()
 
-    def drop(self, frame: Frame, reason: str, detail: str) -> None:
+    def drop(self, frame: Frame, reason: Reason, detail: str) -> None:
         """Answer and count a frame that will not be decoded."""
         self.count_drop(frame.key.rig, frame.view, "dropped", reason)
         frame.answer(frame.sequence, link_pb2.OUTCOME_DROPPED, reason, detail)
@@ -210,7 +211,7 @@ class Pipeline:
         for frame in self._superseded.pop(rig, ()):
             self.drop(frame, "overload", "the decoder has too much to do; send fewer frames a second")
 
-    def _drop_job(self, job: Job, reason: str, detail: str) -> None:
+    def _drop_job(self, job: Job, reason: Reason, detail: str) -> None:
         for frame in job.frames:
             self.drop(frame, reason, detail)
 

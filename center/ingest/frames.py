@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +11,15 @@ from center.ingest.equaliser import mmse, spread_gain
 from center.output.quality import FrameKey
 from wire import units
 from wire.contract.arrays import unpack_complex
+from wire.contract.outcomes import STAGES, Reason
 from wire.geometry import SYMBOLS
 from wire.runtime.errors import FrameError
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2
 from wire.views import View
 
-Answer = Callable[[int, "link_pb2.Outcome.ValueType", str, str], None]
-"""Tells the sender what became of a sequence: outcome, reason, detail."""
-
-STAGES_BEFORE: Final = ("capture", "encode", "channel")
-"""Stages that a frame may bring its times of; others are not counted."""
+Answer = Callable[[int, "link_pb2.Outcome.ValueType", Reason | Literal[""], str], None]
+"""Tells the sender what became of a sequence: outcome, reason ("" if it was accepted), detail."""
 
 MOST_STAGES: Final = 16
 """Stage times that a frame may bring; ours bring three."""
@@ -112,7 +110,7 @@ def stage_times(message: link_pb2.SymbolFrame) -> dict[str, float]:
     """Seconds in the stages that we count; a stage named twice (two channels) adds up."""
     stages: dict[str, float] = {}
     for each in message.stages:
-        if each.stage in STAGES_BEFORE:
+        if each.stage in STAGES:
             stages[each.stage] = stages.get(each.stage, 0.0) + each.microseconds * 1e-6
     return stages
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import grpc
 
@@ -14,6 +14,7 @@ from center.ingest.ingest import FrameIngest
 from center.ingest.rigs import Session
 from center.metrics import Metrics
 from wire.contract.handshake import HelloReader, StreamEnd, StreamRefused
+from wire.contract.outcomes import Reason
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import abort
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -113,7 +114,9 @@ class _Stream:
             log.warning("rig %s: the %s camera is cut off: %s", session.rig.name, session.view, line)
             self._end(grpc.StatusCode.RESOURCE_EXHAUSTED, line)
 
-    def _answer(self, sequence: int, outcome: "link_pb2.Outcome.ValueType", reason: str, detail: str) -> None:
+    def _answer(
+        self, sequence: int, outcome: "link_pb2.Outcome.ValueType", reason: Reason | Literal[""], detail: str
+    ) -> None:
         self._credit.answer(self._intake.clock.now())
         answer = link_pb2.Acknowledgement(sequence=sequence, outcome=outcome, reason=reason, detail=detail)
         self.outbox.put_nowait(link_pb2.TransmitResponse(acknowledgement=answer))

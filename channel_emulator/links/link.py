@@ -12,6 +12,7 @@ from channel_emulator.channel.randomness import Purpose, RandomStreams
 from channel_emulator.channel.settings import Settings
 from channel_emulator.channel.snr import Fixed
 from wire.contract.link_settings import LONGEST_DELAY_MS, Csi, Model
+from wire.contract.outcomes import Reason
 from wire.units import NOISELESS
 from wire.views import View
 
@@ -20,7 +21,7 @@ from wire.views import View
 class Lost:
     """The channel lost the frame. reason: `outage` or `loss`; detail: one line for a person."""
 
-    reason: str
+    reason: Reason
     detail: str
 
 

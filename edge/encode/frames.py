@@ -1,4 +1,4 @@
-"""From a shot to a frame for the wire: age, reference, encoding, packing."""
+"""From a captured frame to a frame for the wire: age, reference, encoding, packing."""
 
 import asyncio
 import time
@@ -46,34 +46,35 @@ class FrameEncoder:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         self._throttle = Throttle()
 
-    async def make(self, shot: CapturedFrame, sequence: int, snr_db: float) -> link_pb2.SymbolFrame | None:
-        """Encode a shot for an SNR in dB.
+    async def make(self, captured: CapturedFrame, sequence: int, snr_db: float) -> link_pb2.SymbolFrame | None:
+        """Encode a captured frame for an SNR in dB.
 
-        returns  the frame; None if the shot is or has become too old, or cannot be encoded (counted)
+        returns  the frame; None if it is or has become too old, or cannot be encoded (counted)
         """
-        if self._too_old(shot):
+        if self._too_old(captured):
             return None
-        referenced = self._references.wanted(shot.captured_at_ns) and self._references.submit(sequence, shot.picture)
+        wanted = self._references.wanted(captured.captured_at_ns)
+        referenced = wanted and self._references.submit(sequence, captured.picture)
         began = time.perf_counter()
         try:
             loop = asyncio.get_running_loop()
-            symbols = await loop.run_in_executor(self._thread, self._encoder.encode, shot.picture, snr_db)
+            symbols = await loop.run_in_executor(self._thread, self._encoder.encode, captured.picture, snr_db)
         except Exception as error:  # onnxruntime's exceptions share no base of their own
             self._throttle.warn("encoder", f"a picture could not be encoded: {str(error).splitlines()[0]}")
             self._metrics.dropped("encoder")
             return None
         seconds = time.perf_counter() - began
         self._metrics.stage("encode", seconds)
-        if self._too_old(shot):
+        if self._too_old(captured):
             return None
         return link_pb2.SymbolFrame(
             sequence=sequence,
-            captured_at_ns=shot.captured_at_ns,
+            captured_at_ns=captured.captured_at_ns,
             age_budget_ms=self._budget_ms,
             encoder_snr_db=snr_db,
             symbols=arrays.pack_complex(symbols, self._sample_type),
             stages=[
-                link_pb2.StageTime(stage="capture", microseconds=min(shot.capture_us, 2**32 - 1)),
+                link_pb2.StageTime(stage="capture", microseconds=min(captured.capture_us, 2**32 - 1)),
                 link_pb2.StageTime(stage="encode", microseconds=round(seconds * 1e6)),
             ],
             referenced=referenced,
@@ -83,8 +84,8 @@ class FrameEncoder:
         """End the encoder's thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _too_old(self, shot: CapturedFrame) -> bool:
-        too_old = 0 < self._budget_ms * 1_000_000 < self._clock_ns() - shot.captured_at_ns
+    def _too_old(self, captured: CapturedFrame) -> bool:
+        too_old = 0 < self._budget_ms * 1_000_000 < self._clock_ns() - captured.captured_at_ns
         if too_old:
             self._metrics.dropped("age")
         return too_old

@@ -28,11 +28,11 @@ _OUTCOMES: Final = {
 }
 
 
-class Shots(Protocol):
-    """Where shots are fetched; `edge.camera.capture.Camera` is one."""
+class NewestFrame(Protocol):
+    """Where captured frames are fetched; `edge.camera.capture.Camera` is one."""
 
     def take(self) -> CapturedFrame | None:
-        """The newest shot, once."""
+        """The newest captured frame, once."""
 
 
 class Silence(Exception):
@@ -55,8 +55,8 @@ class Session:
         self,
         call: Call,
         *,
-        shots: Shots,
-        maker: FrameEncoder,
+        frames: NewestFrame,
+        encoder: FrameEncoder,
         window: CreditWindow,
         progress: Progress,
         metrics: Metrics,
@@ -64,7 +64,7 @@ class Session:
         patience: float,
     ) -> None:
         """patience: seconds without an answer after which the link counts as dead."""
-        self._call, self._shots, self._maker = call, shots, maker
+        self._call, self._frames, self._encoder = call, frames, encoder
         self._window, self._progress, self._metrics, self._throttle = window, progress, metrics, throttle
         self._patience = patience
         self._work = asyncio.Event()
@@ -77,7 +77,7 @@ class Session:
         self._work.set()
 
     def leave(self) -> None:
-        """Send nothing more, hear the answers that are due, and end."""
+        """Send nothing more, receive the answers that are due, and end."""
         self._leaving = True
         self._work.set()
 
@@ -103,7 +103,7 @@ class Session:
         self._tell_credit()
 
     async def run(self) -> None:
-        """Send shots until we leave, are drained or the other side ends the stream.
+        """Send frames until we leave, are drained or the other side ends the stream.
 
         raises  Silence if frames stay unanswered, AioRpcError if the stream breaks
         """
@@ -123,22 +123,22 @@ class Session:
 
     async def _write(self) -> None:
         try:
-            while (shot := await self._next_shot()) is not None:
-                await self._send(shot)
+            while (captured := await self._next_frame()) is not None:
+                await self._send(captured)
             await await_call(self._call.done_writing())
         except asyncio.InvalidStateError:
             pass  # the stream is over; the reader learns why
 
-    async def _next_shot(self) -> CapturedFrame | None:
-        """Wait for credit and a shot; None once it is time to leave. raises Silence"""
+    async def _next_frame(self) -> CapturedFrame | None:
+        """Wait for credit and a captured frame; None once it is time to leave. raises Silence"""
         loop = asyncio.get_running_loop()
         while not self._leaving:
             self._work.clear()
             overdue_at = self._window.overdue_at(self._patience)
             if overdue_at is not None and loop.time() >= overdue_at:
                 raise Silence(f"no acknowledgement for {self._patience:g} s")
-            if self._window.open and (shot := self._shots.take()) is not None:
-                return shot
+            if self._window.open and (captured := self._frames.take()) is not None:
+                return captured
             try:
                 async with asyncio.timeout_at(overdue_at):
                     await self._work.wait()
@@ -146,9 +146,9 @@ class Session:
                 pass  # the next turn says so
         return None
 
-    async def _send(self, shot: CapturedFrame) -> None:
+    async def _send(self, captured: CapturedFrame) -> None:
         self._progress.sequence += 1
-        frame = await self._maker.make(shot, self._progress.sequence, self._progress.snr_db)
+        frame = await self._encoder.make(captured, self._progress.sequence, self._progress.snr_db)
         if frame is None or self._leaving:
             return
         began = asyncio.get_running_loop().time()

@@ -16,7 +16,7 @@ from edge.log_throttle import OnChange, Throttle
 from edge.metrics import Metrics
 from edge.uplink.clock import ClockOffset
 from edge.uplink.credit import CreditWindow
-from edge.uplink.session import Progress, Session, Shots, Silence
+from edge.uplink.session import NewestFrame, Progress, Session, Silence
 from wire.runtime import grpc_kit
 from wire.runtime.retry import Backoff
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -43,8 +43,8 @@ _REFUSALS: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """How a stream ended.
+class LinkEnd:
+    """How a stream ended, and when to try the next one.
 
     reason  for counters
     line    for a person
@@ -65,8 +65,8 @@ class Uplink:
         self,
         config: EdgeConfig,
         boot_id: int,
-        shots: Shots,
-        maker: FrameEncoder,
+        frames: NewestFrame,
+        encoder: FrameEncoder,
         metrics: Metrics,
         *,
         patience: float = PATIENCE_SECONDS,
@@ -74,13 +74,14 @@ class Uplink:
     ) -> None:
         """boot_id: random number of this start; patience: seconds of silence after which a link counts as dead;
         loop_s: gives the seconds after which the camera's clip starts over, 0 for never."""
-        self._config, self._boot_id, self._shots, self._maker = config, boot_id, shots, maker
+        self._config, self._boot_id, self._frames, self._encoder = config, boot_id, frames, encoder
         self._metrics, self._patience, self._loop_s = metrics, patience, loop_s
         self._window = CreditWindow(config.link.credit)
         self._progress = Progress(config.link.assumed_snr_db)
-        self._backoff = Backoff(config.link.backoff_first_s, config.link.backoff_cap_s, random.Random())
+        self._rng = random.Random()
+        self._backoff = Backoff(config.link.backoff_first_s, config.link.backoff_cap_s, self._rng)
         cap = config.link.backoff_cap_s
-        self._refused = Backoff(REFUSED_FIRST * cap, REFUSED_CAP * cap, random.Random())
+        self._refused = Backoff(REFUSED_FIRST * cap, REFUSED_CAP * cap, self._rng)
         self._clock, self._throttle, self._said = ClockOffset(), Throttle(), OnChange()
         self._session: Session | None = None
         self._connected = False
@@ -90,18 +91,18 @@ class Uplink:
 
     @property
     def held_up_by(self) -> str:
-        """Why a shot has to wait at this moment: offline, credit or encoder. May be read in any thread."""
+        """Why a captured frame has to wait at this moment: offline, credit or encoder. May be read in any thread."""
         if not self._connected:
             return "offline"
         return "encoder" if self._window.open else "credit"
 
     def wake(self) -> None:
-        """There is a new shot."""
+        """There is a new captured frame."""
         if self._session is not None:
             self._session.wake()
 
     def leave(self) -> None:
-        """End politely and do not come back."""
+        """Drain: send nothing more, end the stream, and do not come back."""
         self._left.set()
         if self._session is not None:
             self._session.leave()
@@ -120,13 +121,13 @@ class Uplink:
         finally:
             await channel.close()
 
-    async def _stream(self, channel: aio.Channel) -> End:
+    async def _stream(self, channel: aio.Channel) -> LinkEnd:
         """One stream, from its beginning to its end."""
         call = SymbolLinkServiceStub(channel).Transmit(metadata=(("x-rig-id", self._config.rig),))
         session = self._session = Session(
             call,
-            shots=self._shots,
-            maker=self._maker,
+            frames=self._frames,
+            encoder=self._encoder,
             window=self._window,
             progress=self._progress,
             metrics=self._metrics,
@@ -143,10 +144,14 @@ class Uplink:
         except aio.AioRpcError as error:
             end = self._broken(error)
         except (Silence, grpc_kit.CutOff) as silence:
-            end = End("silent", f"{self._config.link.address}: {silence}; connecting anew", self._backoff.next(), True)
+            end = LinkEnd(
+                "silent", f"{self._config.link.address}: {silence}; connecting anew", self._backoff.next(), True
+            )
         except Exception as error:  # a daemon outlives its own mistakes, and says so
             _log.exception("the link broke in an unexpected way")
-            end = End("error", f"{self._config.link.address}: {error!r}; connecting anew", self._backoff.next(), True)
+            end = LinkEnd(
+                "error", f"{self._config.link.address}: {error!r}; connecting anew", self._backoff.next(), True
+            )
         finally:
             self._session, self._connected = None, False
             call.cancel()
@@ -160,7 +165,7 @@ class Uplink:
         return link_pb2.Hello(
             rig=self._config.rig,
             view=self._config.view.to_proto(),
-            codec_hash=self._maker.codec_hash,
+            codec_hash=self._encoder.codec_hash,
             boot_id=self._boot_id,
             last_acknowledged=self._progress.last_acknowledged,
             frame_rate=self._config.camera.fps,
@@ -180,22 +185,24 @@ class Uplink:
         else:
             self._said.log(logging.WARNING, "no credit", f"{line}: it lets nothing be sent; look at its configuration")
 
-    def _ended(self, session: Session) -> End:
+    def _ended(self, session: Session) -> LinkEnd:
         """After an end in good order."""
         address = self._config.link.address
         if session.drain is not None:
-            wait = min(session.drain.reconnect_after_ms / 1000, LONGEST_LEAVE_SECONDS)
+            # A fleet that was told the same time must not come back in one moment.
+            asked = min(session.drain.reconnect_after_ms / 1000, LONGEST_LEAVE_SECONDS)
+            wait = asked * self._rng.uniform(1.0, 1.5) + self._backoff.next()
             reason = session.drain.reason or "no reason given"
-            return End("drain", f"{address} is going away ({reason}); back in {wait:g} s", wait + self._backoff.next())
+            return LinkEnd("drain", f"{address} is going away ({reason}); back in {asked:g} s", wait)
         if self._left.is_set():
-            return End("left", f"left {address}", 0.0)
-        return End("closed", f"{address} ended the stream; connecting again", self._backoff.next())
+            return LinkEnd("left", f"left {address}", 0.0)
+        return LinkEnd("closed", f"{address} ended the stream; connecting again", self._backoff.next())
 
-    def _broken(self, error: aio.AioRpcError) -> End:
+    def _broken(self, error: aio.AioRpcError) -> LinkEnd:
         """After a status that is not OK."""
         address, line = self._config.link.address, error.details() or error.code().name
         if error.code() in _REFUSALS:
-            return End("refused", f"{address} refuses this edge: {line}", self._refused.next())
+            return LinkEnd("refused", f"{address} refuses this edge: {line}", self._refused.next())
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             if "failed to connect" in line:
                 line = "nobody answers; is the service running there?"
@@ -203,7 +210,7 @@ class Uplink:
                 line = "the connection broke"
         elif line == grpc_kit.STATUS_LOST:
             line = "it ended the stream while a frame was being sent; its log says why"
-        return End("unavailable", f"{address}: {line}; trying again", self._backoff.next())
+        return LinkEnd("unavailable", f"{address}: {line}; trying again", self._backoff.next())
 
     async def _sleep(self, seconds: float) -> None:
         """Wait, but not once we are to leave."""

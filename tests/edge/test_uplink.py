@@ -1,6 +1,7 @@
 """The uplink against a server that behaves, misbehaves, leaves and comes back."""
 
 import asyncio
+from types import SimpleNamespace
 
 import grpc
 import numpy as np
@@ -128,6 +129,13 @@ async def test_drained_we_leave_politely_and_come_back(
     assert any("is going away (the center stops); back in 0.02 s" in message for message in caplog.messages)
     await streamed(rig, link)
     assert link.frames[-1].sequence > 1
+
+
+async def test_a_fleet_that_is_drained_does_not_come_back_in_one_moment(rig: Rig) -> None:
+    session = SimpleNamespace(drain=link_pb2.Drain(reconnect_after_ms=2_000))
+    waits = [rig.uplink._ended(session).wait for _ in range(50)]  # type: ignore[arg-type]
+    assert 2.0 <= min(waits) < 2.3
+    assert 2.7 < max(waits) < 3.1
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def check_rig(name: str) -> str:
 def shown(text: str) -> str:
     """Text of a stranger for one line of a log or an answer: quoted, escaped, shortened.
 
-    gRPC carries status lines in headers: a long or foreign text in one would end the call in another way.
+    Status lines travel in headers: a long or foreign text in one would end the call in another way.
     """
     short = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
     return ascii(short)

@@ -22,8 +22,8 @@ def split(address: str) -> tuple[str, int]:
 def to_listen_on(address: str) -> list[str]:
     """Every address, as host:port, that a server must bind so that it is reached by its name.
 
-    gRPC binds what it can and is content with one: beside another service on 127.0.0.1 it would be ready on ::1 only,
-    and `localhost` would lead to either.
+    A server of gRPC is content with one that it can bind: beside another service on 127.0.0.1 it would be ready on ::1
+    only, and `localhost` would lead to either.
 
     raises  UserError that names what is taken, or the name that leads nowhere
     """

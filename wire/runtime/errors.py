@@ -2,6 +2,8 @@
 
 import os
 
+from wire.contract.outcomes import Reason
+
 
 class UserError(Exception):
     """One clear line that says what is wrong and what to do. Printed without a traceback."""
@@ -10,10 +12,10 @@ class UserError(Exception):
 class FrameError(UserError):
     """A single frame is wrong; the stream goes on.
 
-    reason: the short word for counters (docs/errors.md lists them); the message is for a person.
+    reason: the short word for counters; the message is for a person.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 

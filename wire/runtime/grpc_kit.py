@@ -142,7 +142,7 @@ class CutOff(Exception):
 async def await_call(operation: Awaitable[T]) -> T:
     """Await an operation of a call, such as its next message.
 
-    gRPC raises CancelledError also where the *other* side has cancelled: nobody would be woken by that, because
+    CancelledError comes also where the *other* side has cancelled: nobody would be woken by that, because
     asyncio takes it for a task's own wish.
 
     raises  CutOff in that case, so that only our own cancellation looks like one

@@ -82,8 +82,9 @@ def log_to_stderr() -> None:
     level = os.environ.get("VERGENCE_LOG", "INFO").upper()
     if level not in logging.getLevelNamesMapping():
         raise UserError(f"VERGENCE_LOG={level} is not a level; use DEBUG, INFO, WARNING or ERROR")
-    number = sys.stderr.fileno()  # past Python's buffer, whose lock a blocked thread would hold at the very end
-    logging.basicConfig(level=level, handlers=[QueuedHandler(lambda data: _write_all(number, data))])
+    if not logging.root.handlers:  # else somebody has arranged it otherwise
+        number = sys.stderr.fileno()  # past Python's buffer, whose lock a blocked thread would hold at the very end
+        logging.basicConfig(level=level, handlers=[QueuedHandler(lambda data: _write_all(number, data))])
 
 
 def _write_all(number: int, data: bytes) -> None:

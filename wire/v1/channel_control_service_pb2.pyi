@@ -132,21 +132,23 @@ class LinkSettings(_message.Message):
     model: Global___ChannelModel.ValueType
     """The law of the channel."""
     snr_db: _builtins.float
-    """Fixed mean Es/N0 in dB. Setting it ends a schedule or a random walk."""
+    """Fixed mean Es/N0 in dB, -50 to 100, or +inf for noiseless. Setting it ends a schedule or a random walk, under which
+    it is not set in answers.
+    """
     coherence: _builtins.int
-    """Symbols that share one gain: 1 is fast fading, 5120 one gain per frame."""
+    """Symbols that share one gain, 1 to 5120: 1 is fast fading, 5120 one gain per frame."""
     k_factor_db: _builtins.float
-    """Rician K factor in dB."""
+    """Rician K factor in dB, -50 to 100."""
     doppler: _builtins.float
-    """Jakes: maximum Doppler shift times the symbol period."""
+    """Jakes: maximum Doppler shift times the symbol period, 0 to 0.5."""
     outage: _builtins.bool
     """No frame passes while it is on."""
     loss: _builtins.float
     """Chance that a frame is lost, 0 to 1."""
     delay_ms: _builtins.float
-    """Added delay of every frame, milliseconds."""
+    """Added delay of every frame, 0 to 2000 milliseconds."""
     jitter_ms: _builtins.float
-    """Standard deviation of the delay, milliseconds."""
+    """Standard deviation of the delay, 0 to 2000 milliseconds."""
     csi: Global___CsiPolicy.ValueType
     """What is told of the channel."""
     power: Global___PowerPolicy.ValueType
@@ -323,9 +325,9 @@ class GetLinkRequest(_message.Message):
     RIG_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     rig: _builtins.str
-    """The rig's name."""
+    """Required. The rig's name."""
     view: _types_pb2.View.ValueType
-    """Which camera."""
+    """Required. Which camera."""
     def __init__(
         self,
         *,
@@ -374,12 +376,12 @@ class UpdateLinkRequest(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
     rig: _builtins.str
-    """The rig's name."""
+    """Required. The rig's name."""
     view: _types_pb2.View.ValueType
-    """Which camera."""
+    """Required. Which camera."""
     @_builtins.property
     def settings(self) -> Global___LinkSettings:
-        """Only the given settings change."""
+        """Required. Only the given settings change."""
 
     def __init__(
         self,
@@ -429,9 +431,9 @@ class ResetLinkRequest(_message.Message):
     RIG_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     rig: _builtins.str
-    """The rig's name."""
+    """Required. The rig's name."""
     view: _types_pb2.View.ValueType
-    """Which camera."""
+    """Required. Which camera."""
     def __init__(
         self,
         *,
@@ -478,7 +480,7 @@ class WatchLinksRequest(_message.Message):
 
     RATE_FIELD_NUMBER: _builtins.int
     rate: _builtins.float
-    """At most this many messages a second and link for moving values; 0 is 2."""
+    """Optional. At most this many messages a second and link for moving values, 0 to 50; 0 is 2."""
     def __init__(
         self,
         *,

@@ -56,15 +56,15 @@ class WatchPairsRequest(_message.Message):
     WITHOUT_PICTURES_FIELD_NUMBER: _builtins.int
     LATE_FIGURES_FIELD_NUMBER: _builtins.int
     rig: _builtins.str
-    """The rig's name; empty is every rig."""
+    """Optional. The rig's name; empty is every rig."""
     rate: _builtins.float
-    """At most this many pairs a second; 0 is all."""
+    """Optional. At most this many pairs a second; 0 is all."""
     format: _types_pb2.PictureFormat.ValueType
-    """How pictures are sent; unspecified is RGB8."""
+    """Optional. How pictures are sent; unspecified is RGB8."""
     without_pictures: _builtins.bool
-    """Send no pictures, only figures."""
+    """Optional. Send no pictures, only figures."""
     late_figures: _builtins.bool
-    """Also send the figures of a pair when a newer pair is already out. Without it such figures are left out."""
+    """Optional. Also send the figures of a pair when a newer pair is already out. Without it such figures are left out."""
     def __init__(
         self,
         *,

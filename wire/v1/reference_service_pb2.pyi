@@ -29,16 +29,16 @@ class SubmitReferenceRequest(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     PICTURE_FIELD_NUMBER: _builtins.int
     rig: _builtins.str
-    """The rig's name."""
+    """Required. The rig's name."""
     view: _types_pb2.View.ValueType
-    """Which camera."""
+    """Required. Which camera."""
     boot_id: _builtins.int
-    """The boot id of the sender, as in its Hello."""
+    """Required. The boot id of the sender, as in its Hello."""
     sequence: _builtins.int
-    """The frame's sequence."""
+    """Required. The frame's sequence."""
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
-        """The picture exactly as the encoder saw it."""
+        """Required. The picture exactly as the encoder saw it."""
 
     def __init__(
         self,

@@ -145,19 +145,19 @@ class Hello(_message.Message):
     SENT_AT_NS_FIELD_NUMBER: _builtins.int
     LOOP_MS_FIELD_NUMBER: _builtins.int
     rig: _builtins.str
-    """The rig's name."""
+    """Required. The rig's name: 1 to 63 letters, digits, '_', '.' and '-', beginning with a letter or a digit."""
     view: _types_pb2.View.ValueType
-    """Which camera of the rig."""
+    """Required. Which camera of the rig."""
     codec_hash: _builtins.str
-    """Hash of the codec that made the symbols; the center refuses another than its own."""
+    """Required. Hash of the codec that made the symbols, 16 hexadecimal digits; the center refuses another than its own."""
     boot_id: _builtins.int
-    """Random number of this start of the sender; sequences count anew when it changes."""
+    """Required. Random number of this start of the sender; sequences count anew when it changes."""
     last_acknowledged: _builtins.int
-    """The last sequence that was acknowledged before a reconnect; 0 at first."""
+    """Optional. The last sequence that was acknowledged before a reconnect; 0 at first."""
     frame_rate: _builtins.float
-    """Frames per second that the sender aims at, 0.1 to 240; 0 if it does not know. Another number is refused."""
+    """Optional. Frames per second that the sender aims at, 0.1 to 240; 0 if it does not know. Another number is refused."""
     sent_at_ns: _builtins.int
-    """The sender's clock, Unix time in nanoseconds."""
+    """Optional. The sender's clock, Unix time in nanoseconds; 0 says nothing of it."""
     loop_ms: _builtins.int
     """Optional. A recorded source starts over after this time, milliseconds; 0 is never, as for every live camera. The
     two clips of a rig must be equally long, or they drift apart at the first start.
@@ -191,9 +191,11 @@ class Welcome(_message.Message):
     CREDIT_FIELD_NUMBER: _builtins.int
     RECEIVED_AT_NS_FIELD_NUMBER: _builtins.int
     credit: _builtins.int
-    """How many frames may be on their way without an acknowledgement."""
+    """How many frames may be on their way without an acknowledgement, 1 or more. A sender that goes on without credit is
+    ended with RESOURCE_EXHAUSTED.
+    """
     received_at_ns: _builtins.int
-    """The receiver's clock at the Hello, Unix time in nanoseconds."""
+    """The receiver's clock at the Hello, Unix time in nanoseconds; always set."""
     def __init__(
         self,
         *,
@@ -223,26 +225,26 @@ class SymbolFrame(_message.Message):
     STAGES_FIELD_NUMBER: _builtins.int
     REFERENCED_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Counts up from 1 within a boot of the sender."""
+    """Required. Counts up from 1 within a boot of the sender."""
     captured_at_ns: _builtins.int
-    """When the picture was taken, Unix time in nanoseconds on the rig's clock."""
+    """Required, above 0. When the picture was taken, Unix time in nanoseconds on the rig's clock."""
     age_budget_ms: _builtins.int
-    """The frame is worthless this long after its capture, milliseconds; 0 leaves it to the receiver."""
+    """Optional. The frame is worthless this long after its capture, milliseconds; 0 leaves it to the receiver."""
     encoder_snr_db: _builtins.float
-    """The SNR in dB that the encoder assumed."""
+    """Optional, for the record. The SNR in dB that the encoder assumed; +inf is noiseless."""
     referenced: _builtins.bool
-    """A reference of this frame is on its way out of band."""
+    """Optional. A reference of this frame is on its way out of band."""
     @_builtins.property
     def symbols(self) -> _types_pb2.ComplexArray:
-        """The symbols: unit mean power when they leave the encoder."""
+        """Required. 5120 finite symbols: unit mean power when they leave the encoder."""
 
     @_builtins.property
     def channel_state(self) -> _types_pb2.ChannelState:
-        """What is known of the channel; not set before a channel was crossed."""
+        """Optional. What is known of the channel; not set before a channel was crossed, which then counts as noiseless."""
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageTime]:
-        """Times of the stages passed so far."""
+        """Optional. Times of the stages passed so far, at most 16; a stage named twice adds up."""
 
     def __init__(
         self,
@@ -273,7 +275,7 @@ class StageTime(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     MICROSECONDS_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """The stage: capture, encode, channel."""
+    """From a fixed list: capture, encode, channel. Another word is not counted."""
     microseconds: _builtins.int
     """Its time, microseconds."""
     def __init__(
@@ -303,11 +305,13 @@ class Acknowledgement(_message.Message):
     sequence: _builtins.int
     """The frame's sequence."""
     outcome: Global___Outcome.ValueType
-    """What became of it."""
+    """What became of it; never unspecified."""
     reason: _builtins.str
-    """A short word for counters, from a fixed list: shape, type, not_finite, power, sequence, late, overload, outage, loss."""
+    """A short word for counters, from a fixed list: shape, type, not_finite, power, sequence, late, overload, outage, loss.
+    Empty where the frame was accepted. A reader takes another word, of a newer sender, for "other".
+    """
     detail: _builtins.str
-    """One clear line for a person."""
+    """One clear line for a person; empty where the frame was accepted."""
     def __init__(
         self,
         *,
@@ -355,9 +359,11 @@ class Drain(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     RECONNECT_AFTER_MS_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why, for the log."""
+    """Optional. Why, one line for the log."""
     reconnect_after_ms: _builtins.int
-    """When to come back, milliseconds from now."""
+    """Optional. When to come back, milliseconds from now; 0 is at once. Senders add some chance, so that not all come back
+    in one moment.
+    """
     def __init__(
         self,
         *,

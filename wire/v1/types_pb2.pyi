@@ -108,13 +108,13 @@ class ComplexArray(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     SCALE_FIELD_NUMBER: _builtins.int
     sample_type: Global___SampleType.ValueType
-    """How each real number is stored."""
+    """Required. How each real number is stored."""
     count: _builtins.int
-    """How many complex numbers."""
+    """Required. How many complex numbers."""
     data: _builtins.bytes
-    """The numbers."""
+    """Required. The numbers, exactly count * 2 * the sample's size bytes."""
     scale: _builtins.float
-    """For SAMPLE_TYPE_I8 only."""
+    """Required for SAMPLE_TYPE_I8, ignored for others. What a byte of 1 stands for."""
     def __init__(
         self,
         *,
@@ -142,13 +142,13 @@ class Picture(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     format: Global___PictureFormat.ValueType
-    """How `data` is stored."""
+    """Required. How `data` is stored."""
     height: _builtins.int
-    """Rows."""
+    """Required. Rows, 128."""
     width: _builtins.int
-    """Columns."""
+    """Required. Columns, 256."""
     data: _builtins.bytes
-    """The picture's bytes."""
+    """Required. The picture's bytes."""
     def __init__(
         self,
         *,
@@ -176,14 +176,16 @@ class ChannelState(_message.Message):
     GAIN_FIELD_NUMBER: _builtins.int
     COHERENCE_FIELD_NUMBER: _builtins.int
     snr_db: _builtins.float
-    """Mean Es/N0 of the link in dB; +inf is noiseless."""
+    """Required. Mean Es/N0 of the link in dB; +inf is noiseless, NaN and -inf are refused."""
     noise_variance: _builtins.float
-    """N0 of one complex symbol, half of it per real dimension."""
+    """Optional. N0 of one complex symbol, half of it per real dimension; 0 or more. 0 beside a finite SNR was not told:
+    the SNR gives it.
+    """
     coherence: _builtins.int
-    """How many consecutive symbols share one gain; 0 where `gain` is empty."""
+    """Required with `gain`, 1 to 5120. How many consecutive symbols share one gain; 0 where `gain` is empty."""
     @_builtins.property
     def gain(self) -> Global___ComplexArray:
-        """Complex gain h: none (h = 1), one for each `coherence` consecutive symbols in order."""
+        """Optional. Complex gain h: none (h = 1), or one for each `coherence` consecutive symbols in order."""
 
     def __init__(
         self,

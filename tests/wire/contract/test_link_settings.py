@@ -51,6 +51,13 @@ def test_the_messages_fields_are_those_that_can_be_changed_live() -> None:
             assert words == {word.name for word in setting.words} | {"UNSPECIFIED"}, name
 
 
+@pytest.mark.parametrize("name", sorted(set(RANGED) & set(LIVE)))
+def test_the_messages_comments_say_the_range(name: str) -> None:
+    text = (ROOT / "proto/vergence/v1/channel_control_service.proto").read_text(encoding="utf-8")
+    (comment,) = re.findall(rf"((?: *//[^\n]*\n)+) *optional \w+ {name} = ", text)
+    assert f"{SETTINGS[name].low:g} to {SETTINGS[name].high:g}" in comment
+
+
 def test_what_the_page_may_change_is_what_can_be_changed_live() -> None:
     assert set(LinkChange.model_fields) == set(LIVE)
     for name in LIVE:
