@@ -12,7 +12,7 @@ import pytest
 from wire.runtime import grpc_kit, health
 from wire.runtime.direct import open_url
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DEAD = "http://127.0.0.1:9"
 
 
