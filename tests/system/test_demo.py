@@ -101,7 +101,7 @@ def test_a_second_left_camera_is_refused_with_a_line_and_disturbs_nobody(stack: 
         time.sleep(4)
         second.send_signal(signal.SIGTERM)
         _, said = second.communicate(timeout=10)
-    assert "already connected" in said
+    assert "has a camera already" in said
     assert len(sightings(watcher, 5)) >= 5
 
 
