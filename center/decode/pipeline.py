@@ -17,6 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from center.config import BatchingSection
 from center.decode.batcher import Batcher
@@ -34,6 +35,9 @@ from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
 
 log = logging.getLogger(__name__)
+
+_AGAIN: Final = 0.1
+"""Seconds until a rig that failed is looked at again."""
 
 OnDecoded = Callable[[Sequence[Job], Sequence[tuple[Decoded, ...]], float, float], None]
 
@@ -89,7 +93,7 @@ class Pipeline:
             at, _, rig = heapq.heappop(self._due)
             if self._look_at.get(rig) == at:
                 del self._look_at[rig]
-                self._decide(rig, rig.pairer.expire(now))
+                self._release(rig, now)
         for dropped in self._batcher.expire(now):
             self._drop_job(dropped.job, dropped.reason, "it grew too old in the queue")
             self._settle_superseded(dropped.job.rig)
@@ -179,14 +183,28 @@ class Pipeline:
         Deadlines only move back while frames come and go, so the look that is planned already is early enough: it
         plans the next one. Only a shorter patience needs an earlier one.
         """
-        deadline = rig.pairer.deadline
-        if deadline < self._look_at.get(rig, math.inf):
-            self._look_at[rig] = deadline
-            heapq.heappush(self._due, (deadline, next(self._scheduled), rig))
+        self._plan(rig, rig.pairer.deadline)
+
+    def _plan(self, rig: Rig, at: float) -> None:
+        if at < self._look_at.get(rig, math.inf):
+            self._look_at[rig] = at
+            heapq.heappush(self._due, (at, next(self._scheduled), rig))
+
+    def _release(self, rig: Rig, now: float) -> None:
+        """Decode alone what has waited for its partner long enough."""
+        try:
+            self._decide(rig, rig.pairer.expire(now))
+        except Exception:  # one rig must hold up no other
+            log.exception("rig %s: its frames could not be released", rig.name)
+            self._plan(rig, now + _AGAIN)
 
     def _come_back(self, now: float) -> None:
         """Set the timer to the next deadline."""
-        due = min(self._due[0][0] if self._due else math.inf, self._batcher.deadline(len(self._decoding)))
+        due = min(
+            self._due[0][0] if self._due else math.inf,
+            self._batcher.deadline(len(self._decoding)),
+            self._batcher.next_expiry,
+        )
         if self._timer is not None:
             self._timer.cancel()
         delay = max(0.0, due - now)
