@@ -13,6 +13,7 @@ STAGES: Final = ("capture", "encode", "channel", "network", "pair", "batch", "de
 """Where a frame spends its time, in order; total is from capture to decoded."""
 
 _MS_SSIM: Final = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 1.0)
+_DISTANCES: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _BATCH: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 
 
@@ -80,8 +81,15 @@ class Metrics:
         )
         self.clock_offset = Gauge(
             f"{_PREFIX}clock_offset_seconds",
-            "Our clock minus the camera's at its Hello, its way here included.",
+            "Our clock minus the camera's, the shortest way here of the last ten seconds included.",
             link,
+            registry=registry,
+        )
+        self.pair_distance = Histogram(
+            f"{_PREFIX}pair_distance_seconds",
+            "How far apart the captures of the two views of a pair are.",
+            ("rig",),
+            buckets=_DISTANCES,
             registry=registry,
         )
         self.skew = Gauge(
@@ -92,7 +100,8 @@ class Metrics:
         )
         self.disagreement = Gauge(
             f"{_PREFIX}disagreement",
-            "1 while pairs of a rig may show different moments: its cameras' rates, clips (loop) or clocks differ.",
+            "1 while the cameras of a rig do not agree: rates, clips (loop) or clocks differ, so that pairs may show"
+            " different moments; or left and right look swapped.",
             ("rig", "reason"),
             registry=registry,
         )
@@ -130,7 +139,7 @@ class Metrics:
             self.last_frame,
             self.clock_offset,
         )
-        self._per_rig = (self.pairs, self.skew, self.disagreement)
+        self._per_rig = (self.pairs, self.pair_distance, self.skew, self.disagreement)
 
     def stages(self, rig: str, view: View, stages: Mapping[str, float], total: float) -> None:
         """Count one decoded frame's times, seconds."""

@@ -162,7 +162,7 @@ class Center:
         self._pipeline.on_decoded, self._measuring.on_measured = made.decoded, made.measured
 
     def sweep(self) -> None:
-        """Forget who and what went away; done once a second."""
+        """Forget who and what went away, and look at those that are here; done once a second."""
         now, idle = self.clock.now(), self._config.links.evict_s
         self._measuring.expire(now)
         for rig in self.rigs:

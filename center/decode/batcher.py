@@ -117,6 +117,11 @@ class Batcher(Generic[J]):
             return float("-inf")
         return self._next().queued_at + self.max_delay
 
+    @property
+    def next_expiry(self) -> float:
+        """When `expire` is worth calling next; +inf when nothing expires."""
+        return self._expiries[0][0] if self._expiries else float("inf")
+
     def age(self, now: float) -> float:
         """How long the job whose turn is next has waited, seconds; 0 when none waits."""
         return now - self._next().queued_at if self._turns else 0.0

@@ -1,6 +1,6 @@
 """The live path behind the intake: pairers' decisions in, decoded pairs out.
 
-    pairer (per rig) -> batcher (all rigs) -> decoder thread -> hub, measuring
+    pairer (per rig) -> batcher (all rigs) -> decoder thread -> publisher -> hub, measuring
 
 A frame is acknowledged when it leaves for the decoder or is dropped, never before: a camera's credit is
 exactly what this center has not begun to decode, so a slow decoder slows the cameras instead of ageing pictures.
@@ -24,12 +24,12 @@ from center.decode.batcher import Batcher
 from center.decode.engines import Engine
 from center.decode.jobs import Decoded, Job, decode
 from center.decode.pairer import DroppedLate, Outcome, Paired, Repeated, Single
+from center.decode.publisher import Publisher
 from center.ingest.frames import Frame
 from center.ingest.rigs import Rig, Rigs
 from center.metrics import Metrics
 from center.output.broadcast import PairBroadcaster
 from center.output.quality_monitor import QualityMonitor
-from center.output.results import DecodedPair, ViewResult
 from center.steady_clock import SteadyClock
 from wire.contract.outcomes import Reason
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -37,9 +37,8 @@ from wire.views import View
 
 log = logging.getLogger(__name__)
 
-LATEST_SHOW: Final = 1.0
-"""Seconds beyond its age budget after which a decoded pair is no longer shown: this process, or the machine, stood
-still while it was being decoded."""
+_AGAIN: Final = 0.1
+"""Seconds until a rig that failed is looked at again."""
 
 OnDecoded = Callable[[Sequence[Job], Sequence[tuple[Decoded, ...]], float, float], None]
 
@@ -67,8 +66,8 @@ class Pipeline:
         self._batcher: Batcher[Job] = Batcher(
             batching.max_size, batching.max_delay_ms / 1e3, batching.queue, batching.queue_per_rig, batching.ahead
         )
-        self._rigs, self._hub, self._measuring, self._metrics = rigs, hub, measuring, metrics
-        self._clock = clock
+        self._rigs, self._metrics, self._clock = rigs, metrics, clock
+        self._publisher = Publisher(rigs, hub, measuring, metrics, clock)
         self._due: list[tuple[float, int, Rig]] = []  # a heap: when to look at a rig's pairer
         self._look_at: dict[Rig, float] = {}  # the entry of a rig that counts; it has one at most
         self._scheduled = itertools.count()
@@ -95,7 +94,7 @@ class Pipeline:
             at, _, rig = heapq.heappop(self._due)
             if self._look_at.get(rig) == at:
                 del self._look_at[rig]
-                self._decide(rig, rig.pairer.expire(now))
+                self._release(rig, now)
         for dropped in self._batcher.expire(now):
             self._drop_job(dropped.job, dropped.reason, "it grew too old in the queue")
             self._settle_superseded(dropped.job.rig)
@@ -143,6 +142,7 @@ class Pipeline:
             log.error(
                 "the decoder did not finish within %.1f s; %d instants are lost", patience, len(self._batcher) + 1
             )
+        await self._publisher.close()
         self._thread.shutdown(wait=done, cancel_futures=True)
         return done
 
@@ -184,14 +184,28 @@ class Pipeline:
         Deadlines only move back while frames come and go, so the look that is planned already is early enough: it
         plans the next one. Only a shorter patience needs an earlier one.
         """
-        deadline = rig.pairer.deadline
-        if deadline < self._look_at.get(rig, math.inf):
-            self._look_at[rig] = deadline
-            heapq.heappush(self._due, (deadline, next(self._scheduled), rig))
+        self._plan(rig, rig.pairer.deadline)
+
+    def _plan(self, rig: Rig, at: float) -> None:
+        if at < self._look_at.get(rig, math.inf):
+            self._look_at[rig] = at
+            heapq.heappush(self._due, (at, next(self._scheduled), rig))
+
+    def _release(self, rig: Rig, now: float) -> None:
+        """Decode alone what has waited for its partner long enough."""
+        try:
+            self._decide(rig, rig.pairer.expire(now))
+        except Exception:  # one rig must hold up no other
+            log.exception("rig %s: its frames could not be released", rig.name)
+            self._plan(rig, now + _AGAIN)
 
     def _come_back(self, now: float) -> None:
         """Set the timer to the next deadline."""
-        due = min(self._due[0][0] if self._due else math.inf, self._batcher.deadline(len(self._decoding)))
+        due = min(
+            self._due[0][0] if self._due else math.inf,
+            self._batcher.deadline(len(self._decoding)),
+            self._batcher.next_expiry,
+        )
         if self._timer is not None:
             self._timer.cancel()
         delay = max(0.0, due - now)
@@ -236,57 +250,26 @@ class Pipeline:
         else:
             self.on_decoded(jobs, decoded, began, ended)
             for job, views in zip(jobs, decoded, strict=True):
-                for frame in job.frames:
-                    self._metrics.frames.labels(frame.key.rig, frame.view, "accepted").inc()
-                try:
-                    self._publish(job, views, began, ended)
-                except Exception:  # the next batch is to start, whatever becomes of this one
-                    log.exception("rig %s: a decoded pair could not be shown", job.rig)
+                self._show(job, views, began, ended)
         finally:
             if (task := asyncio.current_task()) is not None:
                 self._decoding.discard(task)
         self.pump()
+
+    def _show(self, job: Job, views: tuple[Decoded, ...], began: float, ended: float) -> None:
+        shown = True
+        try:
+            shown = self._publisher.publish(job, views, began, ended)
+        except Exception:  # the next batch is to start, whatever becomes of this one
+            log.exception("rig %s: a decoded pair could not be shown", job.rig)
+        for frame in job.frames:
+            if shown:
+                self._metrics.frames.labels(job.rig, frame.view, "accepted").inc()
+            else:
+                self.count_drop(job.rig, frame.view, "dropped", "late")
 
     def _timed(self, engine: Engine, jobs: Sequence[Job]) -> tuple[float, float, list[tuple[Decoded, ...]]]:
         """In the decoder's thread: when it began and ended, Unix seconds, and the pictures."""
         began = self._clock.now()
         decoded = decode(engine, jobs)
         return began, self._clock.now(), decoded
-
-    def _publish(self, job: Job, decoded: tuple[Decoded, ...], began: float, ended: float) -> None:
-        if ended >= job.expires_at + LATEST_SHOW:
-            self._metrics.pairs.labels(job.rig, "late").inc()
-            for frame in job.frames:
-                self.count_drop(job.rig, frame.view, "dropped", "late")
-            return
-        results = tuple(_result(job, each, began, ended) for each in decoded)
-        for result in results:
-            self._metrics.stages(job.rig, result.view, result.stages, result.latency)
-        outcome = "paired" if len(results) == 2 else "single"
-        self._metrics.pairs.labels(job.rig, outcome).inc()
-        if (rig := self._rigs.get(job.rig)) is not None:
-            rig.decoded[outcome] += 1
-        captured_at = min(frame.captured_at for frame in job.frames)
-        pair = DecodedPair(
-            job.rig,
-            self._clock.unix_ns(captured_at),
-            self._clock.unix_ns(ended),
-            single=outcome == "single",
-            views=results,
-        )
-        self._hub.publish(pair)
-        self._measuring.decoded(pair, decoded, ended)
-
-
-def _result(job: Job, decoded: Decoded, began: float, ended: float) -> ViewResult:
-    """One view's result with the time of every stage, seconds."""
-    frame = decoded.frame
-    stages = {
-        **frame.stages,
-        "network": max(0.0, frame.arrived_at - frame.captured_at - sum(frame.stages.values())),
-        "pair": job.queued_at - frame.arrived_at,
-        "batch": began - job.queued_at,
-        "decode": ended - began,
-    }
-    latency = ended - frame.captured_at
-    return ViewResult(frame.view, frame.sequence, frame.snr_db, decoded.picture, latency, stages)

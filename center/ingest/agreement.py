@@ -9,6 +9,9 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+REASONS: Final = ("rate", "loop", "clock", "swapped")
+"""Words for counters. The last comes from what is decoded: `view_order`."""
+
 RATE_SLACK: Final = 0.01
 """Relative. Less is drift, which capture times tell."""
 
@@ -22,12 +25,12 @@ class CameraFacts:
 
     frame_rate  frames per second that it aims at; 0 if not known
     loop_s      seconds after which a recorded source starts over; 0 for one that does not
-    gap         our clock minus the camera's and the shortest way here, seconds; NaN if not known
+    way         shortest time from capture to here by the clock as it is believed, seconds; NaN if not known
     """
 
     frame_rate: float
     loop_s: float
-    gap: float
+    way: float
 
 
 def disagreements(left: CameraFacts, right: CameraFacts, tolerance: float) -> dict[str, str]:
@@ -47,7 +50,7 @@ def disagreements(left: CameraFacts, right: CameraFacts, tolerance: float) -> di
             f"the left clip starts over after {left.loop_s:g} s, the right one after {right.loop_s:g} s (0: never):"
             " pairs show different moments; give both cameras clips of one length"
         )
-    apart = left.gap - right.gap
+    apart = left.way - right.way
     if not math.isnan(apart) and abs(apart) > tolerance:
         found["clock"] = (
             f"the cameras' clocks, or the shortest ways from them, differ by {abs(apart) * 1e3:.0f} ms, more than the"

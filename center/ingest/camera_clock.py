@@ -61,12 +61,18 @@ class CameraClock:
         self._settling_until = -math.inf
         self._gaps: deque[tuple[float, float]] = deque()  # (arrived_at, gap), gaps rising: the first is the smallest
         self._future: tuple[float, float] | None = None  # since when all frames come from the future; their least delay
+        self._known = False  # whether the shortest way has been looked for long enough
         self._too_old = 0  # frames in a row that claim to be older than the credit that they used
 
     @property
     def gap(self) -> float:
         """Our clock minus the camera's and the shortest way here, over the last ten seconds; NaN before a frame."""
         return self._gaps[0][1] if self._gaps else float("nan")
+
+    @property
+    def way(self) -> float:
+        """The shortest way here from capture, by the clock as it is believed, seconds; NaN before it is known."""
+        return self._floor if self._known else float("nan")
 
     def correct(
         self, captured_at: float, arrived_at: float, before: float = 0.0, not_before: float = -math.inf
@@ -81,6 +87,7 @@ class CameraClock:
         gap = arrived_at - captured_at
         way = gap - min(before, max(gap - self.offset, 0.0))  # what a frame says cannot make its way negative
         if self._began is None:
+            self._began = arrived_at
             self._greet(gap, arrived_at)
         elif self._was_set(captured_at, gap, way - self.offset, arrived_at, not_before):
             self._follow_step(way, arrived_at)
@@ -93,6 +100,7 @@ class CameraClock:
         self._watch_future(way, arrived_at)
         self._follow_drift(way, arrived_at)
         self._last = captured_at
+        self._known |= arrived_at - self._began >= _SETTLED
         return captured_at + self.offset
 
     def _greet(self, gap: float, arrived_at: float) -> None:
@@ -100,16 +108,14 @@ class CameraClock:
         apart = abs(self._hello_gap) > PLAINLY_APART and abs(gap - self._hello_gap) < PLAINLY_APART
         if not apart and gap < -PLAINLY_APART:
             apart, self._hello_gap = True, gap
-        self._began = arrived_at
         self._restart(self._hello_gap if apart else 0.0, arrived_at)
 
     def _was_set(self, captured_at: float, gap: float, delay: float, arrived_at: float, not_before: float) -> bool:
         """Whether this frame contradicts what is known. delay: its way here by what is known, seconds."""
-        assert self._began is not None
         if captured_at < self._last - STEP:
             return True
-        known = arrived_at - self._began >= _SETTLED or abs(self.offset) > PLAINLY_APART
-        if delay < min(self._floor, 0.0) - (STEP if known else PLAINLY_APART):
+        sure = self._known or abs(self.offset) > PLAINLY_APART
+        if delay < min(self._floor, 0.0) - (STEP if sure else PLAINLY_APART):
             return True
         floor = 0.0 if math.isinf(self._floor) else max(self._floor, 0.0)
         self._too_old = self._too_old + 1 if captured_at + self.offset + floor + self._slack < not_before else 0

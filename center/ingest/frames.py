@@ -65,19 +65,11 @@ class Frame:
         return self.key.sequence
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """The numbers of a frame: as in `Frame`."""
+def check_and_equalise(message: link_pb2.SymbolFrame) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+    """A frame's numbers, checked before anything is allocated by them, and equalised.
 
-    symbols: NDArray[np.float32]
-    reliability: NDArray[np.float32]
-    snr_db: float
-
-
-def receive(message: link_pb2.SymbolFrame) -> Received:
-    """Check a frame's numbers and equalise them.
-
-    raises  FrameError with reason sequence, shape, type, not_finite or power
+    returns  symbols float32 [5120, 2], reliability float32 [5120] and snr_db, as in `Frame`
+    raises   FrameError with reason sequence, shape, type, not_finite or power
     """
     if len(message.stages) > MOST_STAGES:
         raise FrameError("shape", f"{len(message.stages)} stage times came; send at most {MOST_STAGES}")
@@ -103,7 +95,7 @@ def receive(message: link_pb2.SymbolFrame) -> Received:
             f"the mean power is {power:.3g} where about {expected:.3g} is expected; send symbols of mean power 1",
         )
     estimate, reliability = mmse(received, gain, variance)
-    return Received(estimate.view(np.float32).reshape(SYMBOLS, 2), reliability, snr_db)
+    return estimate.view(np.float32).reshape(SYMBOLS, 2), reliability, snr_db
 
 
 def stage_times(message: link_pb2.SymbolFrame) -> dict[str, float]:

@@ -11,7 +11,7 @@ from center.config import LinksSection
 from center.decode.engines import Engine
 from center.decode.pipeline import Pipeline
 from center.ingest.camera_clock import PLAINLY_APART, CameraClock
-from center.ingest.frames import Answer, Frame, receive, stage_times
+from center.ingest.frames import Answer, Frame, check_and_equalise, stage_times
 from center.ingest.rigs import Rigs, Session
 from center.metrics import Metrics
 from center.output.quality import FrameKey
@@ -112,7 +112,7 @@ class FrameIngest:
         rig.cameras[view].heard_at = now
         self._metrics.last_frame.labels(rig.name, view).set(now + self.clock.step)
         try:
-            numbers = receive(message)
+            symbols, reliability, snr_db = check_and_equalise(message)
         except FrameError as problem:
             self._pipeline.count_drop(rig.name, view, "rejected", problem.reason)
             answer(message.sequence, link_pb2.OUTCOME_REJECTED, problem.reason, str(problem))
@@ -130,9 +130,9 @@ class FrameIngest:
             captured_at=captured_at,
             arrived_at=now,
             expires_at=captured_at + budget if budget else math.inf,
-            symbols=numbers.symbols,
-            reliability=numbers.reliability,
-            snr_db=numbers.snr_db,
+            symbols=symbols,
+            reliability=reliability,
+            snr_db=snr_db,
             stages=stages,
             referenced=message.referenced,
             answer=answer,

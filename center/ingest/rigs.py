@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from center.decode.pairer import Outcome, Pairer
-from center.ingest.agreement import CameraFacts, disagreements
+from center.decode.view_order import SWAPPED, ViewOrder
+from center.ingest.agreement import REASONS, CameraFacts, disagreements
 from center.ingest.camera_clock import CameraClock
 from center.ingest.frames import Frame
 from wire.contract.handshake import Refusal, StreamRefused
@@ -75,6 +76,7 @@ class Rig:
         self.drops: Counter[str] = Counter()
         self._skew_told = False
         self._disagree: set[str] = set()
+        self.view_order = ViewOrder()
         self._settle_tolerance()
 
     def connect(self, session: Session, frame_rate: float, now: float, loop_s: float = 0.0) -> None:
@@ -94,6 +96,7 @@ class Rig:
         camera.frame_rate, camera.loop_s = frame_rate, loop_s
         self.active_at = now
         self._skew_told = False
+        self.view_order = ViewOrder()  # they may have been swapped back
         self._settle_tolerance()
         self.pairer.connect(session.view, now, restarted)
 
@@ -113,12 +116,14 @@ class Rig:
         """
         left, right = (self._facts(view) for view in View)
         found = {} if left is None or right is None else disagreements(left, right, self.pairer.tolerance)
+        if self.view_order.swapped:
+            found["swapped"] = SWAPPED
         for reason, line in found.items():
             if reason not in self._disagree:
                 log.warning("rig %s: %s", self.name, line)
         if left is not None and right is not None:
             self._disagree = set(found)
-        return {reason: reason in found for reason in ("rate", "loop", "clock")}
+        return {reason: reason in found for reason in REASONS}
 
     def connected(self) -> list[View]:
         return [view for view, camera in self.cameras.items() if camera.session is not None]
@@ -163,7 +168,7 @@ class Rig:
         camera = self.cameras[view]
         if camera.session is None:
             return None
-        return CameraFacts(camera.frame_rate, camera.loop_s, camera.session.clock.gap)
+        return CameraFacts(camera.frame_rate, camera.loop_s, camera.session.clock.way)
 
     def _settle_tolerance(self) -> None:
         """Half a frame period of the faster camera, unless it is set."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from center.decode.engines import Engine
 from center.decode.jobs import Decoded, Job
-from center.ingest.frames import Frame, receive, stage_times
+from center.ingest.frames import Frame, check_and_equalise, stage_times
 from center.output.pictures import pack
 from center.output.quality import FrameKey
 from center.output.results import DecodedPair
@@ -208,7 +208,7 @@ def to_job(pair: recording_pb2.RecordedPair) -> Job:
 def _frame(rig: str, recorded: recording_pb2.RecordedFrame) -> Frame:
     key = frame_key(rig, recorded)
     try:
-        numbers = receive(recorded.received)
+        symbols, reliability, snr_db = check_and_equalise(recorded.received)
     except FrameError as problem:
         raise UserError(f"frame {key.sequence} of {rig[:64]}/{key.view}: {problem}") from None
     return Frame(
@@ -216,9 +216,9 @@ def _frame(rig: str, recorded: recording_pb2.RecordedFrame) -> Frame:
         captured_at=recorded.captured_at_ns / _NANO,
         arrived_at=recorded.arrived_at_ns / _NANO,
         expires_at=float("inf"),
-        symbols=numbers.symbols,
-        reliability=numbers.reliability,
-        snr_db=numbers.snr_db,
+        symbols=symbols,
+        reliability=reliability,
+        snr_db=snr_db,
         stages=stage_times(recorded.received),
         referenced=recorded.received.referenced,
         answer=lambda *_: None,

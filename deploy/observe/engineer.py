@@ -174,15 +174,21 @@ ROWS: Final = {
     ],
     "Clocks": [
         curves(
-            "cameras that cannot pair",
+            "cameras that do not agree",
             "short",
             Query("vergence_center_disagreement", "{{rig}} {{reason}}"),
-            text="Rate, loop or clock: the center's log says what differs. Pairs then show different moments.",
+            text="Rate, loop, clock or swapped: the center's log says what differs.",
         ),
         gauge("clock offset, as the edge sees it", "s", "vergence_edge_clock_offset_seconds"),
         gauge("clock offset, as the center sees it", "s", "vergence_center_clock_offset_seconds"),
         gauge(
             "skew", "s", "vergence_center_skew_seconds", "{{rig}}", "How much later left frames come than right ones."
+        ),
+        curves(
+            "95th percentile of the distance of a pair's captures",
+            "s",
+            Query(p95("vergence_center_pair_distance_seconds", "rig", RIG), "{{rig}}"),
+            text="0 where both cameras capture at the same moment; half a frame period is the limit.",
         ),
         curves(
             "age of the last frame",

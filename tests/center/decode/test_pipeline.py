@@ -1,5 +1,6 @@
 """The pipeline on a clock of our own: what it keeps, and what a frame costs it."""
 
+import asyncio
 import weakref
 from typing import Any
 
@@ -96,3 +97,43 @@ async def test_what_is_decoded_is_let_go_though_it_would_live_for_long(bench: Be
         bench.at += PERIOD
     await bench.close()
     assert sum(each() is not None for each in kept) <= 20
+
+
+async def test_a_decoder_that_hangs_keeps_no_camera_waiting_for_an_answer(bench: Bench) -> None:
+    """What has grown too old is answered when it does, though nothing else happens."""
+    rig = bench.rig("lab")
+    rig.pairer.disconnect(View.RIGHT)
+    engine = bench.pipeline.engine
+    assert isinstance(engine, FakeEngine)
+    engine.seconds = 0.3
+    for sequence in (1, 2):
+        bench.push(rig, bench.frame(rig, View.LEFT, sequence, bench.at + sequence / 1e3, bench.at + 0.05))
+    assert [answer[0] for answer in bench.answers] == [1]
+    bench.at += 0.06
+    await asyncio.sleep(0.15)
+    assert [(answer[0], answer[2]) for answer in bench.answers] == [(1, ""), (2, "late")]
+    await bench.close()
+
+
+async def test_a_rig_that_fails_is_looked_at_again_and_holds_up_no_other(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    rigs = [bench.rig("broken"), bench.rig("lab")]
+    for rig in rigs:
+        bench.push(rig, bench.frame(rig, View.LEFT, len(rig.name), bench.at, bench.at + 9.0))
+    expire, calls = rigs[0].pairer.expire, iter((1,))
+
+    def fails_once(now: float) -> Any:
+        if next(calls, None):
+            raise RuntimeError("on purpose")
+        return expire(now)
+
+    rigs[0].pairer.expire = fails_once  # type: ignore[method-assign]
+    bench.at += 0.1
+    bench.pipeline.pump()
+    assert "rig broken: its frames could not be released" in caplog.text
+    assert [answer[0] for answer in bench.answers] == [len("lab")]
+    bench.at += 1.0
+    await asyncio.sleep(0.3)
+    assert [answer[0] for answer in bench.answers] == [len("lab"), len("broken")]
+    await bench.close()
