@@ -1,7 +1,8 @@
 // The page: follows the center, its pairs and the emulator's links, and tells the panels.
 
 import * as api from "./api.js";
-import { absence, overall } from "./reasons.js";
+import { PRESETS } from "./presets.js";
+import { absence, grownMost, overall } from "./reasons.js";
 import { Stream } from "./stream.js";
 import { ViewPanel } from "./view_panel.js";
 
@@ -26,6 +27,8 @@ const state = {
   links: [],
   linksError: "",
   emulatorAway: false,
+  drops: null, // frames of the rig that the center has dropped so far, by reason
+  dropped: null, // the reason that has grown since
   arrivals: new Map(), // when pairs came, by capture time: a pair comes again when it has been measured
 };
 
@@ -46,6 +49,7 @@ function showMessage(message) {
 
 function choose(rig) {
   state.rig = rig;
+  state.drops = state.dropped = null;
   state.arrivals.clear();
   for (const panel of Object.values(panels)) panel.clear();
   const url = new URL(location.href);
@@ -76,6 +80,9 @@ async function followCenter() {
   }
   const rigs = knownRigs();
   if (state.rig === null && rigs.length > 1) choose(rigs[0]);
+  const drops = liveRig()?.drops ?? null;
+  state.dropped = grownMost(state.drops, drops);
+  state.drops = drops;
   for (const panel of Object.values(panels)) {
     panel.link.symbols = state.center.symbols;
     panel.link.showTrained(state.center.trained_snr_db);
@@ -108,10 +115,13 @@ function linkOf(view) {
   return state.links.find((link) => link.rig === shownRig() && link.view === view) ?? null;
 }
 
+function liveRig() {
+  return (state.center?.live_rigs ?? []).find((each) => each.rig === shownRig());
+}
+
 // By the emulator's word, or by the center's where cameras come without an emulator.
 function connected(view) {
-  const rig = (state.center?.live_rigs ?? []).find((each) => each.rig === shownRig());
-  return linkOf(view)?.connected ?? Boolean(rig?.connected.includes(view));
+  return linkOf(view)?.connected ?? Boolean(liveRig()?.connected.includes(view));
 }
 
 function refresh() {
@@ -125,6 +135,8 @@ function refresh() {
     ever: each((view) => Boolean(panels[view].live)),
   };
   showTitle(now, overall(situation));
+  const usable = VIEWS.every((view) => linkOf(view)) && !state.linksError;
+  for (const button of element("presets").querySelectorAll("button")) button.disabled = !usable;
   for (const view of VIEWS) panels[view].refresh(now, absence(view, situation));
 }
 
@@ -166,11 +178,25 @@ function showRigs() {
   if (document.activeElement !== list) list.value = shownRig();
 }
 
+function addPresets() {
+  for (const preset of PRESETS) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = preset.name;
+    button.addEventListener("click", () => {
+      for (const view of VIEWS) panels[view].link.ask(preset[view]);
+      write("lead", preset.text);
+    });
+    element("presets").append(button);
+  }
+}
+
 function followVisibility() {
   if (document.hidden) stream.close(); // nobody looks: the center need not encode pictures
   else stream.open(state.rig ?? "");
 }
 
+addPresets();
 element("views").append(...VIEWS.map((view) => panels[view].root));
 element("rigs").addEventListener("change", (event) => choose(event.target.value));
 document.addEventListener("visibilitychange", followVisibility);

@@ -1,6 +1,8 @@
 // What the page is looking at, in words. Pure: the state of things goes in, text comes out.
 //
-// state: { open, everOpen, center, centerError, centerSilent, linksError, emulatorAway, link: {left, right}, connected: {left, right}, fresh: {left, right}, ever: {left, right} }
+// state: { open, everOpen, center, centerError, centerSilent, linksError, emulatorAway, dropped, link: {left, right},
+//          connected: {left, right}, fresh: {left, right}, ever: {left, right} }
+// dropped: why the center has dropped frames of this rig since it was asked before, or null
 
 const VIEWS = ["left", "right"];
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
@@ -33,6 +35,23 @@ export function absence(view, state) {
   return centerReason(state) ?? linkReason(view, state);
 }
 
+const DROPPED = {
+  late: "They come too late to be shown: this machine or its network is too slow, or a camera's clock is wrong.",
+  overload: "The decoder has more to do than it can: send fewer frames a second, or give it more cores.",
+};
+
+function dropped(reason) {
+  return DROPPED[reason] ?? `The center gives “${reason}” as the reason; its log and the camera's say more.`;
+}
+
+// Which reason for dropped frames has grown most between two answers of the center: { reason: frames } each, or null.
+export function grownMost(before, after) {
+  if (!before || !after) return null;
+  const grown = Object.entries(after).map(([reason, frames]) => [frames - (before[reason] ?? 0), reason]);
+  const [most, reason] = grown.sort(([a], [b]) => b - a)[0] ?? [0, null];
+  return most > 0 ? reason : null;
+}
+
 function centerReason(state) {
   if (state.centerError || silent(state) || (state.everOpen && !state.open)) {
     return { title: "The center does not answer", text: "This page reconnects by itself as soon as the center is back.",
@@ -52,6 +71,7 @@ function linkReason(view, state) {
   if (link?.settings.outage) return { title: "Outage", text: `The ${view} link passes no frame. Switch the outage off below.` };
   if (link?.settings.loss >= 1) return { title: "Every frame is lost", text: `The loss of the ${view} link is set to 100 %. Reset the link below.` };
   if (state.connected[view]) {
+    if (state.dropped) return { title: "Connected, but its frames are dropped", text: alone(state) + dropped(state.dropped) };
     return { title: "Connected, but no frame comes",
       text: `${alone(state)}The ${view} camera is connected, yet no frame of it reaches the decoder; the logs of edge and center say why.` };
   }

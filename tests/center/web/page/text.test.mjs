@@ -3,7 +3,8 @@ import { test } from "node:test";
 
 import { stageList } from "../../../../center/web/page/charts.js";
 import { count, decibels, milliseconds, ratio, stageTime } from "../../../../center/web/page/format.js";
-import { absence, overall } from "../../../../center/web/page/reasons.js";
+import { PRESETS } from "../../../../center/web/page/presets.js";
+import { absence, grownMost, overall } from "../../../../center/web/page/reasons.js";
 
 const each = (left, right = left) => ({ left, right });
 const LIVE = {
@@ -45,4 +46,27 @@ test("a view without pictures says why, and what to do", () => {
   assert.match(absence("left", without("left", { centerError: "it does not answer" })).title, /center does not answer/);
   const nothing = { ...LIVE, fresh: each(false), ever: each(false), connected: each(false) };
   assert.equal(absence("left", nothing).command, "vergence demo");
+});
+
+test("a camera whose frames are dropped is told apart from one that sends none", () => {
+  const state = without("left", { dropped: "late" });
+  assert.equal(absence("left", state).title, "Connected, but its frames are dropped");
+  assert.match(absence("left", state).text, /too late/);
+  assert.match(absence("left", { ...state, dropped: "power" }).text, /power/);
+  assert.equal(absence("left", { ...state, dropped: null }).title, "Connected, but no frame comes");
+});
+
+test("the reason that has grown most since the last look counts", () => {
+  assert.equal(grownMost({ late: 2 }, { late: 3, overload: 9 }), "overload");
+  assert.equal(grownMost({ late: 3 }, { late: 3 }), null);
+  assert.equal(grownMost(null, { late: 3 }), null, "the first look knows no before");
+  assert.equal(grownMost({ late: 90 }, { late: 1 }), null, "another rig, or the center began anew");
+  assert.equal(grownMost({}, {}), null);
+});
+
+test("whatever is tried says what is to be seen, and leaves no link in outage by mistake", () => {
+  for (const { name, text, left, right } of PRESETS) {
+    assert.ok(name && text.endsWith("."), name);
+    for (const settings of [left, right]) assert.ok(settings === "reset" || typeof settings.outage === "boolean", name);
+  }
 });
