@@ -112,12 +112,15 @@ export class LinkPanel {
   }
 
   async send() {
-    const change = this.wanted;
+    const { rig, wanted: change } = this;
     this.wanted = null;
     try {
-      this.link = change === "reset" ? await resetLink(this.rig, this.view) : await changeLink(this.rig, this.view, change);
+      const link = change === "reset" ? await resetLink(rig, this.view) : await changeLink(rig, this.view, change);
+      if (rig !== this.rig) return; // another was picked meanwhile
+      this.link = link;
       this.failure = "";
     } catch (error) {
+      if (rig !== this.rig) return;
       this.failure = error.message;
       this.touched = -Infinity; // back to what is confirmed
     }
@@ -128,12 +131,21 @@ export class LinkPanel {
 
   // What a poll brought; asked: when it was sent. An answer older than our own change says nothing new.
   show(rig, link, error, asked) {
-    this.rig = rig;
-    if (asked < this.confirmedAt || this.busy) return;
+    if (rig !== this.rig) this.turnTo(rig);
+    else if (asked < this.confirmedAt || this.busy) return;
     if (this.failure && !error && asked - this.confirmedAt > 4000) this.failure = "";
     this.link = link;
     this.unreachable = error;
     this.follow();
+  }
+
+  // What was wished and told of the rig before does not count for this one.
+  turnTo(rig) {
+    this.rig = rig;
+    this.wanted = null;
+    this.held = false;
+    this.touched = this.confirmedAt = -Infinity;
+    this.failure = "";
   }
 
   follow() {

@@ -51,7 +51,10 @@ function choose(rig) {
   state.rig = rig;
   state.drops = state.dropped = null;
   state.arrivals.clear();
-  for (const panel of Object.values(panels)) panel.clear();
+  for (const view of VIEWS) {
+    panels[view].clear();
+    panels[view].link.show(rig, linkOf(view), state.linksError, performance.now());
+  }
   const url = new URL(location.href);
   url.searchParams.set("rig", rig);
   history.replaceState(null, "", url); // a page that is loaded again shows the same rig
