@@ -44,6 +44,7 @@ async def serve_watcher(
     rig = websocket.query_params.get("rig") or None
     with broadcaster.watch(rig, late_figures=True, credit=CREDIT) as pairs:
         listener = asyncio.create_task(_listen(websocket, pairs), name="listen")
+        failure: BaseException | None = None
         try:
             await _send(websocket, pairs, broadcaster, cache, unanswered)
             code = _LEAVING
@@ -51,13 +52,17 @@ async def serve_watcher(
             return  # the browser left while a message was on its way
         except TimeoutError:
             code = _REFUSED
-        except Exception:  # told here, for the browser would only see a socket that closes
-            log.exception("a browser could not be served")
-            code = _FAILED
+        except Exception as error:
+            failure = error
         finally:
-            has_left = listener.done()
             listener.cancel()
-            await asyncio.gather(listener, return_exceptions=True)
+            [ended] = await asyncio.gather(listener, return_exceptions=True)
+    if failure is None and isinstance(ended, Exception):
+        failure = ended
+    if failure is not None:  # told here, for the browser would only see a socket that closes
+        log.error("a browser could not be served", exc_info=failure)
+        code = _FAILED
+    has_left = ended is None
     if not has_left:
         with suppress(WebSocketDisconnect):
             await websocket.close(code)

@@ -77,6 +77,12 @@ async def watched(page: Page, watchers: int = 1) -> None:
             await asyncio.sleep(0.005)
 
 
+async def read_on(browser: Any) -> None:
+    """raises ConnectionClosed when the center ends it"""
+    while True:
+        await browser.recv()
+
+
 async def test_a_message_is_a_header_and_pictures(hub: PairBroadcaster, browser: Any) -> None:
     hub.publish(pair(7, view(View.LEFT, 7, 27.5, MOTTLED), view(View.RIGHT, 8)))
     header, files = unpack(await browser.recv())
@@ -163,16 +169,22 @@ async def test_late_figures_come_without_their_old_picture(hub: PairBroadcaster,
     assert measured["reference"] == [0, len(files)], "the original and no other picture"
 
 
+@pytest.mark.parametrize("failing", ["center.web.stream.make_message", "center.output.broadcast.Watcher.acknowledge"])
 async def test_a_failure_is_told_to_the_browser_and_in_the_log(
-    hub: PairBroadcaster, browser: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    hub: PairBroadcaster,
+    browser: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    failing: str,
 ) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("on purpose")
 
-    monkeypatch.setattr(stream, "make_message", fail)
+    monkeypatch.setattr(failing, fail)
     hub.publish(pair(1))
+    await browser.send("shown")
     with pytest.raises(ConnectionClosed) as closed:
-        await browser.recv()
+        await read_on(browser)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1011, "not 1001, as if the center left"
     assert "a browser could not be served" in caplog.text
