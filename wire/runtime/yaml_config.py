@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from wire.runtime.env_config import Location, Override, override
 from wire.runtime.errors import one_line
-from wire.runtime.yaml_loader import MOST_BYTES, MOST_ERRORS, ConfigError, given_twice, parse, value_of
+from wire.runtime.yaml_loader import MOST_BYTES, MOST_ERRORS, ConfigError, check_size, given_twice, parse, value_of
 
 __all__ = ["SECRET", "Address", "ConfigError", "Section", "load"]
 
@@ -81,19 +81,17 @@ class _Source:
     def read(path: Path | str | None) -> "_Source":
         if path is None:
             return _Source("defaults", {}, None)
+        name = str(path)
         try:
             with Path(path).open("rb") as file:
                 data = file.read(MOST_BYTES + 1)
+            check_size(len(data), name)  # before it is text: what is cut off here must not go unread
             text = data.decode("utf-8-sig")
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read ({error.strerror}); give --config an existing file") from None
         except UnicodeDecodeError as error:
-            if len(data) > MOST_BYTES:  # cut off within a letter, maybe
-                text = " " * len(data)
-            else:
-                line = error.object[: error.start].count(b"\n") + 1
-                raise ConfigError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
-        name = str(path)
+            line = error.object[: error.start].count(b"\n") + 1
+            raise ConfigError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
         node = parse(text, name)
         values = value_of(node, name)
         twice = list(given_twice(node))

@@ -57,6 +57,12 @@ for _name, (_pattern, _first) in _SCALARS.items():
     )
 
 
+def check_size(size: int, name: str) -> None:
+    """raises ConfigError if so many bytes are too many for a configuration"""
+    if size > MOST_BYTES:
+        raise ConfigError(f"{name}: longer than {MOST_BYTES >> 20} MB; a configuration has a few kB")
+
+
 def parse(text: str, name: str) -> yaml.Node | None:
     """The nodes of one document; None if it is empty.
 
@@ -65,7 +71,7 @@ def parse(text: str, name: str) -> yaml.Node | None:
     """
     text = str(text)  # the parser in C takes no subclass
     try:
-        text.encode()
+        check_size(len(text.encode()), name)
         _check_events(text, name)
         return yaml.compose(text, Loader=_Loader)
     except UnicodeEncodeError:  # an environment variable may hold any bytes
@@ -109,8 +115,6 @@ def given_twice(node: yaml.Node | None) -> Iterator[yaml.Node]:
 
 def _check_events(text: str, name: str) -> None:
     """Refuse what could be large, deep or strange before anything is built of it. raises ConfigError"""
-    if len(text) > MOST_BYTES:
-        raise ConfigError(f"{name}: longer than {MOST_BYTES >> 20} MB; a configuration has a few kB")
     depth = 0
     for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
         where = f"{name}:{event.start_mark.line + 1 if event.start_mark else 1}"

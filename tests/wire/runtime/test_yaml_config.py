@@ -185,6 +185,8 @@ HOSTILE = [
     ("rig: a\n---\nrig: b\n", "edge.yaml:2: not YAML"),
     ("rig: a\n" + "#" * 2**20, "edge.yaml: longer than 1 MB"),
     ("ü" * 2**20, "edge.yaml: longer than 1 MB"),
+    # Fewer letters than the limit has bytes, and a letter ends where the limit is: the last line must not go unread.
+    ("rig: a\n# " + "ü" * (2**19 - 4) + "\nlink: 7\n", "edge.yaml: longer than 1 MB"),
     ("rig: a\n" + "\n".join(f"k{number}: 1" for number in range(20_000)), "edge.yaml:2: k0: unknown key"),
     ("rig: a\n" + "k: 1\n" * 10_000, "edge.yaml:3: k: given twice"),
     ("rig: a\n" + "k: 1\n" * 100_000, "edge.yaml:32768: more than 65536 keys and values"),
