@@ -104,12 +104,6 @@ class Pipeline:
         self._metrics.queue_age.set(self._batcher.age(now))
         self._come_back(now)
 
-    def reschedule(self) -> None:
-        """The patience of every rig has changed."""
-        for rig in self._rigs:
-            self._schedule(rig)
-        self.pump()
-
     def drop(self, frame: Frame, reason: Reason, detail: str) -> None:
         """Answer and count a frame that will not be decoded."""
         self.count_drop(frame.key.rig, frame.view, "dropped", reason)
