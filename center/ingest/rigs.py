@@ -12,10 +12,8 @@ from center.decode.view_order import SWAPPED, ViewOrder
 from center.ingest.agreement import REASONS, CameraFacts, disagreements
 from center.ingest.camera_clock import CameraClock
 from center.ingest.frames import Frame
-from wire.contract.handshake import Refusal, StreamRefused
-from wire.contract.names import check_rig
+from wire.contract.handshake import Refusal, StreamRefused, check_name
 from wire.contract.occupancy import Holder, take_over
-from wire.runtime.errors import UserError
 from wire.views import View
 
 log = logging.getLogger(__name__)
@@ -195,10 +193,7 @@ class Rigs:
 
         raises  StreamRefused if the name is no name, or there are too many rigs
         """
-        try:
-            check_rig(name)
-        except UserError as problem:
-            raise StreamRefused(Refusal.NAME, str(problem)) from None
+        check_name(name)
         rig = self._rigs.get(name)
         if rig is None:
             if len(self._rigs) >= self._most:

@@ -1,1 +1,1 @@
-"""What two services agree on beyond the protobuf files: how arrays and pictures travel."""
+"""What two services agree on beyond the protobuf files: arrays, names, handshakes, take-overs, settings of links."""

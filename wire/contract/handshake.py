@@ -101,12 +101,17 @@ class HelloReader:
         return request.hello
 
 
-def check(hello: link_pb2.Hello) -> None:
-    """raises StreamRefused if a Hello breaks the contract: name of the rig, view, frame rate"""
+def check_name(rig: str) -> None:
+    """raises StreamRefused if this is no name of a rig"""
     try:
-        check_rig(hello.rig)
+        check_rig(rig)
     except UserError as problem:
         raise StreamRefused(Refusal.NAME, str(problem)) from None
+
+
+def check(hello: link_pb2.Hello) -> None:
+    """raises StreamRefused if a Hello breaks the contract: name of the rig, view, frame rate"""
+    check_name(hello.rig)
     try:
         View.from_proto(hello.view)
     except UserError as problem:
