@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,7 @@ from center.decode.jobs import Decoded
 from center.metrics import Metrics
 from center.output.broadcast import PairBroadcaster
 from center.output.quality import Figures, FrameKey, Matcher, measure
-from center.output.results import DecodedPair, ViewResult
+from center.output.results import DecodedPair
 from wire.views import View
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class QualityMonitor:
             self._metrics.last_psnr.labels(rig, view).set(each.psnr_db)
             if each.ms_ssim is not None:
                 self._metrics.ms_ssim.labels(rig, view).observe(each.ms_ssim)
-            pair = _with_figures(pair, view, each, reference)
+            pair = pair.with_figures(view, each.psnr_db, each.ms_ssim, reference)
         self._broadcaster.publish(pair)
         self.on_measured(pair, [subject.key for subject, _ in found])
 
@@ -123,12 +123,3 @@ class QualityMonitor:
 
     def _count(self, outcome: str, amount: int = 1) -> None:
         self._metrics.references.labels(outcome).inc(amount)
-
-
-def _with_figures(pair: DecodedPair, view: View, figures: Figures, reference: NDArray[np.uint8]) -> DecodedPair:
-    def fill(result: ViewResult) -> ViewResult:
-        if result.view is not view:
-            return result
-        return replace(result, psnr_db=figures.psnr_db, ms_ssim=figures.ms_ssim, reference=reference)
-
-    return replace(pair, views=tuple(fill(result) for result in pair.views))

@@ -1,7 +1,7 @@
 """What the center makes: decoded pictures and what is known of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,3 +59,15 @@ class DecodedPair:
     def measured(self) -> bool:
         """Whether a view met its reference."""
         return any(view.psnr_db is not None for view in self.views)
+
+    def with_figures(
+        self, view: View, psnr_db: float, ms_ssim: float | None, reference: NDArray[np.uint8]
+    ) -> "DecodedPair":
+        """The same pair with what a view was measured to be; see `ViewResult`."""
+
+        def fill(result: ViewResult) -> ViewResult:
+            if result.view is not view:
+                return result
+            return replace(result, psnr_db=psnr_db, ms_ssim=ms_ssim, reference=reference)
+
+        return replace(self, views=tuple(fill(result) for result in self.views))

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from typing import Any, Final
 
 from center.decode.jobs import Decoded
@@ -88,13 +87,8 @@ class Show:
         pair = self._shown.get(event.key)
         if pair is None:
             return
-        views = tuple(
-            replace(view, psnr_db=event.figures.psnr_db, ms_ssim=event.figures.ms_ssim, reference=event.reference)
-            if view.view is event.key.view
-            else view
-            for view in pair.views
-        )
-        measured = replace(pair, views=views)
+        figures = event.figures
+        measured = pair.with_figures(event.key.view, figures.psnr_db, figures.ms_ssim, event.reference)
         self._shown.update({key: measured for key, of in self._shown.items() if of is pair})
         self.hub.publish(measured)
 
