@@ -7,14 +7,11 @@ slows all alike. The channel's own time is measured in this process, over the sa
 
 import argparse
 import asyncio
-import json
 import multiprocessing
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +23,7 @@ from channel_emulator.emulator import Emulator
 from channel_emulator.links.registry import Links
 from channel_emulator.relay.frames import process_frame
 from deploy.bench.loopback import Center, Edge, picture
+from deploy.bench.result_file import measured_here, store
 from wire.contract.link_settings import Model
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
@@ -121,9 +119,7 @@ def measure(frames: int) -> dict[str, Any]:
         | {"added_p50_ms": round(through["p50_ms"] - direct["p50_ms"], 3)}
         for name, through in ((name, milliseconds(seconds)) for name, seconds in trips.items())
     }
-    machine = f"{platform.machine()}, {multiprocessing.cpu_count()} cores, python {platform.python_version()}"
-    when = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"when": when, "machine": machine, "frames": frames, "direct": direct, "links": links}
+    return measured_here({"frames": frames, "direct": direct, "links": links})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -139,7 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
         row = f"{name:<14} {link['own']['p50_ms']:>9.3f} {trip['p50_ms']:>15.3f} {trip['p99_ms']:>7.2f}"
         print(f"{row} {link['added_p50_ms']:>10.3f}   {'' if link['added_p50_ms'] <= BUDGET_MS else 'over budget'}")
     if parsed.json:
-        parsed.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        store(parsed.json, result)
     return 0
 
 

@@ -8,15 +8,11 @@ Center and cameras share this machine's cores, so the figures are for both toget
 import argparse
 import asyncio
 import dataclasses
-import json
 import math
-import os
-import platform
 import sys
 import tempfile
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +20,7 @@ from deploy.bench.load.bare import BareEngine, load_and_measure
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import send_load
 from deploy.bench.load.watcher import STAGES, Counters, Seen, Usage, quantile, sample_usage, watch
+from deploy.bench.result_file import measured_here, store
 from deploy.local.process import ServiceProcess, stop_all
 from deploy.local.stack import CONFIG, Ports
 from wire import codec
@@ -31,6 +28,7 @@ from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import healthy
 
 _START_SECONDS: Final = 60.0
+_SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _DELIVERED: Final = 0.99
 """The share of pairs that must come out, paired, for a rate to count as held."""
 
@@ -63,13 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     for result in results:
         report(result, bare)
     if arguments.json is not None:
-        document = {
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, python {platform.python_version()}",
-            "bare": {"engine": bare.name, "seconds": bare.seconds, "pairs_per_second": bare.pairs_per_second},
-            "runs": results,
-        }
-        arguments.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        decoder = {"engine": bare.name, "seconds": bare.seconds, "pairs_per_second": bare.pairs_per_second}
+        store(arguments.json, measured_here({"bare": decoder, "runs": results}))
     return 0 if found else 1
 
 
@@ -150,14 +143,9 @@ async def _measure(
         "late": pairs.get("late", 0.0),
         "pairs_per_second": decoded / arguments.seconds,
         "seen_pairs_per_second": len(seen.ages) / arguments.seconds,
-        "age_ms": {
-            name: quantile(seen.ages, share) * 1e3 for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
-        },
+        "age_ms": {name: quantile(seen.ages, share) * 1e3 for name, share in _SHARES.items()},
         "stages_ms": {
-            stage: {
-                name: counted.stage_quantile(stage, share) * 1e3
-                for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
-            }
+            stage: {name: counted.stage_quantile(stage, share) * 1e3 for name, share in _SHARES.items()}
             for stage in STAGES
         },
         "held_back": sent.held_back,

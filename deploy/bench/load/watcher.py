@@ -3,15 +3,15 @@
 import asyncio
 import os
 import time
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from grpc import aio
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.bench.live import resident
+from deploy.bench.live import percentile, resident
 from wire.runtime import grpc_kit
+from wire.runtime.direct import open_url
 from wire.v1 import pair_service_pb2 as pairs_pb2
 from wire.v1.pair_service_pb2_grpc import PairServiceStub
 
@@ -63,8 +63,7 @@ class Counters:
     @staticmethod
     def read(url: str) -> "Counters":
         """url: of the center's /metrics."""
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(url, timeout=10) as answer:
+        with open_url(url, timeout=10) as answer:
             families = text_string_to_metric_families(answer.read().decode())
             return Counters(
                 {
@@ -143,4 +142,4 @@ def cpu_seconds(pid: int) -> float:
 
 def quantile(values: list[float], share: float) -> float:
     """The value that `share` of all do not exceed; NaN of none."""
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else float("nan")
+    return percentile(values, share) if values else float("nan")
