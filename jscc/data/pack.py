@@ -27,6 +27,7 @@ from jscc.data.batches import Sources
 from jscc.data.pairs import Picture, is_grey, list_pairs, list_pictures, read_pair, read_picture
 from wire.crop import resize_area
 from wire.runtime.errors import UserError
+from wire.runtime.files import replacing
 
 FORMAT: Final = "vergence-pack-1"
 ABOUT: Final = "pack.json"
@@ -125,12 +126,10 @@ def write_pack(
             )
         chosen -= 1
     about = {"format": FORMAT, "quality": chosen, "rows": rows}
-    partial = path.with_name(f"{path.name}.partial")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as file:
+    with replacing(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as file:
         file.writestr(ABOUT, json.dumps(about))
         for name, content in {**encoded, **kept}.items():
             file.writestr(name, content)
-    os.replace(partial, path)
     return path.stat().st_size, chosen
 
 
