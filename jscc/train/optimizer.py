@@ -66,13 +66,17 @@ class Muon(torch.optim.Optimizer):
                 parameters[number].sub_((step.T if tall else step).reshape(parameters[number].shape))
 
 
+_QUINTIC = 3.4445, -4.7750, 2.0315
+"""Coefficients of x, x^3 and x^5 in one Newton-Schulz step: steep at 0, near 1 afterwards."""
+
+
 def _wide(matrix: Tensor) -> Tensor:
     return matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
     """About the nearest matrix with all singular values 1, [rows, columns], by a quintic Newton-Schulz iteration."""
-    a, b, c = 3.4445, -4.7750, 2.0315
+    a, b, c = _QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
     x: Tensor = (matrix.T if tall else matrix).bfloat16()
     x = x / (x.norm() + 1e-7)
@@ -84,7 +88,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
 def orthogonal_stack(stack_GRC: Tensor) -> Tensor:
     """`orthogonal` of G matrices of one shape, rows R <= columns C: [G, R, C]."""
-    a, b, c = 3.4445, -4.7750, 2.0315
+    a, b, c = _QUINTIC
     x_GRC: Tensor = stack_GRC.bfloat16()
     x_GRC = x_GRC / (x_GRC.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(5):
