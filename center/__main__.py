@@ -5,7 +5,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from wire.runtime.errors import UserError
+from wire.runtime.errors import not_installed
 from wire.runtime.service import Service
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ async def run(config: "CenterConfig", stop: asyncio.Event) -> None:
     try:
         from center import service
     except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is not installed; install the extra: pip install 'vergence[center]'") from error
+        raise not_installed(error.name, "center") from error
     await service.run(config, stop)
 
 

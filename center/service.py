@@ -152,8 +152,8 @@ class Center:
             from center.record import messages, recorder
         except ModuleNotFoundError as error:
             raise UserError(
-                f"record.folder is set, but {error.name} is not installed; install the extra: pip install"
-                " 'vergence[record]'"
+                f"record.folder is set, but {error.name} is not installed; in a checkout of vergence:"
+                " pip install '.[record]'"
             ) from error
         session = messages.session(self._config.codec, engine, self._config.engine.threads)
         made = recorder.Recorder(self._config.record, session, self.metrics, step=lambda: self.clock.step)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge.config import EdgeConfig
 from edge.encode.export import export
-from wire.runtime.errors import UserError
+from wire.runtime.errors import not_installed
 from wire.runtime.service import Service
 
 
@@ -16,7 +16,7 @@ async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
     try:
         from edge import daemon
     except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is not installed; install the extra: pip install 'vergence[edge]'") from error
+        raise not_installed(error.name, "edge") from error
     await daemon.run(config, stop)
 
 
@@ -25,7 +25,7 @@ class EdgeService(Service[EdgeConfig]):
 
     def __init__(self) -> None:
         super().__init__("edge", EdgeConfig, run)
-        parser = self.add("export", "write the ONNX files of a codec (needs vergence[train])")
+        parser = self.add("export", "write the ONNX files of a codec (needs the extra 'train')")
         parser.add_argument("--weights", type=Path, metavar="FILE", help="default: those of the configured codec")
         parser.add_argument("--out", type=Path, metavar="DIR", help="default: the folder of the weights")
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from wire.runtime.errors import UserError
+from wire.runtime.errors import UserError, not_installed
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -68,7 +68,7 @@ def load_onnx(codec: str, role: Role, threads: int) -> OnnxHalf:
     try:
         import onnxruntime
     except ImportError as error:
-        raise UserError("onnxruntime is not installed; install the extra: pip install 'vergence[edge]'") from error
+        raise not_installed("onnxruntime", "edge") from error
     path = folder(codec) / ONNX_FILES[role]
     if not path.is_file():
         raise UserError(f"{path} does not exist; {_EXPORT}")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wire import codec, units
 from wire.geometry import CHANNELS, HEIGHT, SYMBOLS, WIDTH
-from wire.runtime.errors import UserError
+from wire.runtime.errors import UserError, not_installed
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -148,7 +148,7 @@ def _torch() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise UserError("torch is not installed; install the extra: pip install 'vergence[gpu]'") from error
+        raise not_installed("torch", "gpu") from error
     return torch
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
-from wire.runtime.errors import UserError
+from wire.runtime.errors import UserError, not_installed
 
 _DEMO: Final = "the whole system on this machine"
 _REPLAY: Final = "decode a center's recording again, show it, or turn it into SigMF files"
@@ -79,7 +79,7 @@ def _check_extras(needed: Iterable[str]) -> None:
 def _missing(name: str) -> UserError:
     library = name.partition(".")[0]
     extras = "edge,record" if library in _RECORDING else "edge,center"
-    return UserError(f"{library} is not installed; install the extras: pip install 'vergence[{extras}]'")
+    return not_installed(library, extras)
 
 
 if __name__ == "__main__":

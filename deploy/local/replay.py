@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from center.decode import engines
-from wire.runtime.errors import UserError
+from wire.runtime.errors import UserError, not_installed
 from wire.runtime.service import until_signalled
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         from center.record import replay
     except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is not installed; install the extra: pip install 'vergence[record]'") from error
+        raise not_installed(error.name, "record") from error
     source = _Source(arguments)
     if arguments.to_sigmf is not None:
         return _to_sigmf(source, arguments.to_sigmf)

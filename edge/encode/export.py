@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from wire import codec
-from wire.runtime.errors import UserError
+from wire.runtime.errors import UserError, not_installed
 
 
 def export(name: str, weights: Path | None, out: Path | None) -> Path:
@@ -22,7 +22,7 @@ def export(name: str, weights: Path | None, out: Path | None) -> Path:
     try:
         from jscc.release import onnx as onnx_export
     except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is not installed; install the extra: pip install 'vergence[train]'") from error
+        raise not_installed(error.name, "train") from error
     try:
         onnx_export.export(weights, out)
     except (ValueError, OSError) as error:

@@ -18,4 +18,6 @@ def require(module: str, purpose: str, extra: str = "evaluate") -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         missing = error.name or module
-        raise UserError(f"{purpose} needs {missing}, which is not installed; pip install 'vergence[{extra}]'") from None
+        raise UserError(
+            f"{purpose} needs {missing}, which is not installed; in a checkout of vergence: pip install '.[{extra}]'"
+        ) from None

@@ -27,7 +27,7 @@ def test_a_missing_extra_is_one_line(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, absent, None)
     assert cli.main(words) == 1
-    line = f"vergence: error: {absent} is not installed; install the extras: pip install 'vergence[edge,center]'"
+    line = f"vergence: error: {absent} is not installed; in a checkout of vergence: pip install '.[edge,center]'"
     assert capsys.readouterr().err.strip() == line
 
 

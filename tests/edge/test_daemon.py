@@ -105,7 +105,7 @@ def test_without_opencv_the_extra_is_named(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr("edge.daemon", raising=False)
     assert edge("run", "--config", str(written)) == 1
-    assert "cv2 is not installed; install the extra: pip install 'vergence[edge]'" in capsys.readouterr().err
+    assert "cv2 is not installed; in a checkout of vergence: pip install '.[edge]'" in capsys.readouterr().err
 
 
 def test_export_without_weights_says_so(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,7 +123,7 @@ def test_export_without_torch_names_the_extra(
     monkeypatch.delitem(sys.modules, "jscc.release.onnx", raising=False)
     monkeypatch.delattr(jscc.release, "onnx", raising=False)  # where another test has imported it already
     assert edge("export", "--config", str(written), "--weights", str(weights)) == 1
-    assert "torch is not installed; install the extra: pip install 'vergence[train]'" in capsys.readouterr().err
+    assert "torch is not installed; in a checkout of vergence: pip install '.[train]'" in capsys.readouterr().err
 
 
 def test_opencv_says_nothing_of_its_own_about_a_camera_that_is_away() -> None:

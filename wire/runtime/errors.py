@@ -20,6 +20,15 @@ class FrameError(UserError):
         self.reason = reason
 
 
+def not_installed(library: str | None, extras: str) -> UserError:
+    """What to type where an optional library is missing: vergence is on no package index, so from its checkout.
+
+    library  its import name, such as "cv2"
+    extras   of pyproject.toml, such as "edge" or "edge,center"
+    """
+    return UserError(f"{library} is not installed; in a checkout of vergence: pip install '.[{extras}]'")
+
+
 def cause(error: OSError) -> str:
     """What the system says went wrong, in a few words without a number."""
     if error.errno is not None and error.errno > 0:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from jscc.evaluate.systems.base import Pair
 
-EVALUATE = "pip install 'vergence[evaluate]'"
+EVALUATE = "pip install '.[evaluate]'"
 
 
 def made_up_pair(name: str = "scene", seed: int = 0) -> Pair:
