@@ -30,6 +30,8 @@ def fit(picture: NDArray[Any]) -> NDArray[np.uint8]:
     height, width = crop_size(rows, columns)
     if height < HEIGHT:
         raise FrameError(
-            "shape", f"the picture is {rows}x{columns} (rows x columns); at least {HEIGHT}x{WIDTH} is needed"
+            "shape",
+            f"the picture is {rows}x{columns} (rows x columns); at least {HEIGHT}x{WIDTH} is needed: set the camera to"
+            " a larger size, or give larger pictures",
         )
     return center_crop(picture, (height, width))

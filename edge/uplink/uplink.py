@@ -195,7 +195,7 @@ class Uplink:
             reason = session.drain.reason or "no reason given"
             return LinkEnd("drain", f"{address} is going away ({reason}); back in {asked:g} s", wait)
         if self._left.is_set():
-            return LinkEnd("left", f"left {address}", 0.0)
+            return LinkEnd("left", f"{self._config.rig}/{self._config.view}: disconnected from {address}", 0.0)
         return LinkEnd("closed", f"{address} ended the stream; connecting again", self._backoff.next())
 
     def _broken(self, error: aio.AioRpcError) -> LinkEnd:

@@ -19,6 +19,7 @@ Config = TypeVar("Config", bound=yaml_config.Section)
 EXIT_PROBLEM: Final = 1
 EXIT_CONFIG: Final = 2
 FILES: Final = 65_536
+DOUBLE_S: Final = 0.5
 
 
 class Service(Generic[Config]):
@@ -83,16 +84,23 @@ def raise_file_limit() -> None:
 async def until_signalled(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     """Run a coroutine and set its event on SIGINT or SIGTERM; under systemd, with its watchdog.
 
-    The first signal begins a draining shutdown; a second one ends the process at once, as by a signal.
+    The first signal begins a draining shutdown; a second one ends the process at once, as by a signal. What comes
+    within DOUBLE_S of the first is the same wish: timeout(1) and wrappers signal a process and then its whole group.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
+    first = 0.0
+
     def signalled(number: int) -> None:
+        nonlocal first
         if stop.is_set():
+            if loop.time() - first < DOUBLE_S:
+                return
             logging.getLogger("vergence").warning("a second signal: ending at once, what is queued is lost")
             logging.shutdown()
             os._exit(128 + number)
+        first = loop.time()
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):

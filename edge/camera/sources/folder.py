@@ -36,7 +36,7 @@ class Folder:
     def picture(self, tick: int) -> Picture:
         file = self._files[tick % len(self._files)]
         try:
-            return read_picture(file)
+            return _fitted(file)
         except PictureError as error:
             raise SkippedFrame(file.name, f"{error}; skipped") from None
 
@@ -51,13 +51,21 @@ class Folder:
         first: UserError | None = None
         for file in self._files:
             try:
-                fit(read_picture(file))
-            except (PictureError, FrameError) as error:
+                _fitted(file)
+            except PictureError as error:
                 first = first or error
             else:
                 return
         if first is not None:
             raise first
+
+
+def _fitted(file: Path) -> Picture:
+    """raises PictureError, which names the file, also if it is too small"""
+    try:
+        return fit(read_picture(file))
+    except FrameError as error:
+        raise PictureError(f"{file}: {error}") from None
 
 
 def _builtin(view: View) -> Path:

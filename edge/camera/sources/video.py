@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger("edge")
 _STEP: Final = 30
 """So many frames are rather decoded than jumped over."""
-_UNREADABLE: Final = "cannot be read as a video; check it with ffprobe, or convert it to MP4"
+_UNREADABLE: Final = (
+    "cannot be read as a video (cut off, damaged, or without pictures); check it with ffprobe, or make it anew as MP4"
+)
 
 
 class Video:

@@ -13,7 +13,7 @@ from edge.camera.sources.synthetic import Synthetic
 from edge.camera.sources.video import Video
 from edge.camera.sources.webcam import Webcam, webcam
 from edge.config import CameraConfig
-from wire.runtime.errors import FrameError, UserError
+from wire.runtime.errors import UserError
 from wire.views import View
 
 COUNT = 7
@@ -193,7 +193,7 @@ def test_the_capture_times_of_recorded_and_drawn_pictures_can_be_shifted(kind: s
 
 def test_footage_that_is_too_small_is_found_before_anything_runs(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "small.png"), np.zeros((64, 128, 3), np.uint8))
-    with pytest.raises(FrameError, match="64x128"):
+    with pytest.raises(UserError, match="64x128"):
         Clocked(Folder(str(tmp_path), View.LEFT), FrameClock(10)).open()
 
 
