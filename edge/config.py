@@ -128,6 +128,23 @@ class EdgeConfig(Section):
 
     @property
     def age_budget_ms(self) -> int:
-        """How old a frame may become, milliseconds; 0 leaves it to the center. Three frame periods unless set."""
+        """How old a frame may become, milliseconds; 0 leaves it to the center.
+
+        Unless set: the camera's delay, which has passed before the edge has the picture, and three frame periods.
+        """
         budget = self.link.age_budget_ms
-        return round(3_000 / self.camera.fps) if budget is None else budget
+        return round(self._delay_ms + 3_000 / self.camera.fps) if budget is None else budget
+
+    @property
+    def _delay_ms(self) -> float:
+        return self.camera.delay_ms or 0.0
+
+    @model_validator(mode="after")
+    def _leaves_time(self) -> Self:
+        budget = self.link.age_budget_ms
+        if budget and budget <= self._delay_ms:
+            raise ValueError(
+                f"link.age_budget_ms {budget} is used up by camera.delay_ms {self._delay_ms:g}, so no picture would"
+                " ever be sent; raise it, or set it to null"
+            )
+        return self

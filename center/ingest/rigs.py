@@ -139,7 +139,7 @@ class Rig:
         slow = View.LEFT if skew > 0.0 else View.RIGHT
         line = (
             f"{slow} frames take {abs(skew):.2f} s longer to come than {slow.other} ones, {self.pairer.patience:.2f} s"
-            " are waited for; raise pairing.patience_ms, or set both clocks by NTP or PTP"
+            " are waited for; raise pairing.patience_ms, set both clocks by NTP or PTP, or look at camera.delay_ms"
         )
         if abs(skew) > self.pairer.patience and not self._skew_told:
             self._skew_told = True

@@ -205,7 +205,7 @@ class Uplink:
             return LinkEnd("refused", f"{address} refuses this edge: {line}", self._refused.next())
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             if "failed to connect" in line:
-                line = "nobody answers; is the service running there?"
+                line = "nobody answers; look whether the service runs there"
             elif line.startswith(("Stream removed", "recvmsg", "Socket closed")):
                 line = "the connection broke"
         elif line == grpc_kit.STATUS_LOST:

@@ -30,6 +30,17 @@ def test_the_age_budget_is_three_frame_periods_unless_set() -> None:
     assert budget({"age_budget_ms": 250}) == 250
 
 
+def test_the_age_budget_does_not_count_the_camera_s_own_delay() -> None:
+    """Else a camera of 350 ms at 10 a second would have each of its pictures dropped before it is sent."""
+    camera = {"kind": "synthetic", "fps": 10}
+    assert EdgeConfig.model_validate({"camera": {**camera, "delay_ms": 350}}).age_budget_ms == 650
+    slow = {"camera": {**camera, "delay_ms": 350}, "link": {"age_budget_ms": 300}}
+    with pytest.raises(
+        ValidationError, match=r"link\.age_budget_ms 300 is used up by camera\.delay_ms 350, .* raise it"
+    ):
+        EdgeConfig.model_validate(slow)
+
+
 def test_two_cameras_of_one_host_serve_their_metrics_side_by_side() -> None:
     def port(**overrides: str) -> int:
         environment = {f"VERGENCE_EDGE__{key}": value for key, value in overrides.items()}
