@@ -33,6 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print()
     except UserError as problem:
+        if not any(logs.iterdir()):  # nothing was started: there is nothing to read
+            logs.rmdir()
+            raise
         raise UserError(f"{problem}\nthe logs are in {logs}") from None
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C would leave services behind

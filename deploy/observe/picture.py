@@ -8,6 +8,7 @@ import json
 import re
 import time
 import urllib.parse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from wire.runtime.direct import open_url
 
 Curve = tuple[str, list[float], list[float]]
 STEP_SECONDS: Final = 5
+_UNITS: Final = {"percentunit": (100.0, "%"), "short": (1.0, ""), "none": (1.0, "")}
+"""Of Grafana's names of units that say nothing to a person: the factor, and what to write."""
 
 
 def curves(prometheus: str, panel: Panel, minutes: float) -> list[Curve]:
@@ -54,15 +57,23 @@ def draw(prometheus: str, board: Board, minutes: float, out: Path) -> None:
     places: Any = figure.subfigures(len(rows), 1, height_ratios=heights)
     for (headline, panels), place in zip(rows, places, strict=True):
         place.suptitle(headline, x=0.01, ha="left", fontsize="small", color="grey")
-        for axes, panel in zip(place.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            found = curves(prometheus, panel, minutes)
-            axes.set_title(f"{panel.title} [{panel.unit}]", fontsize="small")
+        for axes, drawn in zip(place.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            panel, found = readable(drawn, curves(prometheus, drawn, minutes))
+            axes.set_title(panel.title, fontsize="small")
             if panel.kind == "stat":
                 _stat(axes, panel, found)
             else:
                 _plot(axes, panel, found)
     figure.savefig(out, dpi=80)
     pyplot.close(figure)
+
+
+def readable(panel: Panel, found: list[Curve]) -> tuple[Panel, list[Curve]]:
+    """A panel and its curves in a unit that people know, which then stands in the title."""
+    factor, unit = _UNITS.get(panel.unit, (1.0, panel.unit))
+    bad = None if panel.bad is None else factor * panel.bad
+    shown = [(name, times, [factor * value for value in values]) for name, times, values in found]
+    return replace(panel, title=f"{panel.title} [{unit}]" if unit else panel.title, bad=bad), shown
 
 
 def _stat(axes: Any, panel: Panel, found: list[Curve]) -> None:
@@ -78,8 +89,9 @@ def _plot(axes: Any, panel: Panel, found: list[Curve]) -> None:
     if panel.bad is not None and panel.kind == "timeseries":
         axes.axhline(panel.bad, color="red", linestyle="--", linewidth=0.7)
     axes.tick_params(labelsize="x-small")
+    axes.set_xlabel("minutes from now", fontsize="x-small")
     if found:
-        axes.legend(fontsize="xx-small", loc="upper left")
+        axes.legend(fontsize="xx-small", loc="best")
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 
 from deploy.bench.faults import LIMIT_SECONDS, kill
 from deploy.bench.watch import PairWatcher
+from deploy.local import cli
 from deploy.local.stack import CONFIG, Ports, Stack, running
 from wire.runtime.errors import UserError
 from wire.views import View
@@ -109,6 +111,21 @@ def test_a_taken_port_is_named_before_anything_starts() -> None:
     ports = Ports.free()
     with socket.create_server((ports.host, ports.page)), pytest.raises(UserError, match=f"port {ports.page} .page. is"):
         Stack(ports, ROOT / "runs").start(print)
+
+
+def test_a_demo_that_started_nothing_names_no_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(Ports, "free", staticmethod(lambda: Ports(page=port, center=port)))
+        assert cli.main(["demo", "--free-ports"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"vergence: error: port {port} (center) is taken on 127.0.0.1; is another demo running? Stop it, or run with"
+        " --free-ports"
+    ]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_ctrl_c_leaves_nothing_running() -> None:

@@ -96,7 +96,7 @@ async def test_cameras_too_far_apart_to_pair_are_told_why(
     longer = re.search(r"left frames take (\S+) s longer", answer.detail)
     assert longer is not None
     assert float(longer[1]) >= 0.3
-    assert "raise pairing.patience_ms, or set both clocks by NTP or PTP" in caplog.text
+    assert "raise pairing.patience_ms, set both clocks by NTP or PTP, or look at camera.delay_ms" in caplog.text
 
 
 async def test_when_a_camera_leaves_the_other_one_goes_on(center: Any, camera: Any) -> None:
