@@ -107,7 +107,7 @@ class Clocked:
         try:
             return at - self._delay_ns, fit(picture)
         except FrameError as error:
-            raise SkippedFrame(str(error), f"{error}; skipped") from None
+            raise SkippedFrame(str(error), f"{self.name}: {error}; skipped") from None
 
     def close(self) -> None:
         self._footage.close()

@@ -34,11 +34,14 @@ class Folder:
         self._find_one()
 
     def picture(self, tick: int) -> Picture:
+        """Of the codec's size already: what is wrong with a picture's size is told with its file."""
         file = self._files[tick % len(self._files)]
         try:
-            return read_picture(file)
+            return fit(read_picture(file))
         except PictureError as error:
             raise SkippedFrame(file.name, f"{error}; skipped") from None
+        except FrameError as error:
+            raise SkippedFrame(file.name, f"{file}: {error}; skipped") from None
 
     def loop_s(self, ticks: FrameClock) -> float:
         return float(ticks.seconds(len(self._files)))
