@@ -215,6 +215,27 @@ def test_frames_that_cannot_be_decoded_are_told_and_the_others_keep_their_place(
     again.close()
 
 
+def test_a_film_with_a_few_wrong_bytes_shows_nothing_that_a_decoder_made_up(tmp_path: Path) -> None:
+    """Nothing marks them: the decoder has to take what makes no sense for damage, and not paint over it."""
+    rng = np.random.default_rng(7)
+    pictures = [np.maximum(numbered(n), rng.integers(0, 30, (128, 256, 1)).astype(np.uint8)) for n in range(40)]
+    path = write_clip(tmp_path / "a.mp4", list(range(40)), Fraction(1, 25), b_frames=0, gop=10, pictures=pictures)
+    whole = opened(path, 25.0)
+    wanted = [whole.picture(tick).copy() for tick in range(40)]
+    whole.close()
+    damage(path, 0.5, 60)
+    video, missing = opened(path, 25.0), 0
+    for tick in range(40):
+        try:
+            shown = video.picture(tick)
+        except SkippedFrame:
+            missing += 1
+        else:
+            np.testing.assert_array_equal(shown, wanted[tick])
+    assert 1 <= missing <= 10
+    video.close()
+
+
 def test_a_film_that_is_cut_off_shows_what_it_has_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = write_clip(tmp_path / "a.avi", list(range(60)), Fraction(1, 25), "mjpeg")
     content = path.read_bytes()
