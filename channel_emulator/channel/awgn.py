@@ -39,8 +39,11 @@ def apply_channel(
     """Send one frame's symbols through the channel.
 
     symbols      complex64 [k], mean |s|^2 = 1
+    settings     law of the channel and what is told of it; its own SNR is not looked at
     mean_snr_db  Es/N0 in dB; +inf adds no noise
+    chance       of the link
     sequence     of the frame: with `chance` it fixes gain and noise
+    source       docs/conventions.md, for SNR and noise
     """
     if settings.model is Model.CLEAN:
         return ChannelOutput(symbols, NOISELESS, NOISELESS, known=None)
@@ -59,6 +62,10 @@ def apply_channel(
 
 def told(settings: Settings, gain: Gain | None, chance: RandomStreams, sequence: int, count: int) -> Gain | None:
     """The gain as the receiver knows it: nothing, the truth, or the truth and CN(0, csi_error^2) on each block.
+
+    gain     the truth; None where h = 1
+    count    symbols of the frame
+    returns  None where nothing is told, and where h = 1 is known
 
     Under `noisy` the constant gain of AWGN is estimated as well, once a frame.
     """

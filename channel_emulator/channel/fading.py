@@ -35,7 +35,12 @@ class Gain:
 
 
 def draw(settings: Settings, chance: RandomStreams, sequence: int, count: int) -> Gain | None:
-    """The gain of one frame of `count` symbols; None where h = 1 (clean, awgn)."""
+    """The gain of one frame.
+
+    chance, sequence  of the link and the frame: together they fix the gain
+    count             symbols of the frame
+    returns           None where h = 1 (clean, awgn)
+    """
     if settings.model is Model.JAKES:
         phases = chance.of(Purpose.GAIN, 0)
         return Gain(jakes(settings.doppler, sequence * count, count, phases), 1)
@@ -53,6 +58,7 @@ def rician(k_factor_db: float, scattered: NDArray[np.complex64]) -> NDArray[np.c
     k_factor_db  line-of-sight power over scattered power, K in dB
     scattered    CN(0, 1), complex64 [n]
     returns      complex64 [n] with mean sqrt(K / (K + 1)) and variance 1 / (K + 1)
+    source       Rice 1944; Goldsmith, "Wireless Communications", section 3.2.2
     """
     k = 10.0 ** (k_factor_db / 10.0)
     faded = scattered * np.float32((1.0 / (k + 1.0)) ** 0.5)

@@ -82,9 +82,11 @@ class Schedule:
 
     @staticmethod
     def read(path: Path, interpolate: bool, loop: bool) -> "Schedule":
-        """From a CSV file with the header `time_s,snr_db`.
+        """From a CSV file with the header `time_s,snr_db`, times rising; a byte order mark does no harm.
 
-        raises  UserError with file and line if it cannot be read or makes no sense
+        interpolate  go from row to row in a straight line instead of in steps
+        loop         start over after the last row
+        raises       UserError with file and line if it cannot be read or makes no sense
         """
         try:
             with path.open("rb") as file:

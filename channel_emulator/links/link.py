@@ -85,7 +85,8 @@ class Link:
         """Send one frame's symbols through the channel, or lose them.
 
         symbols    complex64 [5120], as the transmitter sent them
-        tolerance  of the power check
+        tolerance  of the power check: largest distance of mean |s|^2 from 1
+        sequence   of the frame: it fixes loss, gain and noise
         raises     FrameError if the transmitter must not send this: shape, not_finite, power
         """
         settings = self.settings
