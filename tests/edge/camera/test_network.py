@@ -303,6 +303,15 @@ def test_a_camera_that_speaks_http_is_reached_past_a_proxy(motion_jpeg: str, mon
     source.close()
 
 
+def test_a_camera_s_own_delay_is_taken_off_the_capture_time(motion_jpeg: str) -> None:
+    source = NetworkCamera(parse_address(motion_jpeg), fps=240, delay_ms=9_000, stall_s=2.0)
+    source.open()
+    taken = source.next(threading.Event())
+    source.close()
+    assert taken is not None
+    assert 9.0 <= time.time() - taken[0] / 1e9 < 20.0
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_no_proxy_is_asked_for_a_camera(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as proxy, socket.create_server(("127.0.0.1", 0)) as listener:
