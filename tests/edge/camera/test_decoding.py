@@ -20,17 +20,21 @@ def textured() -> list[np.ndarray]:
     return [np.maximum(numbered(n), rng.integers(0, 30, (128, 256, 1)).astype(np.uint8)) for n in range(COUNT)]
 
 
-def half(packet: Any) -> Any:
-    """A packet of which the second half was lost."""
-    cut: Any = av.Packet(bytes(packet)[: packet.size // 2])
+def damaged(packet: Any, how: str) -> Any:
+    """A packet of which the second half was lost, or of which nothing is left but its length."""
+    content = bytes(packet)[: packet.size // 2] if how == "half" else bytes(packet.size)
+    cut: Any = av.Packet(content)
     cut.stream, cut.pts, cut.dts, cut.time_base = packet.stream, packet.pts, packet.dts, packet.time_base
     return cut
 
 
-@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])  # one marks the frame, the other one fails
-def test_a_live_frame_of_which_half_is_lost_is_noticed_and_nothing_is_shown_until_a_key_frame(
-    codec: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("codec", "how"), [("libx264", "half"), ("mpeg2video", "half"), ("libx264", "all"), ("mpeg4", "all")]
+)
+def test_a_live_frame_that_is_damaged_is_noticed_and_nothing_is_shown_until_a_key_frame(
+    codec: str, how: str, tmp_path: Path
 ) -> None:
+    """Of half a frame decoders make something, and mark it; with zeros they fail."""
     path = write_clip(
         tmp_path / "a.ts", list(range(COUNT)), Fraction(1, 25), codec, b_frames=0, gop=10, pictures=textured()
     )
@@ -44,7 +48,7 @@ def test_a_live_frame_of_which_half_is_lost_is_noticed_and_nothing_is_shown_unti
         for index, packet in enumerate(container.demux(stream)):
             keys += [index] if packet.is_keyframe else []
             try:
-                frames = decoder.decode(half(packet) if index == BROKEN else packet)
+                frames = decoder.decode(damaged(packet, how) if index == BROKEN else packet)
             except Undecodable:
                 missed.append(index)
             else:
