@@ -26,6 +26,7 @@ from edge.camera.sources.network import NetworkCamera
 from edge.metrics import Metrics
 from tests.edge.camera.clips import number, numbered, write_clip
 from tests.edge.conftest import counted
+from tests.waiting import wait_for
 from wire.runtime.errors import UserError
 
 PYTHON = "/usr/bin/python3"
@@ -100,15 +101,6 @@ def watch(source: NetworkCamera) -> None:
     """Until it fails."""
     while True:
         picture_of(source)
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> float:
-    """Seconds until something came about."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, "it did not come about"
-        time.sleep(0.02)
-    return time.monotonic() - began
 
 
 @contextlib.contextmanager
