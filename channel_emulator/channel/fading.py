@@ -34,19 +34,19 @@ class Gain:
         return np.repeat(self.h, self.coherence)[:count]
 
 
-def draw(settings: Settings, chance: RandomStreams, sequence: int, count: int) -> Gain | None:
+def draw(settings: Settings, streams: RandomStreams, sequence: int, count: int) -> Gain | None:
     """The gain of one frame.
 
-    chance, sequence  of the link and the frame: together they fix the gain
-    count             symbols of the frame
-    returns           None where h = 1 (clean, awgn)
+    streams, sequence  of the link and the frame: together they fix the gain
+    count              symbols of the frame
+    returns            None where h = 1 (clean, awgn)
     """
     if settings.model is Model.JAKES:
-        phases = chance.of(Purpose.GAIN, 0)
+        phases = streams.of(Purpose.GAIN, 0)
         return Gain(jakes(settings.doppler, sequence * count, count, phases), 1)
     if settings.model not in (Model.RAYLEIGH, Model.RICIAN):
         return None
-    scattered = complex_normal(chance.of(Purpose.GAIN, sequence), -(-count // settings.coherence))
+    scattered = complex_normal(streams.of(Purpose.GAIN, sequence), -(-count // settings.coherence))
     if settings.model is Model.RICIAN:
         return Gain(rician(settings.k_factor_db, scattered), settings.coherence)
     return Gain(scattered, settings.coherence)

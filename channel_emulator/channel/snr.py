@@ -135,14 +135,14 @@ class RandomWalk:
     step_db          standard deviation after one second; grows with the square root of the time
     low_db, high_db  the walls
 
-    The value at a time is a pure function of (seed, link, time): increments come from `chance` in chunks, and
+    The value at a time is a pure function of (seed, link, time): increments come from `streams` in chunks, and
     the sum of the chunks before the last asked time is kept so that asking forwards costs nothing.
     """
 
     moves: Final = True
 
-    def __init__(self, start_db: float, step_db: float, low_db: float, high_db: float, chance: RandomStreams) -> None:
-        self._start, self._low, self._high, self._chance = start_db, low_db, high_db, chance
+    def __init__(self, start_db: float, step_db: float, low_db: float, high_db: float, streams: RandomStreams) -> None:
+        self._start, self._low, self._high, self._streams = start_db, low_db, high_db, streams
         self._deviation = step_db * TICK_SECONDS**0.5
         self._chunk, self._before, self._sums = 0, 0.0, self._sums_of(0)
 
@@ -158,7 +158,7 @@ class RandomWalk:
 
     def _sums_of(self, chunk: int) -> NDArray[np.float64]:
         """Where a chunk has led after each of its ticks, [CHUNK + 1], from 0."""
-        increments = self._chance.of(Purpose.WALK, chunk).standard_normal(_CHUNK) * self._deviation
+        increments = self._streams.of(Purpose.WALK, chunk).standard_normal(_CHUNK) * self._deviation
         return np.concatenate([[0.0], np.cumsum(increments)])
 
 
