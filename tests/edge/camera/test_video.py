@@ -215,11 +215,14 @@ def test_frames_that_cannot_be_decoded_are_told_and_the_others_keep_their_place(
     again.close()
 
 
-def test_a_film_with_a_few_wrong_bytes_shows_nothing_that_a_decoder_made_up(tmp_path: Path) -> None:
-    """Nothing marks them: the decoder has to take what makes no sense for damage, and not paint over it."""
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.avi", "mjpeg")])
+def test_a_film_with_a_few_wrong_bytes_shows_nothing_that_a_decoder_made_up(
+    name: str, codec: str, tmp_path: Path
+) -> None:
+    """Of one codec the decoder marks the frame, of the other it paints over it unless it is told not to."""
     rng = np.random.default_rng(7)
     pictures = [np.maximum(numbered(n), rng.integers(0, 30, (128, 256, 1)).astype(np.uint8)) for n in range(40)]
-    path = write_clip(tmp_path / "a.mp4", list(range(40)), Fraction(1, 25), b_frames=0, gop=10, pictures=pictures)
+    path = write_clip(tmp_path / name, list(range(40)), Fraction(1, 25), codec, b_frames=0, gop=10, pictures=pictures)
     whole = opened(path, 25.0)
     wanted = [whole.picture(tick).copy() for tick in range(40)]
     whole.close()
