@@ -1,4 +1,8 @@
-"""Shares that are probabilities: of pictures of a kind, or of links in a state."""
+"""Shares that are probabilities: of pictures of a kind, or of links in a state.
+
+Checked by hand, as all settings of a training are: a line names the option that was typed, a sum runs over several
+fields, and `dataclasses.replace` checks again. pydantic, which reads configuration files, has words of its own.
+"""
 
 from collections.abc import Sequence
 
