@@ -90,7 +90,7 @@ class Center:
         began = time.monotonic()
         engine = await asyncio.to_thread(self._load)
         self._start_recorder(engine)
-        self._intake.open(engine)
+        self._pipeline.engine = engine  # from now on streams are taken
         self._sweeper = asyncio.create_task(repeat(self.sweep, 1.0, "sweep"), name="sweep")
         await self.server.ready()
         self.metrics.ready.set(1)
@@ -125,7 +125,7 @@ class Center:
 
     def status(self) -> dict[str, Any]:
         """What the page and its API tell."""
-        engine, now = self._intake.engine, self.clock.now()
+        engine, now = self._pipeline.engine, self.clock.now()
         why = "draining" if self._intake.draining else "loading the decoder" if engine is None else ""
         return {
             "ready": not why,

@@ -105,10 +105,10 @@ class SettingsSection(Section):
             raise ValueError("schedule and walk exclude each other; keep one")
         return self
 
-    def settings(self, chance: RandomStreams) -> Settings:
-        """What the link runs with; `chance` moves a walk."""
+    def settings(self, streams: RandomStreams) -> Settings:
+        """What the link runs with; `streams` moves a walk."""
         made: dict[str, Any] = {
-            "snr": self._source(chance),
+            "snr": self._source(streams),
             "power_tolerance": Tolerance(**self.power_tolerance.model_dump()),
         }
         plain: dict[str, Any] = {
@@ -116,11 +116,11 @@ class SettingsSection(Section):
         }
         return Settings(**made, **plain)
 
-    def _source(self, chance: RandomStreams) -> SnrSource:
+    def _source(self, streams: RandomStreams) -> SnrSource:
         if self.schedule:
             return self.schedule.read()
         if self.walk:
-            return RandomWalk(**self.walk.model_dump(), chance=chance)
+            return RandomWalk(**self.walk.model_dump(), streams=streams)
         return Fixed(self.snr_db)
 
 

@@ -134,7 +134,11 @@ class Source:
 
 
 def sources_in(folder: Path, benchmark: Benchmark, opened: ExitStack) -> list[Source]:
-    """The archives of a benchmark that are in a folder, best first; UserError if there is none."""
+    """The archives of a benchmark that are in a folder, best first.
+
+    opened  closes in the end what is opened here
+    raises  UserError if there is none
+    """
     if not folder.is_dir():
         raise UserError(f"--archives {folder}: there is no such folder")
     found = []
@@ -151,7 +155,12 @@ def sources_in(folder: Path, benchmark: Benchmark, opened: ExitStack) -> list[So
 
 
 def locate(folder: Path, opened: ExitStack) -> dict[PairName, Source]:
-    """The first source that has both views, for every pair of the split; UserError names what is missing."""
+    """The first source that has both views, for every pair of the split.
+
+    folder  with the downloads of KITTI
+    opened  as in `sources_in`
+    raises  UserError that names what is missing
+    """
     located: dict[PairName, Source] = {}
     for benchmark in BENCHMARKS:
         sources = sources_in(folder, benchmark, opened)
@@ -172,12 +181,21 @@ def locate(folder: Path, opened: ExitStack) -> dict[PairName, Source]:
 
 
 def paper_crop(picture: Picture) -> Picture:
-    """The paper's preprocessing: the centre 370x740 of [rows, columns, 3], area-resized to 128x256."""
+    """The paper's preprocessing: the centre 370x740, area-resized.
+
+    picture  uint8 [rows, columns, 3], at least 370x740
+    returns  uint8 [128, 256, 3]
+    source   paper, section 4
+    """
     return center_crop(picture, geometry.KITTI_CROP)
 
 
 def full_width(picture: Picture) -> Picture:
-    """All of [rows, columns, 3], area-resized to 256 rows: every window that the trainer cuts is still made smaller."""
+    """The whole picture, area-resized to 256 rows: every window that the trainer cuts is still made smaller.
+
+    picture  uint8 [rows, columns, 3], at least 256 rows
+    returns  uint8 [256, columns in proportion, 3]
+    """
     columns = round(picture.shape[1] * TRAIN_ROWS / picture.shape[0])
     return resize_area(picture, TRAIN_ROWS, columns)
 
@@ -208,9 +226,12 @@ def write(path: Path, picture: Picture) -> None:
 
 
 def make(archives: Path, out: Path) -> Iterator[tuple[int, bool, int]]:
-    """Make every picture that is not there yet; yields (pairs done, whether this one was there already, pairs in all).
+    """Make every picture that is not there yet.
 
-    raises  UserError, one line, for whatever the user can mend
+    archives  folder with the downloads of KITTI
+    out       folder of the pairs, made if it is not there
+    yields    (pairs done, whether this one was there already, pairs in all)
+    raises    UserError, one line, for whatever the user can mend
     """
     with ExitStack() as opened:
         located = locate(archives, opened)

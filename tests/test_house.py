@@ -20,6 +20,7 @@ LAZILY = {"edge": {"jscc"}, "center": {"jscc"}}
 # Rooms of one house that may not know each other, dotted: the left one imports none of the right ones, also not lazily.
 APART = {
     "jscc.model": ("jscc.data", "jscc.train", "jscc.evaluate", "jscc.release", "jscc.ablation"),
+    "jscc.data": ("jscc.train", "jscc.evaluate", "jscc.release", "jscc.ablation"),
     "center.decode": ("center.web",),
     "center.ingest": ("center.web",),
     "center.output": ("center.web",),
@@ -42,6 +43,7 @@ SHORT = {
     "jscc/evaluate/extras.py": "optional libraries, and what is said where one is missing",
     "jscc/export.py": "a command; its work is in jscc.release.onnx",
     "jscc/quality.py": "the one definition of PSNR with gradients",
+    "jscc/shares.py": "the one rule for shares, of pictures and of links",
     "jscc/ship.py": "a command; its work is in jscc.release.bundle",
     "jscc/train/loss.py": "equation (3) of the paper",
     "wire/contract/outcomes.py": "the closed sets of words of the contract",
@@ -53,6 +55,7 @@ SHORT = {
     "wire/runtime/metrics.py": "what the services' metrics share",
     "wire/runtime/periodic.py": "how background work outlives its failures",
     "wire/runtime/retry.py": "pure: how long to wait",
+    "wire/runtime/samples.py": "the one reader of pages for Prometheus",
     "wire/views.py": "left and right, as words and on the wire",
 }
 HEAVY = {"torch", "onnx", "onnxscript", "matplotlib", "pytorch_msssim", "safetensors"}

@@ -25,13 +25,21 @@ def state():
     }
 
 packages = json.loads(sys.argv[1])
-names = [*packages, *(m.name for p in packages for m in pkgutil.walk_packages([p.replace(".", "/")], p + "."))]
-changes = []
-for name in names:
-    before = state()
+names, changes = [], []
+
+def modules():
+    for package in packages:
+        yield package
+        for module in pkgutil.walk_packages([package], package + "."):  # imports packages on its way
+            yield module.name
+
+before = state()
+for name in modules():
     importlib.import_module(name)
     after = state()
     changes += [f"{name}: {key} {before[key]} -> {after[key]}" for key in before if before[key] != after[key]]
+    names.append(name)
+    before = after
 print(json.dumps({"names": names, "changes": changes}))
 """
 

@@ -1,6 +1,7 @@
 """Waiting in tests for what nobody announces."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 
@@ -9,3 +10,12 @@ async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110 nobody tells
             await asyncio.sleep(0.005)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> float:
+    """The same where nothing else runs in this thread. returns seconds until it held; AssertionError after `seconds`"""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, "it did not come about"
+        time.sleep(0.02)
+    return time.monotonic() - began

@@ -43,16 +43,15 @@ class FrameIngest:
         metrics: Metrics,
         clock: SteadyClock,
     ) -> None:
-        self.engine: Engine | None = None
         self.draining = False
         self._empty = asyncio.Event()
         self.clock = clock
         self._links, self._rigs, self._pipeline, self._metrics = links, rigs, pipeline, metrics
 
-    def open(self, engine: Engine) -> None:
-        """The decoder is warm: take streams from now on."""
-        self.engine = engine
-        self._pipeline.engine = engine
+    @property
+    def engine(self) -> Engine | None:
+        """The decoder behind the pipeline; None until it is warm, and so long no stream is taken."""
+        return self._pipeline.engine
 
     def connect(self, hello: link_pb2.Hello, end: Callable[[str], None], drain: Callable[[], None]) -> Session:
         """Take a stream in.

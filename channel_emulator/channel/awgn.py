@@ -34,31 +34,38 @@ class ChannelOutput:
 
 
 def apply_channel(
-    symbols: NDArray[np.complex64], settings: Settings, mean_snr_db: float, chance: RandomStreams, sequence: int
+    symbols: NDArray[np.complex64], settings: Settings, mean_snr_db: float, streams: RandomStreams, sequence: int
 ) -> ChannelOutput:
     """Send one frame's symbols through the channel.
 
     symbols      complex64 [k], mean |s|^2 = 1
+    settings     law of the channel and what is told of it; its own SNR is not looked at
     mean_snr_db  Es/N0 in dB; +inf adds no noise
-    sequence     of the frame: with `chance` it fixes gain and noise
+    streams      of the link
+    sequence     of the frame: with `streams` it fixes gain and noise
+    source       docs/conventions.md, for SNR and noise
     """
     if settings.model is Model.CLEAN:
         return ChannelOutput(symbols, NOISELESS, NOISELESS, known=None)
-    gain = draw(settings, chance, sequence, symbols.size)
+    gain = draw(settings, streams, sequence, symbols.size)
     faded = symbols if gain is None else symbols * gain.per_symbol(symbols.size)
-    known = told(settings, gain, chance, sequence, symbols.size)
+    known = told(settings, gain, streams, sequence, symbols.size)
     n0 = noise_variance(mean_snr_db)
     if n0 == 0.0:
         return ChannelOutput(faded, mean_snr_db, NOISELESS, known)
-    noise = complex_normal(chance.of(Purpose.NOISE, sequence), symbols.size)
+    noise = complex_normal(streams.of(Purpose.NOISE, sequence), symbols.size)
     noise *= np.float32(n0**0.5)
     measured = snr_db(mean_power(faded), mean_power(noise))
     noise += faded
     return ChannelOutput(noise, mean_snr_db, measured, known)
 
 
-def told(settings: Settings, gain: Gain | None, chance: RandomStreams, sequence: int, count: int) -> Gain | None:
+def told(settings: Settings, gain: Gain | None, streams: RandomStreams, sequence: int, count: int) -> Gain | None:
     """The gain as the receiver knows it: nothing, the truth, or the truth and CN(0, csi_error^2) on each block.
+
+    gain     the truth; None where h = 1
+    count    symbols of the frame
+    returns  None where nothing is told, and where h = 1 is known
 
     Under `noisy` the constant gain of AWGN is estimated as well, once a frame.
     """
@@ -67,5 +74,5 @@ def told(settings: Settings, gain: Gain | None, chance: RandomStreams, sequence:
     if settings.csi is Csi.PERFECT:
         return gain
     true = gain or Gain(np.ones(1, np.complex64), count)
-    error = complex_normal(chance.of(Purpose.CSI_ERROR, sequence), len(true.h))
+    error = complex_normal(streams.of(Purpose.CSI_ERROR, sequence), len(true.h))
     return Gain(true.h + error * np.float32(settings.csi_error), true.coherence)

@@ -34,14 +34,19 @@ class Gain:
         return np.repeat(self.h, self.coherence)[:count]
 
 
-def draw(settings: Settings, chance: RandomStreams, sequence: int, count: int) -> Gain | None:
-    """The gain of one frame of `count` symbols; None where h = 1 (clean, awgn)."""
+def draw(settings: Settings, streams: RandomStreams, sequence: int, count: int) -> Gain | None:
+    """The gain of one frame.
+
+    streams, sequence  of the link and the frame: together they fix the gain
+    count              symbols of the frame
+    returns            None where h = 1 (clean, awgn)
+    """
     if settings.model is Model.JAKES:
-        phases = chance.of(Purpose.GAIN, 0)
+        phases = streams.of(Purpose.GAIN, 0)
         return Gain(jakes(settings.doppler, sequence * count, count, phases), 1)
     if settings.model not in (Model.RAYLEIGH, Model.RICIAN):
         return None
-    scattered = complex_normal(chance.of(Purpose.GAIN, sequence), -(-count // settings.coherence))
+    scattered = complex_normal(streams.of(Purpose.GAIN, sequence), -(-count // settings.coherence))
     if settings.model is Model.RICIAN:
         return Gain(rician(settings.k_factor_db, scattered), settings.coherence)
     return Gain(scattered, settings.coherence)
@@ -53,6 +58,7 @@ def rician(k_factor_db: float, scattered: NDArray[np.complex64]) -> NDArray[np.c
     k_factor_db  line-of-sight power over scattered power, K in dB
     scattered    CN(0, 1), complex64 [n]
     returns      complex64 [n] with mean sqrt(K / (K + 1)) and variance 1 / (K + 1)
+    source       Rice 1944; Goldsmith, "Wireless Communications", section 3.2.2
     """
     k = 10.0 ** (k_factor_db / 10.0)
     faded = scattered * np.float32((1.0 / (k + 1.0)) ** 0.5)

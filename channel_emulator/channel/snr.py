@@ -82,9 +82,11 @@ class Schedule:
 
     @staticmethod
     def read(path: Path, interpolate: bool, loop: bool) -> "Schedule":
-        """From a CSV file with the header `time_s,snr_db`.
+        """From a CSV file with the header `time_s,snr_db`, times rising; a byte order mark does no harm.
 
-        raises  UserError with file and line if it cannot be read or makes no sense
+        interpolate  go from row to row in a straight line instead of in steps
+        loop         start over after the last row
+        raises       UserError with file and line if it cannot be read or makes no sense
         """
         try:
             with path.open("rb") as file:
@@ -133,14 +135,14 @@ class RandomWalk:
     step_db          standard deviation after one second; grows with the square root of the time
     low_db, high_db  the walls
 
-    The value at a time is a pure function of (seed, link, time): increments come from `chance` in chunks, and
+    The value at a time is a pure function of (seed, link, time): increments come from `streams` in chunks, and
     the sum of the chunks before the last asked time is kept so that asking forwards costs nothing.
     """
 
     moves: Final = True
 
-    def __init__(self, start_db: float, step_db: float, low_db: float, high_db: float, chance: RandomStreams) -> None:
-        self._start, self._low, self._high, self._chance = start_db, low_db, high_db, chance
+    def __init__(self, start_db: float, step_db: float, low_db: float, high_db: float, streams: RandomStreams) -> None:
+        self._start, self._low, self._high, self._streams = start_db, low_db, high_db, streams
         self._deviation = step_db * TICK_SECONDS**0.5
         self._chunk, self._before, self._sums = 0, 0.0, self._sums_of(0)
 
@@ -156,7 +158,7 @@ class RandomWalk:
 
     def _sums_of(self, chunk: int) -> NDArray[np.float64]:
         """Where a chunk has led after each of its ticks, [CHUNK + 1], from 0."""
-        increments = self._chance.of(Purpose.WALK, chunk).standard_normal(_CHUNK) * self._deviation
+        increments = self._streams.of(Purpose.WALK, chunk).standard_normal(_CHUNK) * self._deviation
         return np.concatenate([[0.0], np.cumsum(increments)])
 
 

@@ -42,6 +42,7 @@ def to_proto(link: Link, now: float) -> pb.Link:
 
 
 def settings_to_proto(settings: Settings) -> pb.LinkSettings:
+    """What can be changed while the emulator runs; snr_db only where it is a number that stays."""
     given = {name: getattr(settings, name) for name in link_settings.LIVE if name != "snr_db"}
     if isinstance(settings.snr, Fixed):
         given["snr_db"] = settings.snr.snr_db

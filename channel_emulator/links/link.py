@@ -43,14 +43,14 @@ class Link:
     measured_snr_db       of the last frame that passed; 0 before the first
     """
 
-    def __init__(self, rig: str, view: View, configured: Settings, chance: RandomStreams, now: float) -> None:
+    def __init__(self, rig: str, view: View, configured: Settings, streams: RandomStreams, now: float) -> None:
         self.rig, self.view = rig, view
         self.settings = configured
         self.version = 0
         self.connected = False
         self.frames = self.lost = 0
         self.measured_snr_db = 0.0
-        self._configured, self._chance, self._started = configured, chance, now
+        self._configured, self._streams, self._started = configured, streams, now
 
     def __str__(self) -> str:
         return f"{self.rig}/{self.view}"
@@ -85,7 +85,8 @@ class Link:
         """Send one frame's symbols through the channel, or lose them.
 
         symbols    complex64 [5120], as the transmitter sent them
-        tolerance  of the power check
+        tolerance  of the power check: largest distance of mean |s|^2 from 1
+        sequence   of the frame: it fixes loss, gain and noise
         raises     FrameError if the transmitter must not send this: shape, not_finite, power
         """
         settings = self.settings
@@ -93,10 +94,10 @@ class Link:
         if settings.outage:
             self.lost += 1
             return Lost("outage", f"link {self} is in outage; switch it off in the emulator")
-        if settings.loss > 0.0 and self._chance.of(Purpose.LOSS, sequence).random() < settings.loss:
+        if settings.loss > 0.0 and self._streams.of(Purpose.LOSS, sequence).random() < settings.loss:
             self.lost += 1
             return Lost("loss", f"link {self} loses {settings.loss:.3g} of its frames; this was one")
-        output = apply_channel(checked.symbols, settings, self.snr_db(now), self._chance, sequence)
+        output = apply_channel(checked.symbols, settings, self.snr_db(now), self._streams, sequence)
         self.frames += 1
         self.measured_snr_db = output.measured_snr_db
         return Delivered(output, checked)
@@ -105,5 +106,5 @@ class Link:
         """Seconds to hold a frame back: Gaussian, never negative, at most LONGEST_DELAY_MS."""
         mean, deviation = self.settings.delay_ms, self.settings.jitter_ms
         if deviation > 0.0:
-            mean += deviation * self._chance.of(Purpose.DELAY, sequence).standard_normal()
+            mean += deviation * self._streams.of(Purpose.DELAY, sequence).standard_normal()
         return min(max(0.0, mean), LONGEST_DELAY_MS) * 1e-3

@@ -118,5 +118,5 @@ class Links:
 
     def _make(self, name: Name, now: float) -> Link:
         settings = self._configured.get(name, self._config.defaults)
-        chance = RandomStreams(self._config.seed, *name)
-        return Link(*name, settings.settings(chance), chance, now)
+        streams = RandomStreams(self._config.seed, *name)
+        return Link(*name, settings.settings(streams), streams, now)

@@ -9,25 +9,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.camera.framing import fit
+from jscc.data.pairs import read_cropped
 from wire import codec, units
 from wire.geometry import SYMBOLS
 from wire.quality import psnr
-from wire.views import View
 
 Pictures = NDArray[np.float32]
 
 
 def load_pairs(folder: Path) -> Pictures:
-    """Every pair of a folder with `left/` and `right/`, framed as an edge does.
+    """Every pair of a folder with `left/` and `right/`, as the edges would send them.
 
     returns  float32 [pair, view, 3, 128, 256] in [0, 1]
+    raises   what `jscc.data.pairs.read_cropped` does
     """
-    from wire.pictures import list_pictures, read_picture
-
-    names = [path.name for path in list_pictures(folder / View.LEFT)]
-    both = [[fit(read_picture(folder / view / name)) for view in View] for name in names]
-    return (np.asarray(both, np.float32) / 255.0).transpose(0, 1, 4, 2, 3)
+    return np.stack(list(read_cropped(folder, "the bench").values())).astype(np.float32) / np.float32(255)
 
 
 @dataclass

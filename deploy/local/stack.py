@@ -14,6 +14,7 @@ from typing import Any, Final
 from deploy.local.process import ServiceProcess, stop_all
 from wire.runtime.direct import open_url
 from wire.runtime.errors import UserError
+from wire.runtime.samples import read_samples
 
 CONFIG: Final = Path(str(files("deploy"))) / "config"
 FOOTAGE: Final = Path(str(files("deploy"))) / "local" / "footage"
@@ -134,7 +135,7 @@ class Stack:
 
     def pairs_seen(self) -> float:
         """Pairs (both views) that the center has decoded since it started."""
-        return metric(f"{self.ports.page_url}/metrics", "vergence_center_pairs_total", 'outcome="paired"')
+        return metric(f"{self.ports.page_url}/metrics", "vergence_center_pairs_total", outcome="paired")
 
     def stop(self) -> None:
         stop_all(self.processes)
@@ -152,12 +153,10 @@ def running(ports: Ports, say: Callable[[str], None], extra: Mapping[str, str] |
             stack.stop()
 
 
-def metric(url: str, name: str, labels: str = "") -> float:
-    """Sum of a metric's samples whose line holds `labels`; 0 where the page cannot be read."""
+def metric(url: str, name: str, **labels: str) -> float:
+    """Sum of a metric's samples that have these labels; 0 where the page cannot be read."""
     try:
-        with open_url(url, timeout=1) as answer:
-            lines = answer.read().decode().splitlines()
-    except OSError:
+        samples = read_samples(url, timeout=1)
+    except (OSError, ValueError):
         return 0.0
-    wanted = (line for line in lines if line.startswith(name) and labels in line and line[len(name)] in "{ ")
-    return sum(float(line.rpartition(" ")[2]) for line in wanted)
+    return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())

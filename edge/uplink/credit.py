@@ -35,7 +35,7 @@ class CreditWindow:
         self._sent.clear()
 
     def send(self, sequence: int, now: float) -> None:
-        """A frame goes. raises ValueError if there is no credit for it"""
+        """A frame goes. now: when, seconds; raises ValueError if there is no credit for it"""
         if not self.open:
             raise ValueError(f"no credit for frame {sequence}: {self.in_use} of {self.size} are on their way")
         self._sent[sequence] = now
@@ -43,6 +43,7 @@ class CreditWindow:
     def acknowledge(self, sequence: int, now: float) -> float | None:
         """A frame is answered and gives its credit back.
 
+        now      when, seconds
         returns  seconds since it was sent; None if it was not on its way (answered twice)
         """
         sent = self._sent.pop(sequence, None)

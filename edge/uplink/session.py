@@ -63,7 +63,8 @@ class Session:
         throttle: Throttle,
         patience: float,
     ) -> None:
-        """patience: seconds without an answer after which the link counts as dead."""
+        """call: a fresh one, which nobody else reads or writes; window, progress: of the uplink, which outlive the
+        stream; patience: seconds without an answer after which the link counts as dead."""
         self._call, self._frames, self._encoder = call, frames, encoder
         self._window, self._progress, self._metrics, self._throttle = window, progress, metrics, throttle
         self._patience = patience
@@ -84,6 +85,8 @@ class Session:
     async def handshake(self, hello: link_pb2.Hello, clock: ClockOffset) -> None:
         """Introduce ourselves and wait until the link stands.
 
+        hello   gets the time at which it is sent
+        clock   gets a sample: the Welcome says when the Hello came
         raises  Silence if no Welcome comes, AioRpcError if we are refused or nobody is there
         """
         hello.sent_at_ns = time.time_ns()

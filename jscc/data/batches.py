@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from jscc.data.pairs import is_grey, list_pictures, read_pairs, read_picture
 from jscc.data.synthetic_stereo import Picture, second_view
-from jscc.train.overrides import check_shares
+from jscc.shares import check_shares
 from wire import geometry
 from wire.crop import resize_area
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from jscc.channel import Fading
-from jscc.train.overrides import check_shares
+from jscc.shares import check_shares
 from wire import units
 
 

@@ -32,16 +32,6 @@ def changed(settings: Settings, changes: Sequence[str], part: str) -> Settings:
     return replaced
 
 
-def check_shares(part: str, settings: object, names: Sequence[str]) -> None:
-    """ValueError if one of these shares of `settings` is not in 0...1, or if they are more than 1 together."""
-    shares = {f"{part}.{name}": getattr(settings, name) for name in names}
-    for name, share in shares.items():
-        if not 0 <= share <= 1:
-            raise ValueError(f"{name} is {share}; it must be in 0...1")
-    if sum(shares.values()) > 1 + 1e-9:
-        raise ValueError(f"{' + '.join(shares)} is {sum(shares.values()):g}; it must be at most 1")
-
-
 def _value(text: str, old: object, change: str) -> object:
     """JSON text as the type of the value that it replaces; so are the items of a list."""
     try:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from grpc import aio
 
+from center.ingest import link_servicer
 from tests.center.conftest import Camera, frames
 from tests.waiting import eventually
-from wire.contract import handshake
+from wire.contract.handshake import HelloReader
 from wire.runtime.grpc_kit import STATUS_LOST, connect
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
@@ -34,9 +35,14 @@ async def test_a_sender_that_ignores_its_credit_is_cut_off(
     assert (await calm.answer()).outcome == link_pb2.OUTCOME_ACCEPTED
 
 
-async def test_streams_without_a_hello_are_bounded(camera: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handshake, "MOST_PENDING", 3)
-    mute = [camera(View.LEFT, rig=f"mute-{number}") for number in range(4)]
+async def test_streams_without_a_hello_are_bounded(start_center: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_servicer, "HelloReader", lambda: HelloReader(most=3))
+    center = await start_center()
+    async with connect(f"127.0.0.1:{center.port}") as channel:
+        await _one_of_four_is_refused([Camera(channel, View.LEFT, rig=f"mute-{number}") for number in range(4)])
+
+
+async def _one_of_four_is_refused(mute: list[Camera]) -> None:
     ends = {asyncio.ensure_future(each.call.code()): each for each in mute}
     done, waiting = await asyncio.wait(ends, timeout=5, return_when=asyncio.FIRST_COMPLETED)
     (refused,) = done

@@ -99,6 +99,7 @@ def test_a_configuration_cannot_be_changed_behind_our_back() -> None:
             "edge.yaml:3: camera.url: not an address of a camera; write it as",
         ),
         ("kind: rtsp\n  url: admin:hush@cam/s", "edge.yaml:3: camera.url: not an address of a camera; begin it with"),
+        ("kind: rtsp\n  url: hush", "edge.yaml:3: camera.url: not an address of a camera; begin it with"),
         ("kind: rtsp\n  url: [rtsp://admin:hush@cam]", "edge.yaml:3: camera.url: input should be a valid string"),
         ("kind: video\n  path: rtsp://admin:hush@cam/s", "edge.yaml:3: camera.path: this is the address of a network"),
         ("kind: webcam\n  device: rtsp://u:hush@cam/s", "edge.yaml:3: camera.device: this is the address of a network"),

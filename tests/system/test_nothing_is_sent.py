@@ -76,7 +76,7 @@ def traces(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, li
             )
     try:
         until = time.monotonic() + 60
-        while metric(f"{ports.page_url}/metrics", "vergence_center_pairs_total", 'outcome="paired"') < 10:
+        while metric(f"{ports.page_url}/metrics", "vergence_center_pairs_total", outcome="paired") < 10:
             assert time.monotonic() < until, "".join(path.read_text() for path in folder.glob("*.log"))
             time.sleep(0.2)
         time.sleep(WATCHED_SECONDS)

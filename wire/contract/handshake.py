@@ -69,7 +69,7 @@ class StreamEnd:
 class HelloReader:
     """Waits for the Hellos of a service's streams: each within a time, and not for too many at once."""
 
-    def __init__(self, seconds: float | None = None, most: int | None = None) -> None:
+    def __init__(self, seconds: float = HELLO_SECONDS, most: int = MOST_PENDING) -> None:
         """seconds: that a stream has for its Hello; most: streams that may be without one at once."""
         self.seconds, self.most = seconds, most
         self._pending = 0
@@ -81,16 +81,14 @@ class HelloReader:
         returns  a Hello whose rig, view and frame rate hold what the contract says
         raises   StreamRefused (contract, name or full)
         """
-        seconds = HELLO_SECONDS if self.seconds is None else self.seconds
-        most = MOST_PENDING if self.most is None else self.most
-        if self._pending >= most:
-            raise StreamRefused(Refusal.FULL, f"{most} streams have not said Hello yet; come back later")
+        if self._pending >= self.most:
+            raise StreamRefused(Refusal.FULL, f"{self.most} streams have not said Hello yet; come back later")
         self._pending += 1
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self.seconds):
                 request = await receive()
         except TimeoutError:
-            raise StreamRefused(Refusal.CONTRACT, f"no Hello within {seconds:g} s; send one first") from None
+            raise StreamRefused(Refusal.CONTRACT, f"no Hello within {self.seconds:g} s; send one first") from None
         finally:
             self._pending -= 1
         if request is None:

@@ -12,6 +12,7 @@ import sys
 from typing import Any, Final
 
 from wire.runtime import direct
+from wire.runtime.samples import read_samples
 
 TIMEOUT_SECONDS: Final = 3.0
 
@@ -31,10 +32,8 @@ def serving(address: str) -> str:
 
 
 def gauge(url: str, name: str) -> list[float]:
-    """Every sample of a metric on a page for Prometheus. raises OSError if the page cannot be had"""
-    with direct.open_url(url, timeout=TIMEOUT_SECONDS) as page:
-        lines = page.read().decode().splitlines()
-    return [float(line.rpartition(" ")[2]) for line in lines if line.startswith((name + "{", name + " "))]
+    """The values of a metric on a page for Prometheus. raises OSError or ValueError if there is no such page"""
+    return [float(sample.value) for sample in read_samples(url, TIMEOUT_SECONDS) if sample.name == name]
 
 
 def main(arguments: list[str]) -> int:
@@ -49,7 +48,7 @@ def main(arguments: list[str]) -> int:
                 well = bool(samples) and all(sample == 1.0 for sample in samples)
             case _:
                 said, well = (__doc__ or "").strip(), False
-    except OSError as error:
+    except (OSError, ValueError) as error:
         said, well = f"no answer: {error}", False
     print(said)
     return 0 if well else 1

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from grpc import aio
-from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.bench.live import percentile, resident
 from wire.runtime import grpc_kit
-from wire.runtime.direct import open_url
+from wire.runtime.samples import read_samples
 from wire.v1 import pair_service_pb2 as pairs_pb2
 from wire.v1.pair_service_pb2_grpc import PairServiceStub
 
@@ -63,15 +62,8 @@ class Counters:
     @staticmethod
     def read(url: str) -> "Counters":
         """url: of the center's /metrics."""
-        with open_url(url, timeout=10) as answer:
-            families = text_string_to_metric_families(answer.read().decode())
-            return Counters(
-                {
-                    (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-                    for family in families
-                    for sample in family.samples
-                }
-            )
+        samples = read_samples(url, timeout=10)
+        return Counters({(each.name, tuple(sorted(each.labels.items()))): each.value for each in samples})
 
     def by(self, name: str, label: str) -> dict[str, float]:
         """Sums of a metric by one label."""

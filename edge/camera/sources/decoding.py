@@ -44,7 +44,7 @@ class PacketDecoder:
             self._context.flags |= av.codec.context.Flags.low_delay
         if strict:
             self._context.options = {"err_detect": "explode"}
-        self._begun = self._damaged = False
+        self._begun = self._damaged = self._whole = False
         self._earliest: int | None = None
 
     def decode(self, packet: "VideoPacket") -> "list[av.VideoFrame]":
@@ -69,14 +69,22 @@ class PacketDecoder:
         """Forget what came before: the next packet comes from elsewhere in the stream."""
         if self._context.is_open:
             self._context.flush_buffers()
-        self._begun = self._damaged = False
+        self._begun = self._damaged = self._whole = False
 
     def _decode(self, packet: "VideoPacket | None") -> "list[av.VideoFrame]":
         try:
-            return [frame for frame in self._context.decode(packet) if not frame.is_corrupt]
+            frames = self._context.decode(packet)
         except FFmpegError:
             self._damaged = True
             raise Undecodable from None
+        whole = [frame for frame in frames if not frame.is_corrupt]
+        if len(whole) < len(frames):
+            # Where pictures are refreshed piece by piece, all before the first whole one are marked: no damage.
+            self._damaged = self._whole
+            if not whole:
+                raise Undecodable
+        self._whole |= bool(whole)
+        return whole
 
 
 def to_picture(frame: "av.VideoFrame") -> Picture:

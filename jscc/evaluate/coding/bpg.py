@@ -19,8 +19,10 @@ from wire.runtime.errors import UserError
 def bpg_forms(*, live: bool = False) -> tuple[SourceCodec, ...]:
     """The chroma formats 4:2:0 and 4:4:4 of the best BPG encoder at hand.
 
-    live    a faster x265 preset and 4:2:0 alone, for one frame in well under a second
-    raises  UserError if there is no encoder
+    live     a faster x265 preset and 4:2:0 alone, for one frame in well under a second
+    returns  forms of one codec, of which `RateSearch` takes the better one for each picture
+    raises   UserError if there is no encoder
+    source   F. Bellard, BPG specification, 2018: HEVC intra in a container of its own
     """
     if live:
         return (HevcIntra("4:2:0", preset="medium"),)
@@ -34,7 +36,10 @@ def bpg_forms(*, live: bool = False) -> tuple[SourceCodec, ...]:
 
 @dataclass(frozen=True, slots=True)
 class BpgProgram:
-    """`bpgenc` and `bpgdec` from PATH; the whole file counts, as is usual; a quality is 51 - QP."""
+    """`bpgenc` and `bpgdec` from PATH; the whole file counts, as is usual; a quality is 51 - QP.
+
+    raises  UserError with the program's last line where one fails
+    """
 
     chroma: Chroma
 

@@ -18,10 +18,12 @@ _LOG_GAINS: Final = np.arange(-40.0, 4.5, 0.05)
 
 @lru_cache(maxsize=1024)
 def bits_per_symbol(snr_db: float, channel: Channel) -> float:
-    """Capacity in bits per complex symbol at mean Es/N0 `snr_db`.
+    """Capacity in bits per complex symbol.
 
-    awgn      log2(1 + SNR)
-    rayleigh  ergodic, E[log2(1 + |h|^2 SNR)] with |h|^2 exponential of mean 1 (fast fading, receiver knows h)
+    snr_db   mean Es/N0, dB
+    channel  awgn: log2(1 + SNR); rayleigh: ergodic, E[log2(1 + |h|^2 SNR)] with |h|^2 exponential of mean 1 (fast
+             fading, the receiver knows h)
+    source   Shannon 1948; Goldsmith, Varaiya, "Capacity of fading channels with channel side information", 1997
     """
     snr = 1.0 / units.noise_variance(snr_db)
     if channel == "awgn":

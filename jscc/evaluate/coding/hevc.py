@@ -36,7 +36,12 @@ _START_CODE: Final = b"\x00\x00\x00\x01"
 
 @dataclass(frozen=True, slots=True)
 class HevcIntra:
-    """One chroma format of x265's still pictures; a quality is 51 - QP."""
+    """One chroma format of x265's still pictures; a quality is 51 - QP.
+
+    preset  of x265: how long it may look for the smallest file
+    raises  UserError if PyAV is missing or has no libx265
+    source  ITU-T H.265
+    """
 
     chroma: Chroma
     preset: str = "placebo"
@@ -64,14 +69,18 @@ class HevcIntra:
 
 
 def guess_quality(budget: int, sizes: Mapping[int, int]) -> tuple[int, int]:
-    """First try and first step for a quality of 51 - QP: about 1100 bytes at QP 40, twice as many every 5 steps."""
+    """First try and first step for a quality of 51 - QP: about 1100 bytes at QP 40, twice as many every 5 steps.
+
+    budget  bytes
+    sizes   bytes by quality, of what is known of the picture already
+    """
     known = between(sizes, budget)
     return (11 + round(5 * math.log2(max(budget, 1) / 1100)), 2) if known is None else (known, 1)
 
 
 @lru_cache(maxsize=8)
 def parameter_sets(chroma: Chroma, preset: str = "placebo") -> bytes:
-    """VPS, SPS and PPS with their start codes: those of any picture."""
+    """VPS, SPS and PPS with their start codes: those of any picture. raises UserError if there is no encoder"""
     grey = np.full((geometry.CHANNELS, geometry.HEIGHT, geometry.WIDTH), 128, np.uint8)
     return _split(_encode(_to_planes(grey, chroma), chroma, 40, preset))[0]
 

@@ -31,6 +31,8 @@ class Jpeg2000:
     colour_transform  the standard's irreversible colour transform (YCbCr)
     resolutions       wavelet decompositions + 1
     header_counts     count the main header too
+    raises            UserError if Pillow has no OpenJPEG
+    source            ITU-T T.800
     """
 
     name: str = "jpeg2000"

@@ -51,6 +51,9 @@ class Fitted:
 class RateSearch:
     """Finds, for a picture and a budget, the largest file that fits, over one or several forms of one codec.
 
+    forms                of the codec; further ones cost one byte that names the form
+    remembered_pictures  of which encodings are kept
+
     With several forms (4:2:0 and 4:4:4) the better picture by PSNR is sent and one byte that names the form is counted.
     The search halves, so the file is the largest if sizes rise with quality (a test holds that); it fits in any case.
     Encodings are remembered for the last few pictures, so that further budgets of a picture cost little.
@@ -65,7 +68,13 @@ class RateSearch:
         self._found: OrderedDict[bytes, dict[int, Fitted | None]] = OrderedDict()
 
     def fit(self, picture: Bytes, budget: int) -> Fitted | None:
-        """The best file of at most `budget` bytes for a uint8 picture [3, 128, 256]; None if none is so small."""
+        """The best file that fits.
+
+        picture  uint8 RGB [3, 128, 256]
+        budget   bytes, the byte that names the form included
+        returns  None if no file is so small
+        raises   what the codec's `encode` does
+        """
         digest = hashlib.sha1(picture.tobytes(), usedforsecurity=False).digest()
         found = self._memory(self._found, digest)
         if budget not in found:
@@ -116,8 +125,11 @@ class RateSearch:
 def largest_fit(fits: Callable[[int], bool], numbers: range, guess: int, stride: int) -> int | None:
     """The largest number that fits, if all up to it fit and none after it; None if not even the first does.
 
+    fits    whether a number does; never asked twice
+    guess   where to begin, and `stride` how far to go first
+
     Strides away from the guess, further each time, until one number fits and another does not; then halves what lies
-    between. Never asks twice.
+    between.
     """
     low, high = numbers.start - 1, numbers.stop  # `low` is known to fit, `high` not to
     number = min(max(guess, numbers.start), high - 1)

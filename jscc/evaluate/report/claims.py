@@ -23,7 +23,12 @@ MARKS: Final = ("<!-- claims -->", "<!-- end of claims -->")
 
 
 def table(rows: Sequence[Row], settings: Mapping[str, Any]) -> str:
-    """A Markdown table: what the paper says, what was measured, whether it holds."""
+    """A Markdown table: what the paper says, what was measured, whether it holds.
+
+    rows      of one run, envelopes of LDPC modes included
+    settings  of settings.json; "trained_for" tells the systems that were trained for MS-SSIM
+    source    paper, section 4.2
+    """
     curves = Curves(rows, settings.get("trained_for", {}))
     lines = ["| | the paper (section 4.2) | here (gains ± standard error over pairs) | holds |", "|---|---|---|---|"]
     for number, (sentence, measure) in enumerate(CLAIMS, 1):
@@ -52,7 +57,10 @@ def page(rows: Sequence[Row], settings: Mapping[str, Any]) -> str:
 
 
 def fill(path: Path, text: str) -> None:
-    """Put text between the marks of a page; raises UserError if it has none"""
+    """Put text between the marks of a page, in one move.
+
+    raises  UserError if it has none, OSError if it cannot be read or written
+    """
     whole = path.read_text(encoding="utf-8")
     before, begin, rest = whole.partition(MARKS[0])
     _, end, after = rest.partition(MARKS[1])

@@ -38,10 +38,15 @@ _SETTINGS: Final[dict[str, Any]] = {
 
 
 def draw(rows: Sequence[Row], folder: Path, ms_ssim_trained: Container[str] = ()) -> list[Path]:
-    """Write every figure for which there is data, as PNG and SVG; returns the PNGs.
+    """Write every figure for which there is data, as PNG and SVG.
 
+    rows             of one run; means are taken over pairs and views
+    folder           is made if it is not there
     ms_ssim_trained  systems that were trained for MS-SSIM: no panel of PSNR shows them; panels of MS-SSIM show them as
                      full lines and the networks that were trained for PSNR as dotted ones
+    returns          the PNGs
+    raises           OSError if one cannot be written
+    source           paper, Fig. 3
     """
     folder.mkdir(parents=True, exist_ok=True)
     curves = means(rows)

@@ -71,7 +71,7 @@ class Curves:
         self._aimed = {name.partition("@")[0]: name for name, aim in trained_for.items() if aim == MS_SSIM}
 
     def of(self, system: str, channel: str = "awgn", delta: float = 0.0) -> Line:
-        """raises Missing"""
+        """One curve of a system; delta: the other link's SNR minus the own, dB. raises Missing if there is none"""
         found = self.all.get((system, channel, delta))
         if found is None:
             raise Missing(f"{system} on {channel}")
@@ -85,7 +85,12 @@ class Curves:
 
 
 def gains(above: Line, below: Line, quantity: Quantity = "psnr") -> Gains:
-    """The difference `above` - `below` at every SNR of either, over the pairs that both have."""
+    """How much one curve lies above another at every SNR of either, over the pairs that both have.
+
+    above, below  curves of one kind of channel
+    quantity      "psnr", dB, or "ms_ssim"
+    returns       by SNR in dB: the mean of `above` - `below` and its standard error; None where no pair has both
+    """
     found: dict[float, Gain | None] = {}
     for snr in sorted({*above.pairs, *below.pairs}):
         ours, theirs = above.levels(snr, quantity), below.levels(snr, quantity)
@@ -96,9 +101,11 @@ def gains(above: Line, below: Line, quantity: Quantity = "psnr") -> Gains:
 
 
 def within(found: Gains, kept: Callable[[float], bool], region: str) -> Gains:
-    """Only some SNRs; raises Missing if none of them was measured
+    """Only some SNRs.
 
+    kept    whether an SNR in dB is one of them
     region  says which, such as "up to 2 dB"
+    raises  Missing if none of them was measured
     """
     part = {snr: gain for snr, gain in found.items() if kept(snr)}
     if not any(part.values()):

@@ -21,7 +21,15 @@ _ORDER: Final = ("jpeg2000", "bpg", "baseline", "proposed-1", "proposed-2")
 
 
 def write_report(rows: Sequence[Row], out: Path, request: Request, shown: Pair, snr_db: float, command: str) -> None:
-    """Everything beside the table. `shown` and `snr_db` are of the galleries."""
+    """Everything beside the table: figures, galleries, page.
+
+    rows     that compare, envelopes of LDPC modes included
+    out      folder of the run
+    shown    pairs of the galleries
+    snr_db   of the galleries, dB
+    command  that made the run, for the page
+    raises   OSError if something cannot be written
+    """
     path = out / "settings.json"
     settings = json.loads(path.read_text())
     draw(rows, out, _aimed(settings))

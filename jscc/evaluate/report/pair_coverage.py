@@ -9,7 +9,13 @@ from wire.runtime.errors import UserError
 
 
 def check_pair_coverage(out: Path, asked: Sequence[Cell], done: Sequence[Cell]) -> None:
-    """UserError if a mean that is asked for would be over fewer pairs than others in `out`."""
+    """Refuse what would put means over unlike pairs side by side.
+
+    out     folder of the run, for the message
+    asked   cells of this call
+    done    cells that the folder has already
+    raises  UserError if a mean that is asked for would be over fewer pairs than others there
+    """
     pictures = _pictures([*asked, *done])
     whole = _whole(pictures)
     for point in dict.fromkeys(cell.point for cell in asked):
@@ -22,7 +28,7 @@ def check_pair_coverage(out: Path, asked: Sequence[Cell], done: Sequence[Cell]) 
 
 
 def partial_points(rows: Sequence[Row], progress: TextIO) -> set[Point]:
-    """Points that lack pairs which others of their channel have; tells them."""
+    """Points of curves that lack pairs which others of their channel have; each is told on `progress`."""
     pictures = _pictures(row.cell for row in rows)
     whole = _whole(pictures)
     partial = {point for point, found in pictures.items() if found != whole[point.channel]}

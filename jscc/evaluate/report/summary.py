@@ -30,7 +30,11 @@ class Mean:
 
 
 def means(rows: Iterable[Row]) -> dict[Curve, dict[float, Mean]]:
-    """Every curve as {SNR in dB: mean}, SNRs rising."""
+    """Every curve as {SNR in dB: mean}, SNRs rising.
+
+    rows     of one run, one for each pair and view
+    returns  by (system, channel, delta in dB); a mean is taken over pairs and views, of PSNR in dB picture by picture
+    """
     groups: dict[Curve, dict[float, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         groups[row.system, row.channel, row.delta][row.snr].append(row)

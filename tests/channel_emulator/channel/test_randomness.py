@@ -46,9 +46,9 @@ def test_frames_in_any_order_meet_the_same_channel() -> None:
 
 def test_a_frame_keeps_its_noise_when_another_impairment_is_switched_on() -> None:
     symbols = np.ones(SYMBOLS, np.complex64)
-    chance = RandomStreams(1, "demo", View.LEFT)
-    plain = apply_channel(symbols, Settings(), 5.0, chance, 3)
-    noisy_csi = apply_channel(symbols, Settings(csi=Csi.NOISY, loss=0.5), 5.0, chance, 3)
+    streams = RandomStreams(1, "demo", View.LEFT)
+    plain = apply_channel(symbols, Settings(), 5.0, streams, 3)
+    noisy_csi = apply_channel(symbols, Settings(csi=Csi.NOISY, loss=0.5), 5.0, streams, 3)
     np.testing.assert_array_equal(plain.received, noisy_csi.received)
 
 

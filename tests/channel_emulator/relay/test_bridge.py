@@ -21,6 +21,7 @@ Start = Callable[..., Awaitable[tuple[Emulator, str]]]
 async def test_a_frame_crosses_the_channel_and_its_answer_comes_back(center: Center, start: Start) -> None:
     emulator, address = await start(links=[{"rig": "demo", "view": "left", "snr_db": 7}])
     async with Edge(address) as edge:
+        edge._hello.loop_ms = 350
         assert (await edge.hello()).credit == CREDIT
         assert (await edge.hear()).link_report.snr_db == 7.0
         sent = picture(1)
@@ -28,6 +29,7 @@ async def test_a_frame_crosses_the_channel_and_its_answer_comes_back(center: Cen
         assert (answer.sequence, answer.outcome) == (1, link_pb2.OUTCOME_ACCEPTED)
 
     hello, metadata = center.hellos[0]
+    assert hello == edge._hello, "as it came, whatever it says"
     assert (hello.rig, hello.codec_hash, hello.frame_rate) == ("demo", "cafe", 30.0)
     assert metadata["x-rig-id"] == "demo"
     frame = center.frames[0]

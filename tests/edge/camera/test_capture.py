@@ -1,6 +1,4 @@
 import threading
-import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,6 +8,7 @@ from edge.camera.capture import Camera
 from edge.camera.sources import CameraRefused, Picture, SkippedFrame
 from edge.metrics import Metrics
 from tests.edge.conftest import counted
+from tests.waiting import wait_for
 from wire.runtime.errors import UserError
 
 
@@ -164,10 +163,9 @@ def test_a_camera_that_hangs_is_noticed_while_it_hangs(caplog: pytest.LogCapture
     source = Scripted([picture(1)])
     source.hangs = threading.Event()
     camera, metrics, _ = run(source, silence_s=0.1)
-    noticed = wait_for(lambda: counted(metrics, "camera_up") == 0)
+    wait_for(lambda: counted(metrics, "camera_up") == 0)
     source.hangs.set()
     camera.stop()
-    assert noticed
     assert caplog.messages == [
         "test camera: up",
         "test camera: no picture for 0.1 s; waiting for the camera (camera.stall_s)",
@@ -177,7 +175,7 @@ def test_a_camera_that_hangs_is_noticed_while_it_hangs(caplog: pytest.LogCapture
 def test_a_camera_that_sends_nothing_but_damage_is_down(caplog: pytest.LogCaptureFixture) -> None:
     source = Scripted([picture(1), *[SkippedFrame("decoding", "cannot be decoded")] * 3])
     camera, metrics, _ = run(source, silence_s=0.1)
-    assert wait_for(lambda: counted(metrics, "camera_up") == 0)
+    wait_for(lambda: counted(metrics, "camera_up") == 0)
     assert counted(metrics, "undecodable_frames_total") == 3
     camera.stop()
 
@@ -197,13 +195,3 @@ def test_a_library_that_tells_the_address_is_not_quoted(failure: Exception, capl
     camera.stop()
     assert "opening it again" in caplog.text
     assert "hush" not in caplog.text
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
-    """Whether something that another thread brings about came about in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,10 +21,12 @@ from PIL import Image
 
 from edge.camera.address import parse_address
 from edge.camera.capture import Camera
-from edge.camera.sources.base import CameraRefused, Picture
+from edge.camera.sources.base import CameraRefused, Picture, SkippedFrame
 from edge.camera.sources.network import NetworkCamera
 from edge.metrics import Metrics
+from tests.edge.camera.clips import number, numbered, write_clip
 from tests.edge.conftest import counted
+from tests.waiting import wait_for
 from wire.runtime.errors import UserError
 
 PYTHON = "/usr/bin/python3"
@@ -98,15 +101,6 @@ def watch(source: NetworkCamera) -> None:
     """Until it fails."""
     while True:
         picture_of(source)
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> float:
-    """Seconds until something came about."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, "it did not come about"
-        time.sleep(0.02)
-    return time.monotonic() - began
 
 
 @contextlib.contextmanager
@@ -299,3 +293,88 @@ def test_a_camera_that_speaks_http_is_reached_past_a_proxy(motion_jpeg: str, mon
     source.open()
     np.testing.assert_allclose(picture_of(source)[64, 128], (200, 60, 40), atol=4)
     source.close()
+
+
+def test_a_camera_s_own_delay_is_taken_off_the_capture_time(motion_jpeg: str) -> None:
+    source = NetworkCamera(parse_address(motion_jpeg), fps=240, delay_ms=9_000, stall_s=2.0)
+    source.open()
+    taken = source.next(threading.Event())
+    source.close()
+    assert taken is not None
+    assert 9.0 <= time.time() - taken[0] / 1e9 < 20.0
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_no_proxy_is_asked_for_a_camera(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy, socket.create_server(("127.0.0.1", 0)) as listener:
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        asked: list[str] = []
+
+        def answer(name: str, server: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+                    asked.append(name)
+
+        for name, server in (("proxy", proxy), ("camera", listener)):
+            threading.Thread(target=answer, args=(name, server), daemon=True).start()
+        with pytest.raises(UserError):
+            camera(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/v").open()
+        wait_for(lambda: "camera" in asked)
+        assert "proxy" not in asked
+        for server in (proxy, listener):
+            server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def damaged_film(tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """A camera over HTTP that sends a film of 90 numbered frames, damaged in its middle; the number of its frames."""
+    rng = np.random.default_rng(7)
+    frames = [np.maximum(numbered(n), rng.integers(0, 30, (128, 256, 1)).astype(np.uint8)) for n in range(90)]
+    path = write_clip(tmp_path / "a.ts", list(range(90)), Fraction(1, 25), b_frames=0, gop=10, pictures=frames)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 4_000] = rng.bytes(4_000)
+
+    class Door(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "video/mp2t")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(content)
+
+        def log_message(self, *arguments: object) -> None:
+            """Nothing on the screen."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/film.ts", len(frames)
+        server.shutdown()
+
+
+def test_damage_on_the_way_is_told_and_what_follows_it_is_not_shown(damaged_film: tuple[str, int]) -> None:
+    url, count = damaged_film
+    source = NetworkCamera(parse_address(url), fps=1e6, delay_ms=0, stall_s=5.0)
+    source.open()
+    shown: list[int] = []
+    told: list[str] = []
+
+    def watch_on() -> None:
+        while True:
+            try:
+                shown.append(number(picture_of(source)))
+            except SkippedFrame as skipped:
+                told.append(str(skipped))
+
+    with pytest.raises(UserError, match="has ended the stream"):
+        watch_on()
+    source.close()
+    assert told
+    assert set(told) == {
+        f"{source.name}: sends frames that cannot be decoded; they are skipped until a whole one comes"
+    }
+    assert shown == sorted(set(shown))
+    assert shown[-1] == count - 1, "with the next key frame it goes on"
+    assert len(shown) < count - shown[0], "the first ones went by while the camera was opened"

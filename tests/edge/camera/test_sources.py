@@ -1,5 +1,6 @@
 import threading
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -228,6 +229,35 @@ def test_a_cameras_own_delay_is_taken_off_the_capture_time(video: Path) -> None:
         times.append(shot[0])
         camera.close()
     assert 8.0 < (times[0] - times[1]) / 1e9 < 9.0
+
+
+class Driver:
+    """What OpenCV hands out for a webcam; `readable` says whether a frame can be decoded."""
+
+    def __init__(self) -> None:
+        self.readable = True
+
+    def isOpened(self) -> bool:  # noqa: N802 as OpenCV names it
+        return True
+
+    def grab(self) -> bool:
+        return True
+
+    def retrieve(self) -> tuple[bool, np.ndarray]:
+        return self.readable, np.zeros((128, 256, 3), np.uint8)
+
+    def release(self) -> None:
+        """Nothing is held."""
+
+
+def test_a_frame_that_a_webcam_s_driver_could_not_decode_is_not_shown() -> None:
+    driver = Driver()
+    camera = Webcam("test", lambda: cast("cv2.VideoCapture", driver), fps=1e6, delay_ms=0)
+    camera.open()
+    assert camera.next(threading.Event()) is not None
+    driver.readable = False
+    with pytest.raises(UserError, match="delivers pictures that cannot be decoded; opening it again"):
+        camera.next(threading.Event())
 
 
 def test_a_webcam_that_is_not_there_is_a_problem(capfd: pytest.CaptureFixture[str]) -> None:

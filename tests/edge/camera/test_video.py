@@ -80,6 +80,57 @@ def test_a_frame_is_shown_from_its_presentation_time_until_the_next_ones(name: s
     video.close()
 
 
+class Astray:
+    """A file of which every seek lands elsewhere, as with containers that only guess where a time is."""
+
+    def __init__(self, opened: av.container.InputContainer, seconds: float) -> None:
+        self._opened, self._seconds = opened, seconds
+        self.seeks = 0
+
+    def seek(self, offset: int, *, stream: av.VideoStream) -> None:
+        self.seeks += 1
+        assert stream.time_base is not None
+        self._opened.seek(max(0, offset + round(self._seconds / stream.time_base)), stream=stream)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._opened, name)
+
+
+@pytest.mark.parametrize("seconds", [-3.0, 0.7, 3.0])
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts"])
+def test_a_frame_is_the_same_wherever_a_seek_lands(
+    name: str, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_clip(tmp_path / name, list(range(200)), Fraction(1, 25))
+    opens: list[Astray] = []
+    video = Video(str(path), FrameClock(25.0))
+    video.open()
+    assert video._index is not None
+
+    really = av.open
+
+    def astray(path: str) -> Astray:
+        opens.append(Astray(really(path), seconds))
+        return opens[-1]
+
+    monkeypatch.setattr(av, "open", astray)
+    video._reader = video._start(video._index)
+    for tick in (150, 40, 199, 3, 100):
+        assert number(video.picture(tick)) == tick
+    assert sum(each.seeks for each in opens) >= 3
+    video.close()
+
+
+def test_a_film_says_after_how_long_it_starts_over(tmp_path: Path) -> None:
+    clock = FrameClock(10.0)
+    video = Video(str(write_clip(tmp_path / "a.mp4", list(range(60)), Fraction(1, 25))), clock)
+    assert video.loop_s(clock) == 0.0
+    video.open()
+    assert video.loop_s(clock) == pytest.approx(60 / 25)
+    assert number(video.picture(23)) != number(video.picture(24)) == number(video.picture(0))
+    video.close()
+
+
 def test_a_file_of_2997_a_second_plays_at_its_true_speed_at_10_a_second(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", [n * 1001 for n in range(90)], Fraction(1, 30_000))
     video = opened(path)
@@ -162,6 +213,30 @@ def test_frames_that_cannot_be_decoded_are_told_and_the_others_keep_their_place(
             assert number(again.picture(tick)) == tick
     video.close()
     again.close()
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.avi", "mjpeg")])
+def test_a_film_with_a_few_wrong_bytes_shows_nothing_that_a_decoder_made_up(
+    name: str, codec: str, tmp_path: Path
+) -> None:
+    """Of one codec the decoder marks the frame, of the other it paints over it unless it is told not to."""
+    rng = np.random.default_rng(7)
+    pictures = [np.maximum(numbered(n), rng.integers(0, 30, (128, 256, 1)).astype(np.uint8)) for n in range(40)]
+    path = write_clip(tmp_path / name, list(range(40)), Fraction(1, 25), codec, b_frames=0, gop=10, pictures=pictures)
+    whole = opened(path, 25.0)
+    wanted = [whole.picture(tick).copy() for tick in range(40)]
+    whole.close()
+    damage(path, 0.5, 60)
+    video, missing = opened(path, 25.0), 0
+    for tick in range(40):
+        try:
+            shown = video.picture(tick)
+        except SkippedFrame:
+            missing += 1
+        else:
+            np.testing.assert_array_equal(shown, wanted[tick])
+    assert 1 <= missing <= 10
+    video.close()
 
 
 def test_a_film_that_is_cut_off_shows_what_it_has_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

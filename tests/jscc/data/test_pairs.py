@@ -1,4 +1,7 @@
-"""Pictures on disk as training, validation and bench take them: one reader, one crop."""
+"""Pictures on disk as training, validation and bench take them: one reader, one crop.
+
+Every kind of file against every reader: tests/system/test_readers.py.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +20,6 @@ from jscc.evaluate.session import read_scenes
 from jscc.train.validation import read_validation
 from tests.jscc.evaluate.conftest import made_up_pair, write_pairs
 from wire.crop import center_crop
-from wire.pictures import read_picture
 from wire.runtime.errors import UserError
 
 Pixels = NDArray[np.uint8]
@@ -62,32 +64,6 @@ def turned(way: int) -> dict[str, object]:
     exif = Image.Exif()
     exif[ORIENTATION] = way
     return {"exif": exif}
-
-
-KINDS: dict[str, tuple[str, Callable[[Image.Image], Image.Image], dict[str, object]]] = {
-    "png": (".png", lambda picture: picture, {}),
-    "jpeg": (".jpg", lambda picture: picture, {"quality": 95}),
-    "upper case": (".JPEG", lambda picture: picture, {}),
-    "webp": (".webp", lambda picture: picture, {"lossless": True}),
-    "tiff": (".tif", lambda picture: picture, {}),
-    "bmp": (".bmp", lambda picture: picture, {}),
-    "palette": (".png", lambda picture: picture.quantize(64), {}),
-    "alpha": (".png", lambda picture: picture.convert("RGBA"), {}),
-    "cmyk": (".jpg", lambda picture: picture.convert("CMYK"), {"quality": 95}),
-    "upside down": (".jpg", lambda picture: picture, turned(3)),
-    "on its side": (".jpg", lambda picture: picture.transpose(Image.Transpose.ROTATE_90), turned(6)),
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_one_file_has_the_same_pixels_for_training_validation_and_bench(kind: str, tmp_path: Path) -> None:
-    suffix, change, options = KINDS[kind]
-    save(tmp_path, suffix, change, **options)
-    files = [tmp_path / side / f"{name}{suffix}" for name in (0, 1) for side in ("left", "right")]
-    reference = np.stack([framing.fit(read_picture(file)) for file in files])
-    for reader in READERS:
-        np.testing.assert_array_equal(reader(tmp_path), reference, err_msg=reader.__name__)
-    assert reference.std() > 20
 
 
 def test_pictures_stand_the_way_up_that_their_orientation_says(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from jscc.evaluate import runner
 from jscc.evaluate.__main__ import main, numbers
 from jscc.evaluate.report.summary import markdown, means, with_envelopes
 from jscc.evaluate.rows import COLUMNS, Row, Table
-from jscc.evaluate.session import Request, read_scenes, run_session
+from jscc.evaluate.session import Progress, Request, read_scenes, run_session
 from jscc.evaluate.systems.base import Channel, Pair, Sent
 from jscc.evaluate.systems.registry import expand
 from wire import quality
@@ -110,6 +110,22 @@ def test_settings_and_table_are_replaced_and_never_written_over(folder: Path, tm
         assert (tmp_path / f"old-{name}").read_text() == text
     assert len(Table(tmp_path / "results.csv").read()) == 24
     assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
+
+
+def test_the_time_that_a_run_took_is_noted_in_one_move_too(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def linked(self: Echo, *given: object, **more: object) -> Sent:
+        if not (tmp_path / "during.json").exists():
+            (tmp_path / "during.json").hardlink_to(tmp_path / "settings.json")
+        return transmit(self, *given, **more)  # type: ignore[arg-type]
+
+    transmit = Echo.transmit
+    monkeypatch.setattr(Echo, "transmit", linked)
+    monkeypatch.setattr(Progress, "seconds", 7.0)
+    session(folder, tmp_path, (0.0,))
+    assert json.loads((tmp_path / "settings.json").read_text())["seconds"] == 7.0
+    assert json.loads((tmp_path / "during.json").read_text())["seconds"] == 0.0
 
 
 def test_a_folder_of_results_is_not_mixed_with_other_conditions(folder: Path, tmp_path: Path) -> None:

@@ -119,6 +119,7 @@ def test_a_finished_run_stays_as_it_is(
     train(folder, picture_folders)
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("finished: "))
     assert shlex.split(line)[1:6] == ["python", "-m", "jscc.ship", "--run", str(folder)]
+    assert shlex.split(line)[-2:] == ["--data", "PICTURES (LICENCE)"]
     files = {path: path.read_bytes() for path in folder.iterdir()}
     train(folder, picture_folders, "--resume", "--lr", "1e-5")
     assert "is at step 6 of 6: there is nothing to do" in capsys.readouterr().out
