@@ -54,7 +54,8 @@ SERVER_OPTIONS: Final = [
     ("grpc.server_handshake_timeout_ms", 5_000),  # of a socket that says nothing; 120 s by default
     ("grpc.max_connection_idle_ms", 60_000),  # of a client without a call
     ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # half of what our clients keep
+    ("grpc.http2.max_ping_strikes", 2),  # pings that come sooner; one more ends the connection
     ("grpc.so_reuseport", 0),  # two services on one port must fail, not share it
 ]
 
