@@ -43,9 +43,10 @@ oldest: $(DEV)/.ready ## the services' tests with the oldest libraries that pypr
 proto: $(DEV)/.ready ## generate the Python side of the contract
 	$(DEV)/bin/python proto/generate.py
 
-metrics: $(DEV)/.ready ## docs/metrics.md and Grafana's dashboards, from the code
+metrics: $(DEV)/.ready ## docs/metrics.md, docs/limits.md and Grafana's dashboards, from the code
 	$(DEV)/bin/python -m deploy.observe.catalogue
 	$(DEV)/bin/python -m deploy.observe.boards
+	$(DEV)/bin/python -m deploy.observe.limits
 
 kitti: $(DEV)/.ready ## KITTI Stereo as the paper split it: make kitti ARGS="--archives DOWNLOADS --out kitti"
 	$(DEV)/bin/python -m jscc.kitti $(ARGS)
