@@ -8,7 +8,7 @@ PAGE_TESTS := $(shell find tests -name '*.test.js' -o -name '*.test.mjs')
 PIP_FLAGS := --disable-pip-version-check --progress-bar on
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint page extras newest oldest proto metrics kitti train evaluate bench clean install-edge install-emulator install-center
+.PHONY: help demo test lint page extras newest oldest proto metrics kitti train evaluate bench fuzz clean install-edge install-emulator install-center
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -56,6 +56,9 @@ train: $(DEV)/.ready ## train a codec: make train ARGS="--pairs FOLDER --out run
 
 evaluate: $(DEV)/.ready ## every system side by side: make evaluate ARGS="--pairs FOLDER --out DIR"
 	$(DEV)/bin/python -m jscc.evaluate $(or $(ARGS),$(EIGHT_PAIRS))
+
+fuzz: $(DEV)/.ready ## a million inputs for every parser of outside bytes: make fuzz ARGS="hello --seconds 60"
+	nice $(DEV)/bin/python -m tests.fuzz $(ARGS)
 
 bench: $(DEMO)/.ready ## speed, latency and memory of the whole system on this machine
 	$(DEMO)/bin/vergence bench $(ARGS)

@@ -3,6 +3,7 @@
 Hypothesis finds the orders; the same ones in each run.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -56,7 +57,7 @@ class Pairing(RuleBasedStateMachine):
         self.last_captured = dict.fromkeys(View, -1e9)
         self.shown_until = -1e9
 
-    def decided(self, outcomes: list[Outcome[Seen]]) -> None:
+    def decided(self, outcomes: Sequence[Outcome[Seen]]) -> None:
         """Each frame comes out once, and what is shown never goes back in time."""
         for outcome in outcomes:
             frames = [outcome.left, outcome.right] if isinstance(outcome, Paired) else [outcome.frame]
@@ -257,7 +258,7 @@ class TwoEndsOfCredit(RuleBasedStateMachine):
             with pytest.raises(ValueError, match="no credit for frame"):
                 self.window.send(self.sequence, self.now)
 
-    @precondition(lambda self: getattr(self, "frames", None))
+    @precondition(lambda self: bool(getattr(self, "frames", None)))
     @rule()
     def arrive(self) -> None:
         frame = self.frames.pop(0)
@@ -265,14 +266,14 @@ class TwoEndsOfCredit(RuleBasedStateMachine):
         assert self.credit.given_at <= frame.sent_at, "the bound on its age is one"
         self.held.append(frame)
 
-    @precondition(lambda self: getattr(self, "held", None))
+    @precondition(lambda self: bool(getattr(self, "held", None)))
     @rule(data=st.data())
     def answer(self, data: Any) -> None:
         frame = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
         self.credit.answer(self.now)
         self.answers.append(frame)
 
-    @precondition(lambda self: getattr(self, "answers", None))
+    @precondition(lambda self: bool(getattr(self, "answers", None)))
     @rule()
     def hear(self) -> None:
         frame = self.answers.pop(0)

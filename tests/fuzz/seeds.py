@@ -1,4 +1,4 @@
-"""Makes the valid inputs of the corpora: `python -m tests.fuzz.seeds`. What fuzzing found lies beside them, by its own name."""
+"""Makes the valid inputs of the corpora: `python -m tests.fuzz.seeds`. What fuzzing found lies beside them."""
 
 import io
 import json

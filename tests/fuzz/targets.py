@@ -1,6 +1,6 @@
 """One target for each parser of bytes from outside. A target takes any bytes and lets through only what is a fault.
 
-Allowed is what a parser declares: a UserError, with one line or more that can be printed, and what a caller turns into one.
+Allowed is what a parser declares: a UserError that can be printed, or what a caller turns into one.
 """
 
 import functools

@@ -6,6 +6,7 @@ docs/limits.md has what each of them costs.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -63,7 +64,7 @@ async def test_calls_go_on_beside_a_flood_and_after_it(address: str, frames: Fra
     flooding = asyncio.create_task(asyncio.to_thread(http2.flood, port_of(address), frames, SECONDS))
     answered, began = 0, time.monotonic()
     async with grpc_kit.connect(address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub: Any = health_pb2_grpc.HealthStub(channel)
         while not flooding.done() or not answered:
             await stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE, wait_for_ready=True)
             answered += 1
