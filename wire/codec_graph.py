@@ -56,6 +56,8 @@ def _look(kind: str, content: bytes, depth: int) -> None:
             raise GraphRefused("it defines operators of its own")
         for number, value in fields:
             if number == _OPSET_IMPORT:
+                if not isinstance(value, bytes):
+                    raise GraphRefused("it is not an ONNX file")
                 _check_domain(value, _OPSET_DOMAIN)
     elif kind == "node":
         _check_domain(content, _NODE_DOMAIN)

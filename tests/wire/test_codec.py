@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from center.decode import engines
-from wire import codec, codec_manifest
+from wire import codec, codec_graph, codec_manifest
 from wire.codec_manifest import COVERED, MANIFEST_FILE
 from wire.runtime.errors import UserError
 
@@ -260,3 +260,10 @@ def test_weights_that_are_no_numbers_are_refused_without_a_manifest_too(folder: 
     DAMAGES[damage](folder / "decoder.onnx")
     with pytest.raises(UserError, match=r"cannot be loaded \(it has weights that are not finite numbers\)"):
         codec.load_onnx(str(folder), "decoder", 1)
+
+
+@pytest.mark.parametrize("content", [b"\x40\x01", b"\x3a\x80", b"\xff"])
+def test_what_is_no_graph_is_refused_as_such(content: bytes) -> None:
+    """The first, an opset that is a number, was found by fuzzing."""
+    with pytest.raises(codec_graph.GraphRefused, match="it is not an ONNX file"):
+        codec_graph.check(content)
