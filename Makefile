@@ -8,7 +8,7 @@ PAGE_TESTS := $(shell find tests -name '*.test.js' -o -name '*.test.mjs')
 PIP_FLAGS := --disable-pip-version-check --progress-bar on
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint page extras newest oldest proto metrics kitti train evaluate bench clean install-edge install-emulator install-center
+.PHONY: help demo test lint page extras newest oldest proto metrics kitti train evaluate bench fuzz clean install-edge install-emulator install-center
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -43,9 +43,10 @@ oldest: $(DEV)/.ready ## the services' tests with the oldest libraries that pypr
 proto: $(DEV)/.ready ## generate the Python side of the contract
 	$(DEV)/bin/python proto/generate.py
 
-metrics: $(DEV)/.ready ## docs/metrics.md and Grafana's dashboards, from the code
+metrics: $(DEV)/.ready ## docs/metrics.md, docs/limits.md and Grafana's dashboards, from the code
 	$(DEV)/bin/python -m deploy.observe.catalogue
 	$(DEV)/bin/python -m deploy.observe.boards
+	$(DEV)/bin/python -m deploy.observe.limits
 
 kitti: $(DEV)/.ready ## KITTI Stereo as the paper split it: make kitti ARGS="--archives DOWNLOADS --out kitti"
 	$(DEV)/bin/python -m jscc.kitti $(ARGS)
@@ -55,6 +56,9 @@ train: $(DEV)/.ready ## train a codec: make train ARGS="--pairs FOLDER --out run
 
 evaluate: $(DEV)/.ready ## every system side by side: make evaluate ARGS="--pairs FOLDER --out DIR"
 	$(DEV)/bin/python -m jscc.evaluate $(or $(ARGS),$(EIGHT_PAIRS))
+
+fuzz: $(DEV)/.ready ## a million inputs for every parser of outside bytes: make fuzz ARGS="hello --seconds 60"
+	nice $(DEV)/bin/python -m tests.fuzz $(ARGS)
 
 bench: $(DEMO)/.ready ## speed, latency and memory of the whole system on this machine
 	$(DEMO)/bin/vergence bench $(ARGS)

@@ -106,6 +106,11 @@ class Metrics:
             registry=registry,
         )
         self.ready = Gauge(f"{_PREFIX}ready", "1 while the decoder is warm and takes frames.", registry=registry)
+        self.background_failures = Counter(
+            f"{_PREFIX}background_failures_total",
+            "Background work that failed and is tried again; the log says which.",
+            registry=registry,
+        )
         self.recording_pairs = Counter(
             f"{_PREFIX}recording_pairs_total",
             "Decoded instants by what became of their recording: recorded (on the disk for certain), dropped (the disk"

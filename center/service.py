@@ -91,7 +91,9 @@ class Center:
         engine = await asyncio.to_thread(self._load)
         self._start_recorder(engine)
         self._pipeline.engine = engine  # from now on streams are taken
-        self._sweeper = asyncio.create_task(repeat(self.sweep, 1.0, "sweep"), name="sweep")
+        self._sweeper = asyncio.create_task(
+            repeat(self.sweep, 1.0, "sweep", self.metrics.background_failures.inc), name="sweep"
+        )
         await self.server.ready()
         self.metrics.ready.set(1)
         log.info(

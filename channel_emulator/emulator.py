@@ -56,7 +56,9 @@ class Emulator:
             self.metrics.link(link, time.monotonic())
         self.links.subscribe(self._tell)
         self.links.on_forget.append(self.metrics.forget)
-        self._ticking = asyncio.create_task(repeat(self._tick, TICK_SECONDS, "following the links' SNRs"))
+        self._ticking = asyncio.create_task(
+            repeat(self._tick, TICK_SECONDS, "following the links' SNRs", self.metrics.background_failures.inc)
+        )
         await self._server.ready()
         return port
 

@@ -55,6 +55,11 @@ class Metrics:
             _LINK,
             registry=registry,
         )
+        self.background_failures = Counter(
+            "vergence_emulator_background_failures_total",
+            "Background work that failed and is tried again; the log says which",
+            registry=registry,
+        )
         self._connected = Gauge(
             "vergence_emulator_connected", "1 while a camera is connected", _LINK, registry=registry
         )

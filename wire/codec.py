@@ -1,16 +1,20 @@
 """Codecs on disk: what their files and metadata are called, where the shipped ones are, how a half is loaded.
 
-A codec is a folder with `encoder.onnx`, `decoder.onnx` and `model.safetensors`. Each ONNX file carries
-the hash of the codec in its metadata; edge and center refuse to talk when the hashes differ.
+A codec is a folder with `encoder.onnx`, `decoder.onnx`, `model.safetensors` and SHA256SUMS, which lists the three. The
+hash of that list is the codec hash; edge and center refuse to talk when theirs differ. A folder of version 0.1 has no
+list: then the hash is the one that each ONNX file states in its metadata, and nothing holds the file to it.
 """
 
+import logging
 import os
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from wire.runtime.errors import UserError, not_installed
+from wire import codec_graph, codec_manifest
+from wire.codec_manifest import ANEW, MANIFEST_FILE
+from wire.runtime.errors import UserError, cause, not_installed, one_line
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -23,8 +27,10 @@ HASH_KEY: Final = "vergence.codec_hash"
 ROLE_KEY: Final = "vergence.role"
 CONFIG_KEY: Final = "vergence.config"
 PRESET_KEY: Final = "vergence.preset"
-"""In the metadata of an ONNX file: 16 hexadecimal digits; a `Role`; the codec's config as JSON; its preset's name."""
-_EXPORT: Final = "make one with `vergence-edge export` (needs the train extra)"
+"""In the metadata of an ONNX file: 16 hexadecimal digits that stand for config and weights; a `Role`; the codec's
+config as JSON; its preset's name."""
+_LONGEST_REASON: Final = 200
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +61,33 @@ def shipped_folder() -> Path:
     return Path(str(files("jscc"))) / "weights"
 
 
+def verified(path: Path) -> tuple[bytes, str | None]:
+    """The content of a codec's file, held to the manifest beside it.
+
+    returns  (content, codec hash); None for the hash if no manifest lists the file, which is told in the log
+    raises   UserError if the file is missing or damaged, or the manifest is
+    """
+    manifest = codec_manifest.read(path.parent) if path.name in codec_manifest.COVERED else None
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; {ANEW}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({cause(error)}); {ANEW}") from error
+    if manifest is None:
+        _log.warning("no %s beside %s: damage would go unseen; `vergence-edge export` writes one", MANIFEST_FILE, path)
+        return content, None
+    manifest.check(path, content)
+    return content, manifest.codec_hash
+
+
 def load_onnx(codec: str, role: Role, threads: int) -> OnnxHalf:
     """Load one half of a codec with onnxruntime on the CPU.
 
     codec    a folder, or a shipped name
     threads  intra-op threads; 0 lets onnxruntime take every core
-    raises   UserError if onnxruntime or the file is missing, broken or of the other role
+    raises   UserError if onnxruntime or the file is missing, or the file is damaged, of the other role, or needs more
+             than itself and ONNX's own operators
     """
     # Else onnxruntime 1.29 and newer write a device id into the home folder and report to their maker; they look here
     # only while they are imported.
@@ -70,18 +97,20 @@ def load_onnx(codec: str, role: Role, threads: int) -> OnnxHalf:
     except ImportError as error:
         raise not_installed("onnxruntime", "edge") from error
     path = folder(codec) / ONNX_FILES[role]
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; {_EXPORT}")
+    content, codec_hash = verified(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Idle workers that spin would eat the cores that the other services need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        codec_graph.check(content)
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        said = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime's exceptions share no base of their own
-        raise UserError(f"{path} cannot be loaded ({str(error).splitlines()[0]}); {_EXPORT}") from error
-    said = session.get_modelmeta().custom_metadata_map
+        why = one_line(str(error).splitlines()[0] if str(error) else type(error).__name__, _LONGEST_REASON)
+        raise UserError(f"{path} cannot be loaded ({why}); {ANEW}") from error
     if said.get(ROLE_KEY) != role or not said.get(HASH_KEY):
-        raise UserError(f"{path} is not a vergence {role} (role '{said.get(ROLE_KEY, '')}'); {_EXPORT}")
-    return OnnxHalf(session, said[HASH_KEY])
+        role_said = one_line(said.get(ROLE_KEY, ""), 40)
+        raise UserError(f"{path} is not a vergence {role} (role '{role_said}'); {ANEW}")
+    return OnnxHalf(session, codec_hash or said[HASH_KEY])

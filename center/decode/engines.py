@@ -50,7 +50,7 @@ class Engine(Protocol):
     """Turns symbols into pictures. Called from one thread only, never from the event loop's.
 
     name        for people, such as "onnxruntime on cpu"
-    codec_hash  of the weights; cameras must encode with the same
+    codec_hash  see `wire.codec`; cameras must encode with the same
     """
 
     name: str
@@ -93,13 +93,18 @@ class TorchEngine:
         if device == "cpu" and threads:
             torch.set_num_threads(threads)
         try:
-            from jscc.model import codec
+            from jscc.model import checkpoint
+            from jscc.model import codec as torch_codec
 
-            self._codec: Any = codec.load(name, device)
+            weights = checkpoint.resolve(name)
+            _, codec_hash = codec.verified(weights)
+            self._codec: Any = torch_codec.load(weights, device)
+        except UserError:
+            raise
         except Exception as error:  # the loader's own errors live in jscc
             raise UserError(f"codec '{name}' cannot be loaded: {str(error).splitlines()[0]}") from error
         self._torch, self._device = torch, device
-        self.name, self.codec_hash = f"torch on {device}", str(self._codec.codec_hash)
+        self.name, self.codec_hash = f"torch on {device}", codec_hash or str(self._codec.codec_hash)
 
     def decode(self, batch: Batch) -> NDArray[np.float32]:
         torch = self._torch

@@ -28,7 +28,7 @@ LIST
     shift
     cd /opt/vergence/lib/python3*/site-packages/jscc/weights
     for file in */*; do
-      case " card.md $* " in *" ${file#*/} "*) ;; *) rm "$file" ;; esac
+      case " card.md SHA256SUMS $* " in *" ${file#*/} "*) ;; *) rm "$file" ;; esac
     done ;;
   *)
     echo "unknown step '$1'; allowed: dependencies EXTRA, vergence [FILE ...]" >&2; exit 2 ;;

@@ -229,6 +229,13 @@ ROWS: Final = {
             "CPU", "percentunit", Query("rate(process_cpu_seconds_total[$__rate_interval])", "{{job}} {{instance}}")
         ),
         curves("memory", "bytes", Query("process_resident_memory_bytes", "{{job}} {{instance}}")),
+        curves(
+            "background work that failed",
+            "ops",
+            Query("rate(vergence_center_background_failures_total[$__rate_interval])", "center"),
+            Query("rate(vergence_emulator_background_failures_total[$__rate_interval])", "emulator"),
+            text="0 when all is well: old rigs are forgotten, links follow their schedules. The log says what failed.",
+        ),
         curves("open files", "short", Query("process_open_fds", "{{job}} {{instance}}")),
     ],
 }

@@ -30,9 +30,10 @@ def canonical(config: CodecConfig) -> str:
 
 
 def codec_hash(config: CodecConfig, tensors: Mapping[str, Tensor]) -> str:
-    """What edge and center compare: the first 16 hexadecimal digits of a sha256.
+    """What stands for the weights, whatever file they are in: the first 16 hexadecimal digits of a sha256.
 
-    It covers the config as `canonical` JSON, then names, shapes and float16 bytes of all tensors, in name order.
+    Edge and center compare the hash of the files, `wire.codec_manifest`. This one covers the config as `canonical`
+    JSON, then names, shapes and float16 bytes of all tensors, in name order.
     """
     digest = hashlib.sha256(canonical(config).encode())
     for name in sorted(tensors):
@@ -48,10 +49,15 @@ def rounded(model: nn.Module) -> dict[str, Tensor]:
     raises  WeightsError for values that float16 cannot hold
     """
     tensors = {name: tensor.detach().half().contiguous().cpu() for name, tensor in model.state_dict().items()}
-    broken = sorted(name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all()))
+    broken = not_finite(tensors)
     if broken:
         raise WeightsError(f"not finite in float16: {', '.join(broken)}")
     return tensors
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Names of those that hold NaN or an infinity, sorted."""
+    return sorted(name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all()))
 
 
 def save_weights(path: Path, config: CodecConfig, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
@@ -77,7 +83,8 @@ def load_weights(path: Path) -> tuple[CodecConfig, dict[str, Tensor], str]:
     """Read a weights file.
 
     returns  (config, float16 tensors by name, codec hash)
-    raises   FileNotFoundError; WeightsError if it is no such file, or its content does not have the hash that it states
+    raises   FileNotFoundError; WeightsError if it is no such file, its content does not have the hash that it states,
+             or a weight is not finite
     """
     if not path.is_file():
         raise FileNotFoundError(f"no weights file {path}")
@@ -89,12 +96,18 @@ def load_weights(path: Path) -> tuple[CodecConfig, dict[str, Tensor], str]:
         raise WeightsError(f"{path} is not a safetensors file: {error}") from error
     if metadata.get("format") != FORMAT:
         raise WeightsError(f"{path} has format {metadata.get('format')!r}; expected {FORMAT!r}")
-    config = CodecConfig.from_dict(json.loads(metadata["config"]))
+    try:
+        config = CodecConfig.from_dict(json.loads(metadata["config"]))
+        stated = metadata["codec_hash"]
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        why = type(error).__name__
+        raise WeightsError(f"{path} does not say what it holds ({why}): the file is damaged") from error
     found = codec_hash(config, tensors)
-    if found != metadata["codec_hash"]:
-        raise WeightsError(
-            f"{path} states codec hash {metadata['codec_hash']} but its content has {found}: the file is damaged"
-        )
+    if found != stated:
+        raise WeightsError(f"{path} states codec hash {stated[:64]} but its content has {found}: the file is damaged")
+    broken = not_finite(tensors)
+    if broken:
+        raise WeightsError(f"{path} has weights that are not finite numbers: {', '.join(broken[:5])}; train it again")
     return config, tensors, found
 
 

@@ -1,6 +1,7 @@
 """Make a codec that edge and center load: `python -m jscc.ship --run runs/x --out my-codec --val DIR`.
 
-Writes model.safetensors, encoder.onnx, decoder.onnx and card.md; --name instead of --out ships it in jscc/weights/.
+Writes model.safetensors, encoder.onnx, decoder.onnx, card.md and SHA256SUMS. --name instead of --out ships it in
+jscc/weights/.
 Each file replaces its predecessor in one move, so that a program that starts then never sees half a file.
 """
 
@@ -22,7 +23,9 @@ from jscc.train.run_folder import STATE, described
 from jscc.train.run_log import differences, read_run, read_table, wall_seconds
 from jscc.train.state import read_ema
 from jscc.train.validation import ms_ssim_table, neighbour_table, read_validation
-from wire.codec import WEIGHTS_FILE, shipped_folder
+from wire import codec_manifest
+from wire.codec import WEIGHTS_FILE, shipped_folder, verified
+from wire.codec_manifest import MANIFEST_FILE
 from wire.runtime.errors import UserError
 from wire.runtime.files import replacing
 
@@ -54,7 +57,7 @@ def ship(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
         fresh = Path(temporary)
-        codec_hash = save_weights(fresh / WEIGHTS_FILE, model.config, rounded(model), about)
+        save_weights(fresh / WEIGHTS_FILE, model.config, rounded(model), about)
         export(fresh / WEIGHTS_FILE, fresh)
         codec = load(fresh / WEIGHTS_FILE, device)
         table = None
@@ -63,19 +66,28 @@ def ship(
             psnr = neighbour_table(codec.model, pairs, snrs_db)
             table = psnr, ms_ssim_table(codec.model, pairs, snrs_db), len(pairs)
         (fresh / CARD_FILE).write_text(model_card(folder.name, codec, about, table, data))
-        for file in fresh.iterdir():
+        # The manifest last: a program that starts in between finds that the files are not those of the old one.
+        for file in sorted(fresh.iterdir(), key=lambda file: file.name == MANIFEST_FILE):
             with replacing(folder / file.name) as partial:
                 file.rename(partial)
-    return codec_hash
+    return _hash_of(folder)
+
+
+def _hash_of(folder: Path) -> str:
+    """The codec hash of a folder with a manifest."""
+    manifest = codec_manifest.read(folder)
+    assert manifest is not None
+    return manifest.codec_hash
 
 
 def replaced(folder: Path) -> str | None:
     """The hash of the codec that lies where another will be shipped to, if one does."""
-    try:
-        return load_weights(folder / WEIGHTS_FILE)[2]
-    except FileNotFoundError:
+    weights = folder / WEIGHTS_FILE
+    if not weights.is_file():
         return None
-    except (OSError, ValueError):
+    try:
+        return verified(weights)[1] or load_weights(weights)[2]
+    except (OSError, ValueError, UserError):
         return "a damaged codec"
 
 

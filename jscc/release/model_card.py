@@ -142,7 +142,7 @@ def model_card(
         f"# {name}",
         "",
         f"A joint source-channel codec for pairs of {geometry.HEIGHT} x {geometry.WIDTH} RGB pictures,"
-        f" {geometry.SYMBOLS} complex symbols a picture. Codec hash `{codec.codec_hash}`.",
+        f" {geometry.SYMBOLS} complex symbols a picture. Hash of the weights `{codec.codec_hash}`.",
         "",
         f"- Preset `{about['preset']}`{_beside(about['preset'], codec.config)},"
         f" joint decoding {'on' if codec.config.joint else 'off'};"

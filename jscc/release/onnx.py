@@ -1,4 +1,4 @@
-"""Encoder and decoder as ONNX files: `python -m jscc.export --weights FILE --out DIR`.
+"""Encoder and decoder as ONNX files, and their manifest: `python -m jscc.export --weights FILE --out DIR`.
 
 encoder.onnx  picture [B, 3, 128, 256] in [0, 1], snr_db [B], dB
               -> symbols [B, 5120, 2] = (I, Q)
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from jscc.model.checkpoint import canonical, fill, load_weights, read_about, resolve
 from jscc.model.codec import JointCodec
-from wire import codec, geometry
+from wire import codec, codec_manifest, geometry
 
 OPSET: Final = 18
 BATCH: Final = "batch"
@@ -60,12 +60,12 @@ class DecoderGraph(nn.Module):
 
 
 def export(weights: Path, out: Path) -> tuple[Path, Path]:
-    """Write encoder.onnx and decoder.onnx.
+    """Write encoder.onnx, decoder.onnx and SHA256SUMS.
 
     weights  a safetensors file
     out      folder to write to; it is made
     returns  paths of encoder and decoder
-    raises   what `load_weights` does
+    raises   what `load_weights` does, so that no weight is NaN or infinite; OSError
     """
     config, tensors, codec_hash = load_weights(weights)
     model = JointCodec(config)
@@ -92,6 +92,7 @@ def export(weights: Path, out: Path) -> tuple[Path, Path]:
         helper.set_model_props(graph, {**described, codec.ROLE_KEY: role})
         onnx.checker.check_model(graph)
         onnx.save_model(graph, str(out / codec.ONNX_FILES[role]))
+    codec_manifest.write(out, weights)
     return out / codec.ONNX_FILES["encoder"], out / codec.ONNX_FILES["decoder"]
 
 
@@ -173,8 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"{parser.prog}: {error}")
     for path in written:
         size = path.stat().st_size / 1e6
-        properties = {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
-        print(json.dumps({"file": str(path), "megabytes": round(size, 2), "codec_hash": properties[codec.HASH_KEY]}))
+        print(json.dumps({"file": str(path), "megabytes": round(size, 2), "codec_hash": codec.verified(path)[1]}))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -24,7 +25,8 @@ MAX_REQUEST: Final = 256 * 2**10
 MAX_STREAMS: Final = 256
 """Calls at once on one connection; a camera needs two."""
 MAX_CONNECTIONS: Final = 2_048
-"""Connections to one server; further ones are closed at once, and those that are open stay."""
+"""Connections to one server, or half of the files that the process may open if those are fewer; further ones are closed
+at once, and those that are open stay. The page may take a quarter of the files: so neither shuts the other out."""
 STATUS_LOST: Final = "Internal error from Core"
 """The line of grpc.aio, with INTERNAL, in place of the server's status where that came while a write was blocked."""
 
@@ -50,13 +52,19 @@ SERVER_OPTIONS: Final = [
     *_SHARED,
     ("grpc.max_receive_message_length", MAX_REQUEST),
     ("grpc.max_concurrent_streams", MAX_STREAMS),
-    ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
     ("grpc.server_handshake_timeout_ms", 5_000),  # of a socket that says nothing; 120 s by default
     ("grpc.max_connection_idle_ms", 60_000),  # of a client without a call
     ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # half of what our clients keep
+    ("grpc.http2.max_ping_strikes", 2),  # pings that come sooner; one more ends the connection
     ("grpc.so_reuseport", 0),  # two services on one port must fail, not share it
 ]
+
+
+def most_connections() -> int:
+    """How many a server takes of this process; see MAX_CONNECTIONS."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 2)
 
 
 # Several centers behind one name: the header x-rig-id picks one, so that both views of a rig meet (gRFC A76). Clients
@@ -79,13 +87,17 @@ def connect(address: str) -> aio.Channel:
     return aio.insecure_channel(address, options=[*CLIENT_OPTIONS, *by_rig])
 
 
+def _server_options() -> list[tuple[str, int]]:
+    return [*SERVER_OPTIONS, ("grpc.max_allowed_incoming_connections", most_connections())]
+
+
 class Server:
     """A gRPC server with health and reflection; NOT_SERVING until `ready()`."""
 
     def __init__(self, address: str) -> None:
         """address: `host:port` to listen on; port 0 takes a free one."""
         self.address = address
-        self.grpc = aio.server(interceptors=[RefuseMalformed()], options=SERVER_OPTIONS)
+        self.grpc = aio.server(interceptors=[RefuseMalformed()], options=_server_options())
         self._health = health.aio.HealthServicer()
         self._services: list[str] = []
 

@@ -1,10 +1,13 @@
 """What every service's metrics share: buckets, a registry, and the page that Prometheus scrapes."""
 
+from socketserver import ThreadingMixIn
 from typing import Final
+from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
 
 from wire.runtime.errors import UserError, cause
+from wire.runtime.scrapes import bound
 
 SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.066, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
 """Buckets for times, 1 ms to 2.5 s; the usual ones start too late for a frame."""
@@ -22,14 +25,17 @@ def own_registry() -> CollectorRegistry:
     return registry
 
 
-def expose(host: str, port: int, registry: CollectorRegistry) -> None:
-    """Serve `/metrics` from a thread of its own.
+def expose(host: str, port: int, registry: CollectorRegistry) -> WSGIServer:
+    """Serve `/metrics` from a thread of its own, to a few clients at once.
 
     raises  UserError if the port is taken
     """
     try:
-        start_http_server(port, host, registry)
+        server, _ = start_http_server(port, host, registry)
     except OSError as error:
         raise UserError(
             f"cannot serve metrics on {host}:{port}: {cause(error)}; stop what uses the port or set another one"
         ) from None
+    assert isinstance(server, ThreadingMixIn)
+    bound(server)
+    return server

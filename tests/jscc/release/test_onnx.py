@@ -1,7 +1,9 @@
+import hashlib
 import json
 import math
 import os
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -9,9 +11,11 @@ import onnxruntime as ort
 import pytest
 import torch
 
+from jscc.model.checkpoint import WeightsError, load_weights, save_weights
 from jscc.model.codec import Codec, load
-from jscc.release.onnx import main
-from wire.codec import shipped_folder
+from jscc.release.onnx import export, main
+from wire.codec import WEIGHTS_FILE, Role, load_onnx, shipped_folder
+from wire.codec_manifest import MANIFEST_FILE
 
 AGREEMENT = 1e-4
 SHIPPED = ("small-baseline", "small-joint", "small-ms-ssim")
@@ -89,3 +93,20 @@ def test_weights_are_stored_in_half_precision_and_no_path_leaks(tiny_folder: Pat
 def test_weights_that_are_not_there_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"^python -m jscc\.export: no weights called 'nope'; shipped: "):
         main(["--weights", "nope", "--out", str(tmp_path)])
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_weights_that_are_no_numbers_are_not_exported(tmp_path: Path, tiny_folder: Path, value: float) -> None:
+    config, tensors, _ = load_weights(tiny_folder / WEIGHTS_FILE)
+    name = max(tensors, key=lambda each: tensors[each].numel())
+    tensors[name].view(-1)[7] = value
+    save_weights(tmp_path / WEIGHTS_FILE, config, tensors, {"preset": "tiny"})
+    with pytest.raises(WeightsError, match=rf"has weights that are not finite numbers: {name}; train it again$"):
+        export(tmp_path / WEIGHTS_FILE, tmp_path)
+    assert not (tmp_path / "encoder.onnx").exists()
+
+
+def test_an_export_lists_its_files_and_both_halves_agree(tiny_folder: Path) -> None:
+    hashes = {load_onnx(str(tiny_folder), role, 1).codec_hash for role in get_args(Role)}
+    listed = (tiny_folder / MANIFEST_FILE).read_text()
+    assert hashes == {hashlib.sha256(listed.encode()).hexdigest()[:16]}

@@ -48,7 +48,7 @@ def test_a_run_can_be_shipped(
     ship(tmp_path / "run", weights / "mine", None, [])
     assert seen == ["mine"]
     names = {path.name for path in (tmp_path / "weights" / "mine").iterdir()}
-    assert names == {"model.safetensors", "encoder.onnx", "decoder.onnx", "card.md"}
+    assert names == {"model.safetensors", "encoder.onnx", "decoder.onnx", "card.md", "SHA256SUMS"}
     card = (tmp_path / "weights" / "mine" / "card.md").read_text()
     assert "Trained 2 of 6 steps" in card
     assert "**Pictures and licence.** Not stated." in card

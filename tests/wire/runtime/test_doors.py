@@ -77,8 +77,7 @@ async def test_a_socket_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPa
 
 
 async def test_connections_beyond_the_limit_leave_those_before_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    few = list({**dict(grpc_kit.SERVER_OPTIONS), "grpc.max_allowed_incoming_connections": 3}.items())
-    monkeypatch.setattr(grpc_kit, "SERVER_OPTIONS", few)
+    monkeypatch.setattr(grpc_kit, "MAX_CONNECTIONS", 3)
     server = grpc_kit.Server("127.0.0.1:0")
     port = await server.start([])
     request = health_pb2.HealthCheckRequest().SerializeToString()

@@ -1,29 +1,42 @@
-"""Work that is done every so often outlives its failures, and tells of them."""
+"""Background work outlives its failures, which are counted, and told once."""
 
 import asyncio
-from contextlib import suppress
+import itertools
+import logging
 
 import pytest
 
-from tests.waiting import eventually
-from wire.runtime.periodic import repeat
+from wire.runtime.periodic import MOST_TOLD, repeat
 
 
-async def test_work_that_fails_is_done_again_and_a_failure_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    fails = [None, "a", "a", "a", "b", None]
-    done: list[str | None] = []
+async def run(failures: list[str | None]) -> int:
+    """Work that fails with each line in turn, and is cancelled after the last. Returns how many were counted."""
+    coming, done, counted = iter(failures), asyncio.Event(), itertools.count()
 
     def work() -> None:
-        failure = fails[min(len(done), len(fails) - 1)]
-        done.append(failure)
-        if failure is not None:
-            raise RuntimeError(failure)
+        line = next(coming, "")
+        if line == "":
+            done.set()
+        elif line is not None:
+            raise ValueError(line)
 
-    task = asyncio.create_task(repeat(work, 0.001, "sweep"))
-    await eventually(lambda: len(done) > len(fails))
+    task = asyncio.create_task(repeat(work, 0.0, "sweeping", lambda: next(counted)))
+    async with asyncio.timeout(20):
+        await done.wait()
     task.cancel()
-    with suppress(asyncio.CancelledError):
+    with pytest.raises(asyncio.CancelledError):
         await task
-    assert task.cancelled(), "it ends when it is told to"
-    assert [record.getMessage() for record in caplog.records] == ["sweep failed; it is tried again every 0.001 s"] * 2
-    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["a", "b"]
+    return next(counted)
+
+
+async def test_a_failure_is_counted_each_time_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        assert await run(["a", None, "a", "b", "a", "b"]) == 5
+    told = [record.message for record in caplog.records]
+    assert told == ["sweeping failed; it is tried again every 0 s, and not told again"] * 2
+
+
+async def test_failures_that_differ_each_time_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        assert await run([str(number) for number in range(50)]) == 50
+    assert len(caplog.records) == MOST_TOLD
