@@ -88,7 +88,7 @@ def test_an_engine_that_cannot_be_had_says_what_to_do(kind: Any, device: Any, li
 
 def test_without_torch_the_torch_engine_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(UserError, match=r"pip install 'vergence\[gpu\]'"):
+    with pytest.raises(UserError, match=r"pip install '\.\[gpu\]'"):
         load("small-joint", "torch", "cpu", 1)
 
 
