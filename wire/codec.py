@@ -5,6 +5,7 @@ the hash of the codec in its metadata; edge and center refuse to talk when the h
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -69,9 +70,7 @@ def load_onnx(codec: str, role: Role, threads: int) -> OnnxHalf:
         import onnxruntime
     except ImportError as error:
         raise not_installed("onnxruntime", "edge") from error
-    path = folder(codec) / ONNX_FILES[role]
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; {_EXPORT}")
+    path = onnx_file(codec, role)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -80,8 +79,29 @@ def load_onnx(codec: str, role: Role, threads: int) -> OnnxHalf:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base of their own
-        raise UserError(f"{path} cannot be loaded ({str(error).splitlines()[0]}); {_EXPORT}") from error
-    said = session.get_modelmeta().custom_metadata_map
+        raise unreadable(path, str(error).splitlines()[0]) from error
+    return OnnxHalf(session, check_metadata(path, role, session.get_modelmeta().custom_metadata_map))
+
+
+def onnx_file(codec: str, role: Role) -> Path:
+    """The file of one half of a codec, whoever reads it. raises UserError if it is not there"""
+    path = folder(codec) / ONNX_FILES[role]
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; {_EXPORT}")
+    return path
+
+
+def unreadable(path: Path, why: str) -> UserError:
+    """What to say of a file that a library cannot read."""
+    return UserError(f"{path} cannot be loaded ({why}); {_EXPORT}")
+
+
+def check_metadata(path: Path, role: Role, said: Mapping[str, str]) -> str:
+    """The hash of the codec that an ONNX file belongs to.
+
+    said    the metadata of the file
+    raises  UserError if it is none of ours, or the other half
+    """
     if said.get(ROLE_KEY) != role or not said.get(HASH_KEY):
         raise UserError(f"{path} is not a vergence {role} (role '{said.get(ROLE_KEY, '')}'); {_EXPORT}")
-    return OnnxHalf(session, said[HASH_KEY])
+    return said[HASH_KEY]

@@ -176,7 +176,7 @@ def machine(kind: str) -> str:
     with suppress(OSError):
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
         cpu = next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")), cpu)
-    library = kind if kind in ("onnxruntime", "torch") else "numpy"
+    library = kind if kind in ("onnxruntime", "openvino", "torch") else "numpy"
     return f"{cpu}; Python {platform.python_version()}; numpy {np.__version__}; {library} {_version(library)}"
 
 
