@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from wire.runtime.errors import UserError, not_installed
 
@@ -20,6 +20,8 @@ DEFAULT: Final = "small-joint"
 Role = Literal["encoder", "decoder"]
 WEIGHTS_FILE: Final = "model.safetensors"
 ONNX_FILES: Final[dict[Role, str]] = {"encoder": "encoder.onnx", "decoder": "decoder.onnx"}
+INT8_FILE: Final = "decoder.i8.onnx"
+"""The decoder in 8-bit integers, for the same symbols; not every codec has one."""
 HASH_KEY: Final = "vergence.codec_hash"
 ROLE_KEY: Final = "vergence.role"
 CONFIG_KEY: Final = "vergence.config"
@@ -56,13 +58,8 @@ def shipped_folder() -> Path:
     return Path(str(files("jscc"))) / "weights"
 
 
-def load_onnx(codec: str, role: Role, threads: int) -> OnnxHalf:
-    """Load one half of a codec with onnxruntime on the CPU.
-
-    codec    a folder, or a shipped name
-    threads  intra-op threads; 0 lets onnxruntime take every core
-    raises   UserError if onnxruntime or the file is missing, broken or of the other role
-    """
+def load_onnxruntime() -> Any:
+    """The module, which has called nobody. raises UserError if it is not installed"""
     # Else onnxruntime 1.29 and newer write a device id into the home folder and report to their maker; they look here
     # only while they are imported.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -70,7 +67,19 @@ def load_onnx(codec: str, role: Role, threads: int) -> OnnxHalf:
         import onnxruntime
     except ImportError as error:
         raise not_installed("onnxruntime", "edge") from error
-    path = onnx_file(codec, role)
+    return onnxruntime
+
+
+def load_onnx(codec: str, role: Role, threads: int, int8: bool = False) -> OnnxHalf:
+    """Load one half of a codec with onnxruntime on the CPU.
+
+    codec    a folder, or a shipped name
+    threads  intra-op threads; 0 lets onnxruntime take every core
+    int8     the decoder in 8-bit integers
+    raises   UserError if onnxruntime or the file is missing, broken or of the other role
+    """
+    onnxruntime = load_onnxruntime()
+    path = onnx_file(codec, role, int8)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -83,11 +92,12 @@ def load_onnx(codec: str, role: Role, threads: int) -> OnnxHalf:
     return OnnxHalf(session, check_metadata(path, role, session.get_modelmeta().custom_metadata_map))
 
 
-def onnx_file(codec: str, role: Role) -> Path:
-    """The file of one half of a codec, whoever reads it. raises UserError if it is not there"""
-    path = folder(codec) / ONNX_FILES[role]
+def onnx_file(codec: str, role: Role, int8: bool = False) -> Path:
+    """The file of one half of a codec, whoever reads it. int8: the decoder's. raises UserError if it is missing"""
+    path = folder(codec) / (INT8_FILE if int8 else ONNX_FILES[role])
     if not path.is_file():
-        raise UserError(f"{path} does not exist; {_EXPORT}")
+        make = "make one with `python -m jscc.release.int8` (needs the train extra)" if int8 else _EXPORT
+        raise UserError(f"{path} does not exist; {make}")
     return path
 
 

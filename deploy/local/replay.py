@@ -100,7 +100,7 @@ class _Loader:
         from center.record import messages
 
         asked = self._arguments
-        known: dict[str, engines.Kind] = {"onnxruntime": "onnxruntime", "openvino": "openvino"}
+        known: dict[str, engines.Kind] = {kind: kind for kind in get_args(engines.Kind)}
         kind: engines.Kind = asked.engine or known.get(session.engine, "torch")
         device: engines.Device = asked.device or ("cuda" if session.device == "cuda" else "cpu")
         threads = session.threads if asked.threads is None else asked.threads

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from wire import units
 from wire.geometry import SYMBOLS
 
-Kind = Literal["auto", "onnxruntime", "openvino", "torch"]
+Kind = Literal["auto", "onnxruntime", "onnxruntime-i8", "openvino", "torch"]
 Device = Literal["auto", "cpu", "cuda"]
 
 INPUTS: Final = ("symbols", "reliability", "snr_db")

@@ -1,4 +1,4 @@
-"""The exported decoder in onnxruntime: on any CPU, in 32-bit numbers, without torch."""
+"""The exported decoder in onnxruntime: on any CPU, without torch, in 32-bit numbers or 8-bit integers."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 class OnnxEngine:
     """onnxruntime's own kernels."""
 
-    def __init__(self, name: str, threads: int) -> None:
+    def __init__(self, name: str, threads: int, int8: bool = False) -> None:
         """
         name     codec: a folder, or the name of a shipped one
         threads  0 takes every core
+        int8     take the decoder of 8-bit integers, which not every codec has
         raises   UserError if the codec cannot be loaded or its decoder has other inputs than ours
         """
-        half = codec.load_onnx(name, "decoder", threads)
-        self.name, self.codec_hash = "onnxruntime on cpu", half.codec_hash
+        half = codec.load_onnx(name, "decoder", threads, int8)
+        self.name, self.codec_hash = f"onnxruntime{'-i8' if int8 else ''} on cpu", half.codec_hash
         self._session: InferenceSession = half.session
         check_inputs(name, [each.name for each in self._session.get_inputs()])
 

@@ -9,15 +9,11 @@ import pytest
 
 from center.decode.engines import Batch, OnnxEngine, OpenVinoEngine, load, warm_up
 from center.decode.engines.openvino_engine import is_installed
-from deploy.bench.offline import OfflineCodec, load_pairs, unit_noise
-from deploy.local.stack import FOOTAGE
-from tests.decoders import batch_of, write_decoder
+from tests.decoders import MOST_LOST, batch_of, decibels_lost, write_decoder
 from wire import units
 from wire.quality import psnr
 from wire.runtime.errors import UserError
 
-MOST_LOST = 0.05
-"""dB of PSNR that bfloat16 may cost on average."""
 needs_openvino = pytest.mark.skipif(not is_installed(), reason="openvino is not installed; the openvino extra has it")
 
 
@@ -44,19 +40,7 @@ def test_pictures_stay_when_the_next_batch_is_decoded(tmp_path: Path) -> None:
 @needs_openvino
 @pytest.mark.parametrize("snr_db", [-2.0, 4.0, 12.0])
 def test_less_than_a_twentieth_of_a_decibel_is_lost(snr_db: float) -> None:
-    """On the demo's clip over AWGN, both views."""
-    of, reference, engine = OfflineCodec.load(), OnnxEngine("small-joint", 2), OpenVinoEngine("small-joint", 2)
-    n0 = units.noise_variance(snr_db)
-    trust = np.float32(1.0 / (1.0 + n0))
-    lost = []
-    for seed, pair in enumerate(load_pairs(FOOTAGE)[::4]):
-        sent = np.stack([of.encode(pair[[view]], snr_db)[0] for view in (0, 1)])
-        received = (sent + np.float32(n0**0.5) * unit_noise(sent.shape, seed)) * trust
-        batch = Batch.noise(1, snr_db)
-        batch.symbols[0] = np.ascontiguousarray(received, np.complex64).view(np.float32).reshape(2, -1, 2)
-        exact, fast = reference.decode(batch)[0], engine.decode(batch)[0]
-        lost += [psnr(exact[view], pair[view]) - psnr(fast[view], pair[view]) for view in (0, 1)]
-    assert np.mean(lost) < MOST_LOST
+    assert decibels_lost(OpenVinoEngine("small-joint", 2), snr_db) < MOST_LOST
 
 
 @needs_openvino
