@@ -134,21 +134,21 @@ def received_clip(snr_db: float) -> tuple[str, list[tuple[Batch, Pictures]]]:
 
 
 def peak_memory(name: str, kind: Kind, threads: int, size: int) -> int:
-    """Most bytes that a process of its own needs for an engine and a batch; on CUDA those of the device."""
+    """Most bytes that a process of its own needs for an engine and a batch; on CUDA those of the device (Linux)."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as own:
         return own.submit(_peak_memory, name, kind, threads, size).result()
 
 
 def _peak_memory(name: str, kind: Kind, threads: int, size: int) -> int:
-    import resource
-
     engine = engines.load(name, kind, "auto", threads)
     engine.decode(Batch.noise(size))
     if engine.name.endswith("cuda"):
         import torch
 
         return int(torch.cuda.max_memory_reserved())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not getrusage: what it tells begins with the memory of the process that started this one.
+    told = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(told["VmHWM"].split()[0]) * 1024
 
 
 def report(rows: Sequence[Row], quality: dict[str, list[float]]) -> None:
