@@ -41,6 +41,7 @@ ELSEWHERE = {
     ("center", "torch"): "the engine of the gpu extra",
     ("record", "torch"): "see above",
     ("openvino", "torch"): "see above",
+    ("edge,center", "torch"): "the memory of the engine of the gpu extra",
     ("center", "openvino"): "the engine of the openvino extra",
     ("record", "openvino"): "see above",
     ("gpu", "openvino"): "see above",

@@ -115,7 +115,7 @@ class Quantiser:
         return model
 
     def run(self, model: onnx.ModelProto | Path, inputs: Sequence[Feed]) -> NDArray[np.float32]:
-        """float32 [len(inputs), 2, 3, 128, 256]"""
+        """The pictures of inputs of one pair each, float32 [len(inputs), 2, 3, 128, 256]."""
         file = str(model) if isinstance(model, Path) else model.SerializeToString()
         session = self._session(file, self._options())
         return np.concatenate([session.run(None, feed)[0] for feed in inputs])
