@@ -76,7 +76,7 @@ class LinkConfig(Section):
     address: Address = "127.0.0.1:50052"
     credit: int = Field(default=3, ge=1, le=64)
     age_budget_ms: int | None = Field(default=None, ge=0, le=3_600_000)
-    sample_type: Literal["f32", "f16", "i8"] = "f32"
+    sample_type: Literal["f32", "f16", "i8"] = "f16"
     assumed_snr_db: float = 10.0
     backoff_first_s: float = Field(default=0.1, gt=0.0, le=1.0)
     backoff_cap_s: float = Field(default=0.5, gt=0.0, le=1.0)

@@ -159,13 +159,17 @@ def test_a_module_is_worth_opening(package: str) -> None:
     assert not short.keys() - SHORT.keys(), "merge it with its neighbour, or say why it stands alone"
 
 
-def test_onnxruntime_is_imported_in_one_place() -> None:
+@pytest.mark.parametrize(
+    ("library", "home"),
+    [("onnxruntime", "wire/codec.py"), ("openvino", "center/decode/engines/openvino_engine.py")],
+)
+def test_a_library_that_reports_is_imported_in_one_place(library: str, home: str) -> None:
     """The one that turns its telemetry off first."""
     importers = [
         path.relative_to(ROOT).as_posix()
         for package in OURS
         for path in modules(package)
-        if "onnxruntime" in eager(ast.parse(path.read_text(encoding="utf-8")))
-        or re.search(r"^ +import onnxruntime", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if library in eager(ast.parse(path.read_text(encoding="utf-8")))
+        or re.search(rf"^ +import {library}", path.read_text(encoding="utf-8"), re.MULTILINE)
     ]
-    assert importers == ["wire/codec.py"]
+    assert importers == [home]

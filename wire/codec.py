@@ -7,10 +7,11 @@ list: then the hash is the one that each ONNX file states in its metadata, and n
 
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from wire import codec_graph, codec_manifest
 from wire.codec_manifest import ANEW, MANIFEST_FILE
@@ -23,6 +24,8 @@ DEFAULT: Final = "small-joint"
 Role = Literal["encoder", "decoder"]
 WEIGHTS_FILE: Final = "model.safetensors"
 ONNX_FILES: Final[dict[Role, str]] = {"encoder": "encoder.onnx", "decoder": "decoder.onnx"}
+INT8_FILE: Final = codec_manifest.INT8_FILE
+"""The decoder in 8-bit integers, for the same symbols; not every codec has one."""
 HASH_KEY: Final = "vergence.codec_hash"
 ROLE_KEY: Final = "vergence.role"
 CONFIG_KEY: Final = "vergence.config"
@@ -30,6 +33,7 @@ PRESET_KEY: Final = "vergence.preset"
 """In the metadata of an ONNX file: 16 hexadecimal digits that stand for config and weights; a `Role`; the codec's
 config as JSON; its preset's name."""
 _LONGEST_REASON: Final = 200
+_MAKE_INT8: Final = "make one with `python -m jscc.release.int8` (needs the train extra)"
 _log = logging.getLogger(__name__)
 
 
@@ -67,11 +71,12 @@ def verified(path: Path) -> tuple[bytes, str | None]:
     returns  (content, codec hash); None for the hash if no manifest lists the file, which is told in the log
     raises   UserError if the file is missing or damaged, or the manifest is
     """
-    manifest = codec_manifest.read(path.parent) if path.name in codec_manifest.COVERED else None
+    manifest = codec_manifest.read(path.parent) if path.name in codec_manifest.LISTED else None
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist; {ANEW}") from None
+        remedy = _MAKE_INT8 if path.name == INT8_FILE else ANEW
+        raise UserError(f"{path} does not exist; {remedy}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({cause(error)}); {ANEW}") from error
     if manifest is None:
@@ -81,14 +86,8 @@ def verified(path: Path) -> tuple[bytes, str | None]:
     return content, manifest.codec_hash
 
 
-def load_onnx(codec: str, role: Role, threads: int) -> OnnxHalf:
-    """Load one half of a codec with onnxruntime on the CPU.
-
-    codec    a folder, or a shipped name
-    threads  intra-op threads; 0 lets onnxruntime take every core
-    raises   UserError if onnxruntime or the file is missing, or the file is damaged, of the other role, or needs more
-             than itself and ONNX's own operators
-    """
+def load_onnxruntime() -> Any:
+    """The module, which has called nobody. raises UserError if it is not installed"""
     # Else onnxruntime 1.29 and newer write a device id into the home folder and report to their maker; they look here
     # only while they are imported.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -96,7 +95,20 @@ def load_onnx(codec: str, role: Role, threads: int) -> OnnxHalf:
         import onnxruntime
     except ImportError as error:
         raise not_installed("onnxruntime", "edge") from error
-    path = folder(codec) / ONNX_FILES[role]
+    return onnxruntime
+
+
+def load_onnx(codec: str, role: Role, threads: int, int8: bool = False) -> OnnxHalf:
+    """Load one half of a codec with onnxruntime on the CPU.
+
+    codec    a folder, or a shipped name
+    threads  intra-op threads; 0 lets onnxruntime take every core
+    int8     the decoder in 8-bit integers
+    raises   UserError if onnxruntime or the file is missing, or the file is damaged, of the other role, or needs more
+             than itself and ONNX's own operators
+    """
+    onnxruntime = load_onnxruntime()
+    path = onnx_file(codec, role, int8)
     content, codec_hash = verified(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -108,9 +120,27 @@ def load_onnx(codec: str, role: Role, threads: int) -> OnnxHalf:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         said = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime's exceptions share no base of their own
-        why = one_line(str(error).splitlines()[0] if str(error) else type(error).__name__, _LONGEST_REASON)
-        raise UserError(f"{path} cannot be loaded ({why}); {ANEW}") from error
+        raise unreadable(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+    stated = check_metadata(path, role, said)
+    return OnnxHalf(session, codec_hash or stated)
+
+
+def onnx_file(codec: str, role: Role, int8: bool = False) -> Path:
+    """The file of one half of a codec, whoever reads it. int8: the decoder's. raises UserError if there is no codec"""
+    return folder(codec) / (INT8_FILE if int8 else ONNX_FILES[role])
+
+
+def unreadable(path: Path, why: str) -> UserError:
+    """What to say of a file that a library cannot read."""
+    return UserError(f"{path} cannot be loaded ({one_line(why, _LONGEST_REASON)}); {ANEW}")
+
+
+def check_metadata(path: Path, role: Role, said: Mapping[str, str]) -> str:
+    """The hash that the ONNX file of a codec states.
+
+    said    the metadata of the file
+    raises  UserError if it is none of ours, or the other half
+    """
     if said.get(ROLE_KEY) != role or not said.get(HASH_KEY):
-        role_said = one_line(said.get(ROLE_KEY, ""), 40)
-        raise UserError(f"{path} is not a vergence {role} (role '{role_said}'); {ANEW}")
-    return OnnxHalf(session, codec_hash or said[HASH_KEY])
+        raise UserError(f"{path} is not a vergence {role} (role '{one_line(said.get(ROLE_KEY, ''), 40)}'); {ANEW}")
+    return said[HASH_KEY]

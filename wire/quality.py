@@ -6,7 +6,6 @@ mean of the per-picture values. MS-SSIM is Wang, Simoncelli, Bovik (2003) with a
 `pytorch_msssim.ms_ssim(..., data_range=1, win_size=7)`.
 """
 
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -17,6 +16,8 @@ MS_SSIM_DEFINITION: Final = "MS-SSIM: Gaussian window 7, sigma 1.5, 5 scales"
 _WINDOW: Final = 7
 _SIGMA: Final = 1.5
 _WEIGHTS: Final = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
+_GAUSS: Final = np.exp(-((np.arange(_WINDOW) - _WINDOW // 2) ** 2) / (2 * _SIGMA**2))
+_TAPS: Final = (_GAUSS / _GAUSS.sum()).astype(np.float32)
 _C1: Final = 0.01**2
 _C2: Final = 0.03**2
 
@@ -39,49 +40,55 @@ def ms_ssim(picture: NDArray[np.float32], reference: NDArray[np.float32]) -> flo
         raise ValueError(f"MS-SSIM with five scales needs more than 96 rows and columns, got {picture.shape[1:]}")
     x = np.clip(picture, 0.0, 1.0).astype(np.float32)
     y = reference.astype(np.float32)
-    factors = []
-    for scale in range(len(_WEIGHTS)):
+    # Channel by channel: what is worked on stays in the processor's cache, in less than half the time.
+    return float(np.mean([_channel(*channels) for channels in zip(x, y, strict=True)]))
+
+
+def _channel(x: NDArray[np.float32], y: NDArray[np.float32]) -> float:
+    """MS-SSIM of one channel, [height, width] each."""
+    product = 1.0
+    for scale, weight in enumerate(_WEIGHTS):
         ssim, contrast = _ssim(x, y)
-        factors.append(ssim if scale == len(_WEIGHTS) - 1 else contrast)
-        x, y = _halve(x), _halve(y)
-    stacked = np.maximum(np.stack(factors), 0.0)  # [scale, channel]
-    return float(np.mean(np.prod(stacked ** _WEIGHTS[:, None], axis=0)))
+        last = scale == len(_WEIGHTS) - 1
+        product *= max(ssim if last else contrast, 0.0) ** weight
+        if not last:
+            x, y = _halve(x), _halve(y)
+    return float(product)
 
 
-def _ssim(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean SSIM and mean contrast-structure term per channel, each [3]."""
-    mean_x, mean_y, xx, yy, xy = np.split(_blur(np.concatenate([x, y, x * x, y * y, x * y])), 5)
+def _ssim(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[float, float]:
+    """Mean SSIM and mean contrast-structure term."""
+    mean_x, mean_y, xx, yy, xy = (_blur(plane) for plane in (x, y, x * x, y * y, x * y))
     variance_x, variance_y, covariance = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
     contrast = (2 * covariance + _C2) / (variance_x + variance_y + _C2)
     ssim = contrast * (2 * mean_x * mean_y + _C1) / (mean_x**2 + mean_y**2 + _C1)
-    return ssim.mean(axis=(1, 2)), contrast.mean(axis=(1, 2))
+    return float(ssim.mean()), float(contrast.mean())
 
 
-def _blur(planes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Separable Gaussian window without padding, [n, h, w] -> [n, h-6, w-6].
-
-    Two banded matrix products: ten times faster than sums over shifted planes.
-    """
-    return (_band(planes.shape[1]) @ planes @ _band(planes.shape[2]).T).astype(np.float32, copy=False)
+def _blur(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Separable Gaussian window without padding, [h, w] -> [h-6, w-6]."""
+    down = _along_rows(plane)
+    return _along_rows(down.T).T
 
 
-@lru_cache(maxsize=2 * len(_WEIGHTS))
-def _band(side: int) -> NDArray[np.float32]:
-    """The window as a matrix, [side-6, side]: row i holds the taps from column i on."""
-    offsets = np.arange(_WINDOW) - _WINDOW // 2
-    taps = np.exp(-(offsets**2) / (2 * _SIGMA**2))
-    band = np.zeros((side - _WINDOW + 1, side), np.float32)
-    for i in range(len(band)):
-        band[i, i : i + _WINDOW] = taps / taps.sum()
-    return band
+def _along_rows(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The window down the first axis, [n, m] -> [n-6, m]. It is symmetric: rows of one tap are added first."""
+    reach = _WINDOW // 2
+    rows = len(plane) - 2 * reach
+    blurred: NDArray[np.float32] = _TAPS[reach] * plane[reach : reach + rows]
+    pair = np.empty_like(blurred)
+    for i in range(reach):
+        np.add(plane[i : i + rows], plane[2 * reach - i : 2 * reach - i + rows], out=pair)
+        pair *= _TAPS[i]
+        blurred += pair
+    return blurred
 
 
-def _halve(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+def _halve(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     """2x2 mean; an odd side gets a zero row or column on both ends first, as pytorch_msssim does."""
-    odd = [(0, 0), *((side % 2, side % 2) for side in planes.shape[1:])]
-    padded = np.pad(planes, odd)
-    height, width = padded.shape[1] // 2 * 2, padded.shape[2] // 2 * 2
-    halved: NDArray[np.float32] = (
-        padded[:, :height, :width].reshape(len(planes), height // 2, 2, width // 2, 2).mean(axis=(2, 4))
-    )
-    return halved
+    if plane.shape[0] % 2 or plane.shape[1] % 2:
+        plane = np.pad(plane, [(side % 2, side % 2) for side in plane.shape])
+    height, width = plane.shape[0] // 2 * 2, plane.shape[1] // 2 * 2
+    even, odd = plane[0:height:2], plane[1:height:2]
+    summed: NDArray[np.float32] = even[:, 0:width:2] + even[:, 1:width:2] + odd[:, 0:width:2] + odd[:, 1:width:2]
+    return summed * np.float32(0.25)

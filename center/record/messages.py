@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from center.decode.engines import Engine
+from center.decode.engines import Engine, Kind
 from center.decode.jobs import Decoded, Job
 from center.ingest.frames import Frame, check_and_equalise, stage_times
 from center.output.pictures import pack
@@ -176,7 +176,7 @@ def machine(kind: str) -> str:
     with suppress(OSError):
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
         cpu = next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")), cpu)
-    library = kind if kind in ("onnxruntime", "torch") else "numpy"
+    library = kind.partition("-")[0] if kind in get_args(Kind) else "numpy"
     return f"{cpu}; Python {platform.python_version()}; numpy {np.__version__}; {library} {_version(library)}"
 
 

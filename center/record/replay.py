@@ -69,7 +69,7 @@ class Replay:
     """Goes through the messages of recordings. No clock, no thread; decoding takes its time in `events`.
 
     load          gives the engine of a session
-    with_ms_ssim  measure that too, 12 ms a view
+    with_ms_ssim  measure that too, 4 ms a view
     """
 
     def __init__(self, load: Load, with_ms_ssim: bool = False) -> None:

@@ -16,6 +16,7 @@ _BENCHES: Final = {
     "faults": "kill and restart each process in turn and time the return of the picture",
     "agree": "does the live system reach the PSNR of the codec alone?",
     "grid": "PSNR of both views over the two links' SNRs",
+    "engine": "every engine side by side: speed, PSNR that is lost, memory",
     "load": "load on a center, open loop, through its own gRPC door",
     "stale": "how old pictures become when a reader takes only every second one",
     "record": "kill a recorder again and again: is all that it acknowledged there?",

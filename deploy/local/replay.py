@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to-sigmf", type=Path, metavar="DIR", help="write the received symbols as SigMF; decode nothing"
     )
     parser.add_argument("--codec", metavar="NAME", help="another codec than the recorded one, to compare PSNR")
-    parser.add_argument("--engine", choices=("auto", "onnxruntime", "torch"), help="default: as recorded")
+    parser.add_argument("--engine", choices=get_args(engines.Kind), help="default: as recorded")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="default: as recorded")
     parser.add_argument(
         "--threads", type=int, metavar="N", help="of the decoder, 0 is every core; default: as recorded"
@@ -100,7 +100,8 @@ class _Loader:
         from center.record import messages
 
         asked = self._arguments
-        kind: engines.Kind = asked.engine or ("onnxruntime" if session.engine == "onnxruntime" else "torch")
+        known: dict[str, engines.Kind] = {kind: kind for kind in get_args(engines.Kind)}
+        kind: engines.Kind = asked.engine or known.get(session.engine, "torch")
         device: engines.Device = asked.device or ("cuda" if session.device == "cuda" else "cpu")
         threads = session.threads if asked.threads is None else asked.threads
         engine = engines.load(asked.codec or session.codec, kind, device, min(threads, 256))

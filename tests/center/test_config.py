@@ -30,7 +30,11 @@ def test_check_config_says_ok(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "line"),
     [
-        ("ENGINE__KIND", "cuda", "engine.kind: input should be 'auto', 'onnxruntime' or 'torch' (got 'cuda')"),
+        (
+            "ENGINE__KIND",
+            "cuda",
+            "engine.kind: input should be 'auto', 'onnxruntime', 'onnxruntime-i8', 'openvino' or 'torch' (got 'cuda')",
+        ),
         ("LISTEN", "here", "listen: write host:port, such as 127.0.0.1:50051"),
         ("PAGE__PROT", "1", "page.prot: unknown key; did you mean 'port'?"),
         ("PAGE__HOSTS", "[a.example:8080]", "page.hosts.0: write a name or an IPv4 address without a port"),

@@ -141,7 +141,8 @@ def test_edge_and_center_agree_on_files_of_their_own(tmp_path: Path) -> None:
 
 
 def test_the_hash_is_that_of_the_list_and_the_list_is_sha256sums_own(folder: Path) -> None:
-    text = (folder / MANIFEST_FILE).read_bytes()
+    lines = (folder / MANIFEST_FILE).read_bytes().splitlines(keepends=True)
+    text = b"".join(line for line in lines if line.split()[1].decode() in COVERED)
     found = codec.load_onnx(str(folder), "encoder", 1).codec_hash
     assert found == hashlib.sha256(text).hexdigest()[:16]
     (folder / MANIFEST_FILE).write_bytes(b"".join(reversed(text.splitlines(keepends=True))).replace(b"\n", b"\r\n"))

@@ -1,0 +1,69 @@
+"""What an engine is: a batch of symbols in, pictures out."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wire import units
+from wire.geometry import SYMBOLS
+
+Kind = Literal["auto", "onnxruntime", "onnxruntime-i8", "openvino", "torch"]
+Device = Literal["auto", "cpu", "cuda"]
+
+INPUTS: Final = ("symbols", "reliability", "snr_db")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """B jobs as the decoder takes them; view 0 is left, 1 is right.
+
+    symbols      float32 [B, 2, 5120, 2], equalised I and Q; 0 where a view is absent
+    reliability  float32 [B, 2, 5120] in [0, 1]; 0 where a view is absent
+    snr_db       float32 [B, 2]; +inf noiseless, -inf absent
+    """
+
+    symbols: NDArray[np.float32]
+    reliability: NDArray[np.float32]
+    snr_db: NDArray[np.float32]
+
+    @staticmethod
+    def absent(size: int) -> "Batch":
+        """A batch in which nothing has arrived, to be filled."""
+        return Batch(
+            np.zeros((size, 2, SYMBOLS, 2), np.float32),
+            np.zeros((size, 2, SYMBOLS), np.float32),
+            np.full((size, 2), units.ABSENT, np.float32),
+        )
+
+    @staticmethod
+    def noise(size: int, snr_db: float = 10.0) -> "Batch":
+        """A batch to time an engine with: symbols of noise over links of one SNR. The work is that of real ones."""
+        batch = Batch.absent(size)
+        batch.symbols[:] = np.random.default_rng(0).standard_normal(batch.symbols.shape, np.float32) * 0.5**0.5
+        batch.reliability[:] = 1.0 / (1.0 + units.noise_variance(snr_db))
+        batch.snr_db[:] = snr_db
+        return batch
+
+    def feed(self) -> dict[str, NDArray[np.float32]]:
+        """The inputs of the exported decoder, by name."""
+        return {"symbols": self.symbols, "reliability": self.reliability, "snr_db": self.snr_db}
+
+    def __len__(self) -> int:
+        return len(self.snr_db)
+
+
+class Engine(Protocol):
+    """Turns symbols into pictures. Called from one thread only, never from the event loop's.
+
+    name        for people: what decodes and where, such as "onnxruntime on cpu"
+    codec_hash  see `wire.codec`; cameras must encode with the same
+    """
+
+    name: str
+    codec_hash: str
+
+    def decode(self, batch: Batch) -> NDArray[np.float32]:
+        """float32 [B, 2, 3, 128, 256] in [0, 1]; what stands at an absent view has no meaning."""
+        ...

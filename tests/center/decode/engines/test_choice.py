@@ -1,0 +1,124 @@
+"""Which engine decodes."""
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from center.decode.engines import Batch, Engine, OnnxEngine, load, warm_up
+from center.decode.engines.choice import WORTH, fastest
+from center.decode.engines.openvino_engine import is_installed
+from tests.decoders import write_decoder
+from wire.runtime.errors import UserError
+
+
+@pytest.fixture
+def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("center.decode.engines.choice._sees_cuda", lambda: False)
+
+
+class Timed:
+    """An engine that takes so long by a clock of ours."""
+
+    codec_hash = ""
+
+    def __init__(self, name: str, seconds: list[float], clock: "Clock", grey: float = 0.0) -> None:
+        self.name, self._seconds, self._clock, self._grey = name, seconds, clock, grey
+
+    def decode(self, batch: Batch) -> NDArray[np.float32]:
+        self._clock.now += self._seconds.pop(0) if len(self._seconds) > 1 else self._seconds[0]
+        return np.full((len(batch), 2, 3, 128, 256), self._grey, np.float32)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def quickest(first: list[float], second: list[float], grey: float = 0.0) -> str:
+    clock = Clock()
+    engines: list[Engine] = [Timed("first", first, clock), Timed("second", second, clock, grey)]
+    return fastest(engines, clock).name
+
+
+def test_the_plainly_faster_engine_is_taken() -> None:
+    assert quickest([1.0], [0.5]) == "second"
+    assert quickest([0.5], [1.0]) == "first"
+
+
+def test_an_engine_that_is_hardly_faster_is_not_worth_other_pictures() -> None:
+    assert quickest([1.0], [WORTH + 0.01]) == "first"
+    assert quickest([1.0], [WORTH - 0.01]) == "second"
+
+
+def test_the_first_call_and_busy_moments_do_not_count() -> None:
+    assert quickest([1.0], [9.0, 0.5, 7.0, 7.0, 0.5, 7.0]) == "second"
+    assert quickest([0.1, 0.1, 9.0, 1.0, 9.0, 9.0], [0.9]) == "first"
+
+
+def test_other_pictures_are_no_price_for_speed() -> None:
+    assert quickest([1.0], [0.1], grey=0.01) == "second"
+    assert quickest([1.0], [0.1], grey=0.03) == "first"
+    assert quickest([1.0], [0.1], grey=np.nan) == "first"
+
+
+@pytest.mark.usefixtures("no_cuda")
+def test_without_openvino_auto_takes_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("center.decode.engines.choice.is_installed", lambda: False)
+    assert load(write_decoder(tmp_path), "auto", "auto", 1).name == "onnxruntime on cpu"
+
+
+@pytest.mark.usefixtures("no_cuda")
+def test_auto_tries_all_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    def last(engines: list[Engine]) -> Engine:
+        tried.extend(engine.name.partition(" ")[0] for engine in engines)
+        return engines[-1]
+
+    monkeypatch.setattr("center.decode.engines.choice.fastest", last)
+    engine = load("small-joint", "auto", "auto", 1)
+    assert tried == ["onnxruntime", "onnxruntime-i8", *(["openvino"] if is_installed() else [])]
+    assert engine.name.startswith(tried[-1])
+
+
+@pytest.mark.usefixtures("no_cuda")
+def test_an_openvino_that_does_not_work_here_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(name: str, threads: int) -> Engine:
+        raise ImportError("libsomething.so: cannot open shared object file")
+
+    monkeypatch.setattr("center.decode.engines.choice.is_installed", lambda: True)
+    monkeypatch.setattr("center.decode.engines.choice.OpenVinoEngine", broken)
+    assert load(write_decoder(tmp_path), "auto", "auto", 1).name == "onnxruntime on cpu"
+    assert "libsomething.so" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "device", "line"),
+    [
+        ("onnxruntime", "cuda", "onnxruntime decodes on the CPU here; for CUDA set engine.kind to torch"),
+        ("onnxruntime-i8", "cuda", "onnxruntime-i8 decodes on the CPU here; for CUDA set engine.kind to torch"),
+        ("openvino", "cuda", "openvino decodes on the CPU here; for CUDA set engine.kind to torch"),
+        ("torch", "cuda", "torch sees no CUDA device"),
+    ],
+)
+def test_an_engine_that_cannot_be_had_says_what_to_do(kind: Any, device: Any, line: str) -> None:
+    torch = ModuleType("torch")
+    torch.cuda = SimpleNamespace(is_available=lambda: False)  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "torch", torch)
+        with pytest.raises(UserError, match=line):
+            load("small-joint", kind, device, 1)
+
+
+def test_a_decoder_of_other_pictures_does_not_get_warm(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"pictures of shape \(1, 2, 3, 64, 256\)"):
+        warm_up(OnnxEngine(write_decoder(tmp_path, rows=64), threads=1), 2)

@@ -1,0 +1,69 @@
+"""The torch engine, on a CPU."""
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jscc.model
+from center.decode.engines import Batch, OnnxEngine, TorchEngine, load, warm_up
+from center.decode.engines.torch_engine import round_up
+from tests.decoders import batch_of
+from wire.runtime.errors import UserError
+
+
+def test_without_torch_the_torch_engine_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UserError, match=r"pip install '\.\[gpu\]'"):
+        load("small-joint", "torch", "cpu", 1)
+
+
+def test_torch_decodes_what_its_codec_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    seen: list[Any] = []
+
+    class Codec:
+        codec_hash = "00c0ffee00c0ffee"
+        model = torch.nn.Conv2d(1, 1, 3)
+
+        def decode(self, *inputs: Any) -> Any:
+            seen.extend(inputs)
+            return torch.full((len(inputs[0]), 2, 3, 128, 256), 0.5)
+
+    models = ModuleType("jscc.model.codec")
+    models.load = lambda name, device: Codec()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "jscc.model.codec", models)
+    monkeypatch.setattr(jscc.model, "codec", models, raising=False)  # where another test has imported it already
+    engine = load("small-joint", "torch", "cpu", 0)
+    warm_up(engine, 2)
+    assert engine.name == "torch on cpu"
+    assert engine.codec_hash == OnnxEngine("small-joint", threads=1).codec_hash  # of the manifest, whatever decodes
+    assert np.all(engine.decode(batch_of(2)) == 0.5)
+    assert tuple(seen[-3].shape) == (2, 2, 5120, 2)
+
+
+def test_pictures_stay_when_the_next_batch_is_decoded() -> None:
+    pytest.importorskip("torch")
+    engine = TorchEngine("small-joint", "cpu", 1)
+    first = engine.decode(Batch.noise(1, 0.0))
+    kept = first.copy()
+    engine.decode(Batch.noise(1, 20.0))
+    assert np.array_equal(first, kept)
+
+
+@pytest.mark.parametrize(("size", "rounded"), [(1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (8, 8), (9, 16)])
+def test_batches_are_filled_up_to_powers_of_two(size: int, rounded: int) -> None:
+    assert round_up(size) == rounded
+
+
+def test_a_batch_that_is_filled_up_gives_the_pictures_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on CUDA, where a slot is larger than the batch."""
+    pytest.importorskip("torch")
+    engine = TorchEngine("small-joint", "cpu", 1)
+    slots = engine._slot
+    monkeypatch.setattr(engine, "_slot", lambda size: slots(round_up(size)))
+    filled = engine.decode(Batch.noise(3))
+    assert filled.shape == (3, 2, 3, 128, 256)
+    np.testing.assert_allclose(filled, OnnxEngine("small-joint", 1).decode(Batch.noise(3)), atol=1e-3)
