@@ -1,0 +1,92 @@
+"""The training loop: step, log, validate, save; every step is a function of (seed, step)."""
+
+import dataclasses
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jscc.data.batches import Sources, batch
+from jscc.distributed.objective import objective
+from jscc.distributed.settings import DistributedSettings
+from jscc.distributed.state import DistributedState
+from jscc.distributed.validation import rate_distortion_table
+from jscc.train.run_folder import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often what is done, and when to stop. `minutes` of this call; infinity runs to the last step."""
+
+    log_every: int = 50
+    val_every: int = 1000
+    save_minutes: float = 3.0
+    minutes: float = float("inf")
+
+
+def train_step(state: DistributedState, settings: DistributedSettings, pairs: Tensor) -> tuple[float, float, float]:
+    """One step on uint8 [B, 2, 3, H, W]; returns (loss, PSNR in dB, bits per pixel).
+
+    raises  FloatingPointError if the loss is not finite
+    """
+    for optimiser in state.optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = settings.lr_at(state.step) * group.get("lr_scale", 1.0)
+        optimiser.zero_grad(set_to_none=True)
+    generator = torch.Generator().manual_seed((settings.seed << 32) + state.step)
+    with torch.autocast("cpu", torch.bfloat16, enabled=settings.half_precision):
+        outcome = objective(state.model, state.widths.lambdas, settings, pairs.float() / 255, generator)
+    loss = float(outcome.loss.detach())
+    if not abs(loss) < float("inf"):
+        raise FloatingPointError(f"the loss of step {state.step} is {loss}; go on with a smaller --lr")
+    outcome.loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(state.trained(), settings.clip)
+    for optimiser in state.optimisers:
+        optimiser.step()
+    state.step += 1
+    state.average(settings.ema)
+    return loss, outcome.psnr, outcome.bpp
+
+
+def run(
+    state: DistributedState,
+    settings: DistributedSettings,
+    sources: Sources,
+    val: Tensor | None,
+    folder: RunFolder,
+    pace: Pace,
+) -> None:
+    """Train up to the last step, or as long as the pace allows; whatever ends it, the state is saved.
+
+    Exception: a loss that is not finite leaves the state that was saved before it.
+    """
+    session, began = time.time(), time.monotonic()
+    saved_at, recent = began, list[tuple[float, float, float]]()
+    kept = dataclasses.asdict(settings)
+    sound = True
+    try:
+        while state.step < settings.steps and time.monotonic() - began < 60 * pace.minutes:
+            count, size = settings.size_at(state.step)
+            pairs = batch(sources, settings.mixture, count, size, seed=settings.seed, step=state.step)
+            recent.append(train_step(state, settings, torch.from_numpy(pairs)))
+            if state.step % pace.log_every == 0 or state.step == settings.steps:
+                loss, psnr, bpp = torch.tensor(recent).mean(0).tolist()
+                recent.clear()
+                row = {"step": state.step, "loss": loss, "psnr": psnr, "bpp": bpp}
+                row |= {"lr": settings.lr_at(state.step - 1), "seconds": time.monotonic() - began, "session": session}
+                folder.row("train", row)
+                print(f"{state.step:7d}  loss {loss:.4f}  {psnr:.2f} dB  {bpp:.3f} bpp", flush=True)
+            if val is not None and (state.step % pace.val_every == 0 or state.step == settings.steps):
+                table = rate_distortion_table(state.ema, val)
+                folder.row("val", {"step": state.step, **table})
+                print("         " + "  ".join(f"{name} {value:.3f}" for name, value in table.items()), flush=True)
+            if time.monotonic() - saved_at > 60 * pace.save_minutes:
+                state.save(folder.state, kept)
+                saved_at = time.monotonic()
+    except FloatingPointError:
+        sound = False
+        raise
+    finally:
+        if sound:
+            state.save(folder.state, kept)
