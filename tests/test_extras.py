@@ -26,8 +26,17 @@ CODE = {
     "record": ("wire", "center"),
     "edge,center": ("deploy",),
     "gpu": ("wire", *CENTER, "jscc/model"),
-    "train": ("wire", "jscc/model", "jscc/data", "jscc/train", "jscc/release", "jscc/ablation", "jscc/*.py"),
-    "evaluate": ("wire", "jscc/model", "jscc/data", "jscc/evaluate"),
+    "train": (
+        "wire",
+        "jscc/model",
+        "jscc/data",
+        "jscc/train",
+        "jscc/distributed",
+        "jscc/release",
+        "jscc/ablation",
+        "jscc/*.py",
+    ),
+    "evaluate": ("wire", "jscc/model", "jscc/data", "jscc/distributed", "jscc/evaluate"),
     "dev": ("wire", "edge", "channel_emulator", "center", "deploy", "jscc", "proto", "tests"),
 }
 # What a module imports that belongs to more than one extra, and what it does without; each is told to the user.

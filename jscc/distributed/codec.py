@@ -46,7 +46,8 @@ class Widths:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Widths":
         """The inverse of `to_dict`; TypeError for keys that are not known."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return cls(**given)
 
 
 class TransformCodec(nn.Module):
@@ -67,7 +68,8 @@ class TransformCodec(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Float [N, 3, H, W] in [0, 1] -> (decoded, not clamped; bits [N]); `side` [N, channels, H / 16, W / 16]."""
         restored, bits = self.bottleneck(self.analysis(pictures), level_N, generator)
-        return self.synthesis(restored if side is None else torch.cat((restored, side), 1)), bits
+        decoded: Tensor = self.synthesis(restored if side is None else torch.cat((restored, side), 1))
+        return decoded, bits
 
 
 class Dwsic(nn.Module):
@@ -89,7 +91,8 @@ class Dwsic(nn.Module):
 
     def side(self, other: Tensor) -> Tensor:
         """What the decoder makes of the other view: float [N, 3, H, W] -> [N, C, H / 16, W / 16]."""
-        return self.common(other)
+        w: Tensor = self.common(other)
+        return w
 
     def decode(self, restored: Tensor, other: Tensor) -> Tensor:
         """Restored latent and the other view -> picture, not clamped."""

@@ -1,5 +1,7 @@
 """The fully factorised density of a latent: one learned cumulative distribution function for each channel."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,14 +15,14 @@ class FactorisedDensity(nn.Module):
     """P(latent < t) of each channel as a small monotone network: positive weights, and gates that keep it monotone.
 
     channels  C of the latent
-    source     Ballé, Minnen, Singh, Hwang, Johnston, "Variational image compression with a scale hyperprior", ICLR 2018,
-              appendix 6.1
+    source    Ballé, Minnen, Singh, Hwang, Johnston, "Variational image compression with a scale hyperprior", ICLR
+              2018, appendix 6.1
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.weights = nn.ParameterList(
-            nn.Parameter(torch.zeros(channels, after, before)) for before, after in zip(WIDTHS, WIDTHS[1:], strict=False)
+            nn.Parameter(torch.zeros(channels, after, before)) for before, after in pairwise(WIDTHS)
         )
         self.biases = nn.ParameterList(nn.Parameter(torch.rand(channels, width, 1) - 0.5) for width in WIDTHS[1:])
         self.gates = nn.ParameterList(nn.Parameter(torch.zeros(channels, width, 1)) for width in WIDTHS[1:-1])

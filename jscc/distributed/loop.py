@@ -12,6 +12,7 @@ from jscc.distributed.objective import objective
 from jscc.distributed.settings import DistributedSettings
 from jscc.distributed.state import DistributedState
 from jscc.distributed.validation import rate_distortion_table
+from jscc.train.loop import Signals
 from jscc.train.run_folder import RunFolder
 
 
@@ -57,36 +58,49 @@ def run(
     folder: RunFolder,
     pace: Pace,
 ) -> None:
-    """Train up to the last step, or as long as the pace allows; whatever ends it, the state is saved.
+    """Train up to the last step, for as long as the pace allows, or until a signal; then save.
 
-    Exception: a loss that is not finite leaves the state that was saved before it.
+    raises  FloatingPointError for a loss that is not finite; what was saved before stays
     """
-    session, began = time.time(), time.monotonic()
-    saved_at, recent = began, list[tuple[float, float, float]]()
+    log = _Log(folder, settings, pace, val)
     kept = dataclasses.asdict(settings)
-    sound = True
-    try:
-        while state.step < settings.steps and time.monotonic() - began < 60 * pace.minutes:
+    saved_at = log.began
+    with Signals() as signals:
+        while state.step < settings.steps and not signals.came and time.monotonic() - log.began < 60 * pace.minutes:
             count, size = settings.size_at(state.step)
             pairs = batch(sources, settings.mixture, count, size, seed=settings.seed, step=state.step)
-            recent.append(train_step(state, settings, torch.from_numpy(pairs)))
-            if state.step % pace.log_every == 0 or state.step == settings.steps:
-                loss, psnr, bpp = torch.tensor(recent).mean(0).tolist()
-                recent.clear()
-                row = {"step": state.step, "loss": loss, "psnr": psnr, "bpp": bpp}
-                row |= {"lr": settings.lr_at(state.step - 1), "seconds": time.monotonic() - began, "session": session}
-                folder.row("train", row)
-                print(f"{state.step:7d}  loss {loss:.4f}  {psnr:.2f} dB  {bpp:.3f} bpp", flush=True)
-            if val is not None and (state.step % pace.val_every == 0 or state.step == settings.steps):
-                table = rate_distortion_table(state.ema, val)
-                folder.row("val", {"step": state.step, **table})
-                print("         " + "  ".join(f"{name} {value:.3f}" for name, value in table.items()), flush=True)
+            log.tell(state, train_step(state, settings, torch.from_numpy(pairs)))
             if time.monotonic() - saved_at > 60 * pace.save_minutes:
                 state.save(folder.state, kept)
                 saved_at = time.monotonic()
-    except FloatingPointError:
-        sound = False
-        raise
-    finally:
-        if sound:
-            state.save(folder.state, kept)
+        state.save(folder.state, kept)
+
+
+class _Log:
+    """train.csv and val.csv of one call, and what is printed."""
+
+    def __init__(self, folder: RunFolder, settings: DistributedSettings, pace: Pace, val: Tensor | None) -> None:
+        self.folder, self.settings, self.pace, self.val = folder, settings, pace, val
+        self.session, self.began = time.time(), time.monotonic()
+        self.recent: list[tuple[float, float, float]] = []
+
+    def tell(self, state: DistributedState, figures: tuple[float, float, float]) -> None:
+        """After a step: (loss, PSNR in dB, bits per pixel)."""
+        self.recent.append(figures)
+        last = state.step == self.settings.steps
+        if last or state.step % self.pace.log_every == 0:
+            loss, psnr, bpp = torch.tensor(self.recent).mean(0).tolist()
+            self.recent.clear()
+            row = {
+                "step": state.step,
+                "loss": loss,
+                "psnr": psnr,
+                "bpp": bpp,
+                "lr": self.settings.lr_at(state.step - 1),
+            }
+            self.folder.row("train", row | {"seconds": time.monotonic() - self.began, "session": self.session})
+            print(f"{state.step:7d}  loss {loss:.4f}  {psnr:.2f} dB  {bpp:.3f} bpp", flush=True)
+        if self.val is not None and (last or state.step % self.pace.val_every == 0):
+            table = rate_distortion_table(state.ema, self.val)
+            self.folder.row("val", {"step": state.step, **table})
+            print("         " + "  ".join(f"{name} {value:.3f}" for name, value in table.items()), flush=True)

@@ -92,9 +92,7 @@ def _pixels(pictures: Tensor) -> int:
     return pictures.shape[-1] * pictures.shape[-2]
 
 
-def _rate_distortion(
-    decoded: Tensor, truth: Tensor, bits_N: Tensor, lambda_N: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _rate_distortion(decoded: Tensor, truth: Tensor, bits_N: Tensor, lambda_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(Cost, mean squared error, bits per pixel) of each picture."""
     error = (decoded.float() - truth).square().flatten(1).mean(1)
     bpp = bits_N / _pixels(truth)

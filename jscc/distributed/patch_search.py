@@ -52,7 +52,7 @@ def prior(height: int, width: int, size: tuple[int, int] = PATCH) -> Tensor:
 
 def correlation(patches_PCRQ: Tensor, picture_CHW: Tensor) -> Tensor:
     """Pearson's correlation of each patch with every place of a picture, [P, H - rows + 1, W - columns + 1]."""
-    count, channels, rows, columns = patches_PCRQ.shape
+    _, channels, rows, columns = patches_PCRQ.shape
     volume = channels * rows * columns
     centred = patches_PCRQ - patches_PCRQ.mean((1, 2, 3), keepdim=True)
     unit = centred / centred.square().sum((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-4)

@@ -1,7 +1,7 @@
 """Real bytes: the symbols of a quantised latent through a range coder, each channel with its own table.
 
-The tables come from the learned density alone, so encoder and decoder compute the same ones; they must do so on the same
-kind of machine, since the last bit of a probability counts.
+The tables come from the learned density alone, so encoder and decoder compute the same ones; they must do so on the
+same kind of machine, since the last bit of a probability counts.
 """
 
 from typing import Final

@@ -42,7 +42,7 @@ class DistributedState:
             deviation = start_as_block_transform(codec.analysis, codec.synthesis, pictures)
             codec.bottleneck.density.begin(0.55 * deviation + 0.01)
             with torch.no_grad():
-                latent = torch.cat([codec.analysis(part) for part in pictures.split(64)])
+                latent = torch.cat([codec.analysis(part) for part in torch.split(pictures, 64)])
                 steps = codec.bottleneck.steps(torch.tensor([(codec.bottleneck.levels - 1) / 2]))[0]
             codec.bottleneck.density.fit(latent.transpose(0, 1).flatten(1), steps)
         if isinstance(self.model, Dwsic):

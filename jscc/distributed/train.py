@@ -16,8 +16,8 @@ from jscc.distributed.settings import DistributedSettings
 from jscc.distributed.state import DistributedState
 from jscc.train.overrides import changed
 from jscc.train.pictures import read_pictures
-from jscc.train.settings import PATCH
 from jscc.train.run_folder import RunFolder, described
+from jscc.train.settings import PATCH
 from wire.runtime.errors import UserError
 
 NUMBERS = ("steps", "seed", "lr", "warm_up", "ema", "alpha", "beta", "patches", "pictures", "whole_share")
@@ -77,7 +77,9 @@ def main(args: argparse.Namespace) -> None:
         print(f"stopped at step {state.step} of {settings.steps}; --resume goes on")
 
 
-def start(args: argparse.Namespace, widths: Widths, settings: DistributedSettings, folder: RunFolder, sources: Sources) -> DistributedState:
+def start(
+    args: argparse.Namespace, widths: Widths, settings: DistributedSettings, folder: RunFolder, sources: Sources
+) -> DistributedState:
     """The state to train from: saved, or with another run's weights, or random; describes a new run in run.json."""
     state = DistributedState(args.system, widths, settings)
     if folder.state.exists():

@@ -1,6 +1,6 @@
 """The learned transform of both codecs: four strided convolutions with GDN between them, and their mirror.
 
-Beside them stands a linear block transform, which a training begins with: so it starts as a fair codec and not at noise.
+Beside them stands a linear block transform, which a training begins with: so it starts as a fair codec.
 
 source  Ballé, Laparra, Simoncelli, "End-to-end optimized image compression", ICLR 2017
 """
@@ -61,7 +61,7 @@ class Analysis(nn.Module):
         x = self.convolutions[0](x)
         for normalise, convolve in zip(self.normalisations, list(self.convolutions)[1:], strict=True):
             x = convolve(normalise(x))
-        return latent + x
+        return torch.add(latent, x)
 
 
 class Synthesis(nn.Module):
@@ -94,7 +94,7 @@ class Synthesis(nn.Module):
         x: Tensor = self.convolutions[0](latent * self.scales[:, None, None])
         for normalise, convolve in zip(self.normalisations, list(self.convolutions)[1:], strict=True):
             x = convolve(normalise(x))
-        return picture + x
+        return torch.add(picture, x)
 
 
 @torch.no_grad()
@@ -109,7 +109,7 @@ def start_as_block_transform(analysis: Analysis, synthesis: Synthesis, pictures:
     variances, vectors = torch.linalg.eigh(rows.T @ rows / len(rows))
     count = synthesis.latent
     basis = vectors.T.flip(0)[:count].float().reshape(count, 3, STRIDE, STRIDE)
-    deviation = variances.flip(0)[:count].clamp_min(1e-9).sqrt().float()
+    deviation: Tensor = variances.flip(0)[:count].clamp_min(1e-9).sqrt().float()
     for block in (analysis.block, synthesis.block):
         block.weight.copy_(basis)
     synthesis.scales[:count] = 1 / (deviation + 0.1)

@@ -18,7 +18,7 @@ Bytes = NDArray[np.uint8]
 
 
 class SideInformationCodec:
-    """A trained network with its range coder: what crosses the channel is a file, what it needs beside is the other view.
+    """A trained network with its range coder. What crosses the channel is a file; beside it the other view is needed.
 
     mirrored  the view is the right one: it and its neighbour are mirrored, so that the neighbour again shows things
               further right, as in training

@@ -17,12 +17,12 @@ def rate_distortion_table(model: nn.Module, pairs_BV3HW: Tensor) -> dict[str, fl
     codec = model if isinstance(model, TransformCodec) else model.codec
     assert isinstance(codec, TransformCodec)
     own, other = both_ways(pairs_BV3HW)
-    latent = torch.cat([codec.analysis(part) for part in own.split(5)])
+    latent = torch.cat([codec.analysis(part) for part in torch.split(own, 5)])
     table: dict[str, float] = {}
     for number in range(codec.bottleneck.levels):
         level = torch.full((len(own),), float(number))
         restored, bits = codec.bottleneck(latent, level)
-        parts = zip(restored.split(5), other.split(5), level.split(5), strict=True)
+        parts = zip(torch.split(restored, 5), torch.split(other, 5), torch.split(level, 5), strict=True)
         decoded = torch.cat([reconstruct(model, *part) for part in parts])
         table[f"bpp@{number}"] = float(bits.mean()) / (own.shape[-1] * own.shape[-2])
         table[f"psnr@{number}"] = float(psnr(decoded, own).mean())

@@ -47,9 +47,7 @@ def save(path: Path, run: Path) -> int:
     """
     saved = read_saved(run / STATE)
     tensors = {
-        name: tensor.half().contiguous()
-        for name, tensor in saved["ema"].items()
-        if not name.startswith(TRAINING_ONLY)
+        name: tensor.half().contiguous() for name, tensor in saved["ema"].items() if not name.startswith(TRAINING_ONLY)
     }
     broken = sorted(name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all()))
     if broken:

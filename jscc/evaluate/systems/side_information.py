@@ -23,7 +23,7 @@ REMEMBERED: Final = 4
 class SideInformationSystem:
     """Each view as the largest file that r_max allows, which always arrives; the other view lossless at the receiver.
 
-    The file is the largest of all rate numbers; if not even the smallest fits, the view is its mean colour, as with BPG.
+    The file is the largest of all rate numbers; if not even the smallest fits, the view is its mean colour, as for BPG.
 
     trained  weights
     source   paper, section 4.2, "DSIN+Capacity" and "DWSIC+Capacity"
@@ -47,7 +47,7 @@ class SideInformationSystem:
         try:
             return cls(_trained(name.removesuffix("-capacity")))
         except (FileNotFoundError, ValueError) as error:
-            raise UserError(f"{name} cannot use its weights: {error}; docs/distributed.md says how to make them") from None
+            raise UserError(f"{name} cannot use its weights: {error}; see docs/distributed.md") from None
 
     def transmit(
         self, pair: Pair, snr_left: float, snr_right: float, channel: Channel, rng: np.random.Generator
