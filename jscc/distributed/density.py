@@ -40,6 +40,8 @@ class FactorisedDensity(nn.Module):
 
         values  float [C, N]; widths: float [C]
         """
+        frozen = [parameter for parameter in self.parameters() if not parameter.requires_grad]
+        self.requires_grad_(True)
         optimiser = torch.optim.Adam(self.parameters(), 0.03)
         generator = torch.Generator().manual_seed(0)
         for step in range(steps):
@@ -51,6 +53,8 @@ class FactorisedDensity(nn.Module):
             values = values_CN[:, chosen] + noise * widths_C[:, None]
             (-self.probability(values, widths_C[:, None]).log().mean()).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
+        for parameter in frozen:
+            parameter.requires_grad_(False)
 
     def logits(self, points_CN: Tensor) -> Tensor:
         """The logit of the cumulative distribution function, [C, N] -> [C, N]; rises along N where the points do."""

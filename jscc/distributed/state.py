@@ -2,7 +2,6 @@
 
 import copy
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Final
 
 import torch
@@ -14,6 +13,8 @@ from jscc.distributed.settings import DistributedSettings
 from jscc.distributed.transform import start_as_block_transform
 from jscc.model.checkpoint import WeightsError, fill
 from jscc.train.optimizer import Muon
+from jscc.train.run_folder import described
+from jscc.train.state import DAMAGED
 from wire.runtime.files import replacing
 
 SAVED: Final = {"system", "widths", "settings", "step", "model", "ema", "optimisers"}
@@ -126,7 +127,8 @@ class DistributedState:
         if isinstance(self.model, Dwsic) and prefix:
             self._start_common()
         self.ema.load_state_dict(self.model.state_dict())
-        return {"from": path.parent.resolve().name, "system": system, "step": int(saved["step"])}
+        known = {"from": path.parent.resolve().name, "step": int(saved["step"]), "settings": saved["settings"]}
+        return described(path.parent) | known
 
     def _at_lambdas(self, name: str, table: Tensor, lambdas: tuple[float, ...]) -> Tensor:
         """A table by rate level, read at this run's lambdas; other tensors as they are."""
@@ -156,7 +158,8 @@ def _optimisers(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
             groups["rest"].append(parameter)
     scales = {"block": 0.1, "density": 4.0, "rest": 1.0}
     adam = [{"params": groups[name], "lr_scale": scale} for name, scale in scales.items() if groups[name]]
-    return [Muon(groups["convolution"], lr), torch.optim.AdamW(adam, lr, betas=(0.9, 0.99), weight_decay=0.0)]
+    muon = [Muon(groups["convolution"], lr)] if groups["convolution"] else []
+    return [*muon, torch.optim.AdamW(adam, lr, betas=(0.9, 0.99), weight_decay=0.0)]
 
 
 def read_saved(path: Path) -> dict[str, Any]:
@@ -167,6 +170,6 @@ def read_saved(path: Path) -> dict[str, Any]:
         saved = torch.load(path, weights_only=True, map_location="cpu")
         if not isinstance(saved, dict) or not saved.keys() >= SAVED:
             raise RuntimeError("other contents")
-    except (EOFError, RuntimeError, UnpicklingError) as error:
+    except DAMAGED as error:
         raise ValueError(f"{path} is not a saved training of jscc.distributed, or damaged") from error
     return saved

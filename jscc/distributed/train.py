@@ -36,6 +36,13 @@ def parser() -> argparse.ArgumentParser:
         default=list(widths.lambdas),
         help="bits per pixel that a unit of squared error, of 255ths, is worth; a rate level for each",
     )
+    p.add_argument(
+        "--widths",
+        type=int,
+        nargs=4,
+        metavar="N",
+        help="channels of the transform, four; the other view's own transform, for training alone, has half of them",
+    )
     p.add_argument("--pairs", type=Path, nargs="*", default=[], help="folders with left/ and right/")
     p.add_argument("--mono", type=Path, nargs="*", default=[], help="folders of single pictures, for synthetic stereo")
     p.add_argument("--val", type=Path, help="folder with left/ and right/, to choose models on")
@@ -65,6 +72,9 @@ def main(args: argparse.Namespace) -> None:
             mixture=changed(Mixture(), args.set, "mixture"),
         )
         widths = Widths(lambdas=tuple(args.lambdas))
+        if args.widths is not None:
+            private = tuple(max(1, width // 2) for width in args.widths)
+            widths = dataclasses.replace(widths, main=tuple(args.widths), private=private)
         folder = RunFolder(args.out)
         pictures = read_pictures(args.pairs, args.mono, args.val, [])
         state = start(args, widths, settings, folder, pictures.sources)
