@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from jscc.distributed.bottleneck import Bottleneck
 
-PARTS: Final = 8
+PARTS: Final = 16
 """Rate numbers to one rate level: the first byte of a file is level times PARTS."""
 FARTHEST: Final = 127
 """The largest symbol, whatever the density says."""

@@ -22,7 +22,7 @@ SIDE_INFORMATION: Final = ("dsin-capacity", "dwsic-capacity")
 NAMES: Final = (*NEURAL, *SIDE_INFORMATION, *CAPACITY, *LDPC)
 GROUPS: Final = {
     "separate": (*CAPACITY, *LDPC),
-    "paper": (*NEURAL, *(f"{name}@small-ms-ssim" for name in NEURAL[:2]), *CAPACITY, *LDPC),
+    "paper": (*NEURAL, *(f"{name}@small-ms-ssim" for name in NEURAL[:2]), *SIDE_INFORMATION, *CAPACITY, *LDPC),
 }
 """Short for several names: all separate schemes; everything that the figures of docs/results.md show."""
 
