@@ -77,7 +77,7 @@ def run(
 
 
 class _Log:
-    """train.csv and val.csv of one call, and what is printed."""
+    """Of one call: train.csv, val.csv, and what is printed."""
 
     def __init__(self, folder: RunFolder, settings: DistributedSettings, pace: Pace, val: Tensor | None) -> None:
         self.folder, self.settings, self.pace, self.val = folder, settings, pace, val

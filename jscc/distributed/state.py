@@ -36,17 +36,21 @@ class DistributedState:
         self.optimisers = _optimisers(self.model, settings.lr)
         self.step = 0
 
-    def start_from_pictures(self, pairs_BV3HW: Tensor) -> None:
-        """Begin every transform as a linear one, fitted to training pictures, float [B, 2, 3, H, W]."""
+    def start_from_pictures(self, pairs_BV3HW: Tensor, *, private_only: bool = False) -> None:
+        """Begin transforms as linear ones, fitted to training pictures, float [B, 2, 3, H, W].
+
+        private_only  leave what `start_from` has filled: only the other view's own transform, of DWSIC
+        """
         pictures = pairs_BV3HW.flatten(0, 1)
-        for codec in (part for part in self.model.modules() if isinstance(part, TransformCodec)):
+        inside = self.model.private if private_only else self.model
+        for codec in (part for part in inside.modules() if isinstance(part, TransformCodec)):
             deviation = start_as_block_transform(codec.analysis, codec.synthesis, pictures)
             codec.bottleneck.density.begin(0.55 * deviation + 0.01)
             with torch.no_grad():
                 latent = torch.cat([codec.analysis(part) for part in torch.split(pictures, 64)])
                 steps = codec.bottleneck.steps(torch.tensor([(codec.bottleneck.levels - 1) / 2]))[0]
             codec.bottleneck.density.fit(latent.transpose(0, 1).flatten(1), steps)
-        if isinstance(self.model, Dwsic):
+        if isinstance(self.model, Dwsic) and not private_only:
             self._start_common()
         self.ema.load_state_dict(self.model.state_dict())
 
@@ -127,7 +131,12 @@ class DistributedState:
         if isinstance(self.model, Dwsic) and prefix:
             self._start_common()
         self.ema.load_state_dict(self.model.state_dict())
-        known = {"from": path.parent.resolve().name, "step": int(saved["step"]), "settings": saved["settings"]}
+        known = {
+            "system": system,
+            "from": path.parent.resolve().name,
+            "step": int(saved["step"]),
+            "settings": saved["settings"],
+        }
         return described(path.parent) | known
 
     def _at_lambdas(self, name: str, table: Tensor, lambdas: tuple[float, ...]) -> Tensor:

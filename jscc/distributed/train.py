@@ -4,9 +4,11 @@ import argparse
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from jscc.cli import exit_code
 from jscc.data.batches import Mixture, Sources, batch
@@ -97,20 +99,30 @@ def start(
             raise ValueError(f"{folder.state} is there already: add --resume to go on, or give another --out")
         state.restore(folder.state)
         return state
-    about = {"system": args.system, "widths": widths.to_dict(), "settings": dataclasses.asdict(settings)}
-    if args.system != "dsin":
-        # Steps beyond every training step.
-        drawn = [batch(sources, settings.mixture, 32, PATCH, seed=settings.seed, step=2**32 + n) for n in range(8)]
-        state.start_from_pictures(torch.from_numpy(np.concatenate(drawn)).float() / 255)
+    about: dict[str, Any] = {
+        "system": args.system,
+        "widths": widths.to_dict(),
+        "settings": dataclasses.asdict(settings),
+    }
     if args.init is not None:
         try:
             about["before"] = state.start_from(args.init / folder.state.name)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, UserError) as error:
             raise ValueError(f"--init {args.init}: {error}") from error
+        if args.system == "dwsic" and about["before"].get("system") != "dwsic":
+            state.start_from_pictures(_first_pairs(sources, settings), private_only=True)
     elif args.system == "dsin":
         raise ValueError("--system dsin trains the fusion alone: give --init, a run of --system codec")
+    else:
+        state.start_from_pictures(_first_pairs(sources, settings))
     folder.describe(about)
     return state
+
+
+def _first_pairs(sources: Sources, settings: DistributedSettings) -> Tensor:
+    """Pairs of patches, float [256, 2, 3, 64, 128], of steps beyond every training step."""
+    drawn = [batch(sources, settings.mixture, 32, PATCH, seed=settings.seed, step=2**32 + n) for n in range(8)]
+    return torch.from_numpy(np.concatenate(drawn)).float() / 255
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def for_transmission(model: nn.Module) -> nn.Module:
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
-    """16 hexadecimal digits that change with any weight."""
+    """A mark that changes with any weight: 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(f"{name}{list(tensors[name].shape)}".encode())

@@ -3,6 +3,7 @@
 import dataclasses
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -117,13 +118,14 @@ def test_a_rate_level_of_its_own_begins_where_the_levels_of_another_run_meet_it(
 ) -> None:
     """Lambdas 1e-4, 1e-3, 1e-2 -> 1e-3 alone: the steps are those of the middle level."""
     before = DistributedState("codec", widths, SETTINGS)
+    earlier: Any = before.ema
     with torch.no_grad():
-        before.ema.bottleneck.log_steps.normal_()
+        earlier.bottleneck.log_steps.normal_()
     RunFolder(tmp_path).describe({"settings": {}})
     before.save(tmp_path / "state.pt", {})
     single = DistributedState("codec", dataclasses.replace(widths, lambdas=(1e-3,)), SETTINGS)
     single.start_from(tmp_path / "state.pt")
-    torch.testing.assert_close(single.model.bottleneck.log_steps, before.ema.bottleneck.log_steps[1:2])
+    torch.testing.assert_close(single.model.bottleneck.log_steps, earlier.bottleneck.log_steps[1:2])
 
 
 def test_a_right_view_is_mirrored_with_its_neighbour(pairs: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,9 @@ from jscc.distributed.codec import System as SystemName
 from jscc.distributed.codec import Widths
 from jscc.distributed.settings import DistributedSettings
 from jscc.distributed.state import DistributedState
-from jscc.distributed.weights import save
+from jscc.distributed.weights import load, save
 from jscc.evaluate.coding.capacity import budget_bytes
-from jscc.evaluate.report.networks import of_side_information
+from jscc.evaluate.report.networks import of_side_information, parameters
 from jscc.evaluate.systems import side_information
 from jscc.evaluate.systems.base import Pair
 from jscc.evaluate.systems.registry import expand
@@ -103,10 +104,10 @@ def test_the_registry_knows_them() -> None:
 
 def test_costs_are_counted_on_both_sides(shipped: Path) -> None:
     """DWSIC's decoder has the extractor beside the synthesis, and a bottleneck that both sides have."""
-    trained = side_information.load(shipped / "dwsic.safetensors")
+    trained = load(shipped / "dwsic.safetensors")
     cost = of_side_information(trained)
-    analysis = sum(p.numel() for p in trained.model.codec.analysis.parameters())
-    both = sum(p.numel() for p in trained.model.codec.bottleneck.parameters())
+    codec: Any = trained.model.codec
+    analysis, both = parameters(codec.analysis), parameters(codec.bottleneck)
     assert cost.encoder_parameters == analysis + both
     assert cost.decoder_parameters > analysis + both
     # 16x16 blocks of 3 colours to 24 channels, and the four convolutions with three GDNs.
