@@ -24,8 +24,7 @@ def model_of(system: System, widths: Widths, pairs: Tensor) -> nn.Module:
     return state.model.eval()
 
 
-@pytest.mark.parametrize("system", ["codec", "dwsic", "dsin"])
-@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize(("system", "mirrored"), [("codec", False), ("dwsic", True), ("dsin", True)])
 def test_the_decoder_shows_exactly_what_the_encoder_predicts(
     system: System, mirrored: bool, widths: Widths, pairs: Tensor
 ) -> None:
@@ -33,7 +32,7 @@ def test_the_decoder_shows_exactly_what_the_encoder_predicts(
     codec = SideInformationCodec(model)
     own, other = pairs[0].numpy() if not mirrored else pairs[0].flip(0).numpy()
     latent = codec.analyse(own, mirrored=mirrored)
-    for number in (0, 5, codec.coder.numbers - 1):
+    for number in (5, codec.coder.numbers - 1):
         file = codec.encode(latent, number)
         level = torch.tensor([codec.coder.level(number)])
         with torch.inference_mode():
