@@ -27,8 +27,17 @@ CODE = {
     "edge,center": ("deploy",),
     "openvino": ("wire", *CENTER),
     "gpu": ("wire", *CENTER, "jscc/model", "jscc/train/cuda_graph.py"),
-    "train": ("wire", "jscc/model", "jscc/data", "jscc/train", "jscc/release", "jscc/ablation", "jscc/*.py"),
-    "evaluate": ("wire", "jscc/model", "jscc/data", "jscc/evaluate"),
+    "train": (
+        "wire",
+        "jscc/model",
+        "jscc/data",
+        "jscc/train",
+        "jscc/distributed",
+        "jscc/release",
+        "jscc/ablation",
+        "jscc/*.py",
+    ),
+    "evaluate": ("wire", "jscc/model", "jscc/data", "jscc/distributed", "jscc/evaluate"),
     "dev": ("wire", "edge", "channel_emulator", "center", "deploy", "jscc", "proto", "tests"),
 }
 # What a module imports that belongs to more than one extra, and what it does without; each is told to the user.

@@ -40,6 +40,7 @@ SHORT = {
     "edge/encode/export.py": "the only place of the edge that meets torch",
     "edge/uplink/clock.py": "pure: the offset of two clocks",
     "jscc/cli.py": "how commands end, shared by all of them",
+    "jscc/distributed/fusion.py": "the one network of DSIN beside the codec",
     "jscc/evaluate/extras.py": "optional libraries, and what is said where one is missing",
     "jscc/export.py": "a command; its work is in jscc.release.onnx",
     "jscc/quality.py": "the one definition of PSNR with gradients",

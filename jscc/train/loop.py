@@ -72,7 +72,7 @@ def run(
     progress = _Progress(folder, settings, steps, first, leads)
     saved_at = time.monotonic()
     try:
-        with _Signals() as signals:
+        with Signals() as signals:
             while state.step < last:
                 steps.advance()
                 progress.tell_first(state.step, min(last, first + cadence.log_every))
@@ -172,10 +172,10 @@ class _Progress:
         )
 
 
-class _Signals:
+class Signals:
     """Remembers SIGTERM and Ctrl-C while the loop runs, so that it can finish its step and save."""
 
-    def __enter__(self) -> "_Signals":
+    def __enter__(self) -> "Signals":
         self.came = False
         self.previous: dict[int, Any] = {
             number: signal.signal(number, self._remember) for number in (signal.SIGTERM, signal.SIGINT)

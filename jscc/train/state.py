@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from jscc.train.optimizer import make_optimisers, plain_state
 from jscc.train.run_folder import STATE, described
 from jscc.train.run_log import differences
 from wire.runtime.files import replacing
+
+DAMAGED: Final = (EOFError, IndexError, KeyError, RuntimeError, TypeError, UnicodeError, UnpicklingError, ValueError)
+"""What torch.load raises for a file that is not one of its own, depending on its first bytes."""
 
 SAVED = {"config", "settings", "step", "model", "ema", "optimisers"}
 
@@ -114,7 +117,7 @@ def read_state(path: Path) -> dict[str, Any]:
         saved = torch.load(path, weights_only=True, map_location="cpu")
         if not isinstance(saved, dict) or not saved.keys() >= SAVED:
             raise RuntimeError("other contents")
-    except (EOFError, RuntimeError, UnpicklingError) as error:
+    except DAMAGED as error:
         raise ValueError(f"{path} is not a saved training, or damaged") from error
     return saved
 

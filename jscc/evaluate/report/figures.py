@@ -9,6 +9,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jscc.evaluate.report import published
 from jscc.evaluate.report.summary import Curve, Mean, label, means
 from jscc.evaluate.rows import Row
 from jscc.evaluate.systems.registry import NEURAL, envelope_of
@@ -24,6 +25,8 @@ _STYLE: Final = {
     "proposed-2": ("#8e44ad", "D"),
     "proposed-absent": ("#7f8c8d", "p"),
     "baseline": ("#e08e0b", "s"),
+    "dsin-capacity": ("#b7950b", "<"),
+    "dwsic-capacity": ("#d35492", ">"),
     "bpg-capacity": ("#1f618d", "^"),
     "bpg-ldpc": ("#5dade2", "v"),
     "jpeg2000-capacity": ("#1e8449", "P"),
@@ -94,12 +97,15 @@ def _figure(stem: Path, channel: str, panels: Sequence[tuple[Quantity, Curves]],
     legend_rows = max(-(-len(curves) // columns) for _, curves in panels)
     figure = Figure(figsize=(5.2 * len(panels), 3.9 + 0.16 * legend_rows), layout="constrained")
     figure.suptitle(f"{_CHANNEL.get(channel, channel)}, R = 0.052", fontsize=10)
+    referred = False
     for place, (quantity, curves) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), place + 1)
         _plot(axes, curves, quantity, dotted, shaded=stem.name.startswith(("delta", "cliff")))
+        referred |= _refer(axes, curves, quantity, channel)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=columns)
     views = max(mean.views for _, curves in panels for points in curves.values() for mean in points.values())
-    figure.supxlabel(f"{views} views. {quality.MS_SSIM_DEFINITION}", fontsize=7, color="#555555")
+    notes = f"{views} views. {quality.MS_SSIM_DEFINITION}" + (f"\n{published.NOTE}" if referred else "")
+    figure.supxlabel(notes, fontsize=7, color="#555555")
     target = stem.with_suffix(".png")
     figure.savefig(target, dpi=140)
     figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
@@ -122,3 +128,22 @@ def _plot(axes: Axes, curves: Curves, quantity: Quantity, dotted: Container[Curv
     if graceful and not any(envelope_of(curve[0]) for curve in curves):  # pictures that were lost may leave the axis
         span = max(graceful) - min(graceful)
         axes.set_ylim(min(graceful) - 0.15 * span - 1e-3, max(graceful) + 0.1 * span + 1e-3)
+
+
+def _refer(axes: Axes, curves: Curves, quantity: Quantity, channel: str) -> bool:
+    """Draw the published curves of the systems that are shown; whether there were any."""
+    drawn = False
+    for (system, _, _), points in curves.items():
+        if system in published.POINTS and channel == "awgn":
+            line = published.curve(system, quantity, "awgn", list(points))
+            name = f"{system.removesuffix('-capacity').upper()}, published, other pictures"
+            axes.plot(
+                list(line),
+                list(line.values()),
+                linestyle=(0, (4, 4)),
+                color=_STYLE[system][0],
+                linewidth=0.7,
+                label=name,
+            )
+            drawn = drawn or bool(line)
+    return drawn

@@ -18,10 +18,11 @@ from wire.runtime.errors import UserError
 NEURAL: Final = ("proposed-1", "proposed-2", "proposed-absent", "baseline")
 LDPC: Final = ("bpg-ldpc", "jpeg2000-ldpc")
 CAPACITY: Final = ("bpg-capacity", "jpeg2000-capacity", "jpeg2000-pillow-capacity")
-NAMES: Final = (*NEURAL, *CAPACITY, *LDPC)
+SIDE_INFORMATION: Final = ("dsin-capacity", "dwsic-capacity")
+NAMES: Final = (*NEURAL, *SIDE_INFORMATION, *CAPACITY, *LDPC)
 GROUPS: Final = {
     "separate": (*CAPACITY, *LDPC),
-    "paper": (*NEURAL, *(f"{name}@small-ms-ssim" for name in NEURAL[:2]), *CAPACITY, *LDPC),
+    "paper": (*NEURAL, *(f"{name}@small-ms-ssim" for name in NEURAL[:2]), *SIDE_INFORMATION, *CAPACITY, *LDPC),
 }
 """Short for several names: all separate schemes; everything that the figures of docs/results.md show."""
 
@@ -57,6 +58,8 @@ def _entry(name: str) -> Entry:
     base, _, weights = name.partition("@")
     if base in NEURAL:
         return Entry(name, partial(_neural, base, weights or None))
+    if name in SIDE_INFORMATION:
+        return Entry(name, partial(_side_information, name))
     if name in CAPACITY:
         return Entry(name, partial(_capacity, name.removesuffix("-capacity")))
     if ":" in name:
@@ -92,6 +95,11 @@ def _ldpc(codec: str, mode: Mode) -> System:
 @lru_cache(maxsize=8)
 def _neural(name: str, weights: str | None) -> System:
     return cast(System, require("jscc.evaluate.systems.neural", name).NeuralSystem.load(name, weights))
+
+
+@lru_cache(maxsize=2)
+def _side_information(name: str) -> System:
+    return cast(System, require("jscc.evaluate.systems.side_information", name).SideInformationSystem.load(name))
 
 
 def _import(path: str) -> System:

@@ -1,0 +1,1 @@
+"""Learned codecs with side information at the decoder, DSIN and DWSIC: what the paper compares with."""
