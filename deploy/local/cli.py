@@ -10,6 +10,7 @@ from typing import Any, Final
 from wire.runtime.errors import UserError, not_installed
 
 _DEMO: Final = "the whole system on this machine"
+_CERTS: Final = "a development authority, certificates and tokens for every service"
 _REPLAY: Final = "decode a center's recording again, show it, or turn it into SigMF files"
 _BENCHES: Final = {
     "live": "speed, latency and memory of the whole demo",
@@ -23,7 +24,8 @@ _BENCHES: Final = {
 _NEEDED: Final = ("av", "cv2", "onnxruntime", "PIL", "starlette", "uvicorn", "websockets")
 """What the services that a command starts import; on a host of cameras only, some of it is not there."""
 _RECORDING: Final = ("mcap", "mcap_protobuf", "foxglove_schemas_protobuf", "lz4", "zstandard")
-_NEEDED_TO_REPLAY: Final = ("onnxruntime", "PIL", "starlette", "uvicorn")
+_NEEDED_TO_CERTS: Final = "a development authority, certificates and tokens for every service"
+_REPLAY: Final = ("onnxruntime", "PIL", "starlette", "uvicorn")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,7 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         parsed = _parser(words).parse_args(words)
         alone = words[:1] == ["replay"] or words[:2] == ["bench", "record"]
-        _check_extras(_NEEDED_TO_REPLAY if alone else _NEEDED)
+        if words[:1] != ["certs"]:
+            _check_extras(_NEEDED_TO_REPLAY if alone else _NEEDED)
         code: int = parsed.run(parsed)
     except UserError as problem:
         for line in str(problem).splitlines():
@@ -47,6 +50,9 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help=_DEMO)
     if words[:1] == ["demo"]:
         _fill(demo, "deploy.local.demo")
+    certs = commands.add_parser("certs", help=_CERTS)
+    if words[:1] == ["certs"]:
+        _fill(certs, "deploy.local.certs")
     replay = commands.add_parser("replay", help=_REPLAY)
     if words[:1] == ["replay"]:
         _fill(replay, "deploy.local.replay")
@@ -78,6 +84,8 @@ def _check_extras(needed: Iterable[str]) -> None:
 
 def _missing(name: str) -> UserError:
     library = name.partition(".")[0]
+    if library == "cryptography":
+        return UserError("cryptography is not installed; install the extra: pip install 'vergence[certs]'")
     extras = "edge,record" if library in _RECORDING else "edge,center"
     return not_installed(library, extras)
 

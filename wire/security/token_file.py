@@ -8,28 +8,20 @@ A token is withdrawn by taking its entry away; calls that begin a second later a
 until they end, as `SECURITY.md` says.
 """
 
-import logging
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, model_validator
 
 from wire.contract.names import RigName
 from wire.runtime import yaml_config
-from wire.runtime.errors import UserError
 from wire.runtime.yaml_config import SECRET, Section
+from wire.security.followed import Followed
 from wire.security.secret_files import located
 from wire.security.tokens import Entry, Principal, Role, TokenBook
 from wire.views import View
-
-CHECK_SECONDS: Final = 1.0
-"""How often the file is looked at, at most."""
-
-_log = logging.getLogger(__name__)
-
-_Stamp = tuple[int, int, int]
 
 
 def _name(text: str) -> str:
@@ -110,34 +102,8 @@ class TokenFile:
 
     def __init__(self, path: Path | str) -> None:
         """raises UserError if the file cannot be read now"""
-        self._path = located(path)
-        self._stamp = self._look()
-        self._book = load(self._path)
-        self._looked_at: float | None = None
+        self._followed = Followed([located(path)], lambda: load(path), "token book")
 
     def authenticate(self, token: str, now: float) -> Principal:
         """As `TokenBook.authenticate`, by the file as it is now, or was a second ago. now: Unix time, seconds"""
-        if self._looked_at is None or abs(now - self._looked_at) >= CHECK_SECONDS:
-            self._looked_at = now
-            self._follow()
-        return self._book.authenticate(token, now)
-
-    def _follow(self) -> None:
-        stamp = self._look()
-        if stamp == self._stamp:
-            return
-        self._stamp = stamp  # also of a file that is wrong: it is told once, until it changes again
-        try:
-            self._book = load(self._path)
-        except UserError as problem:
-            _log.error("the new token book is not taken, the former one counts on: %s", str(problem).splitlines()[0])
-        else:
-            _log.info("the token book %s is read again: %d tokens", self._path, len(self._book))
-
-    def _look(self) -> _Stamp | None:
-        """What changes with the file; None if it is away. A link is followed: Kubernetes exchanges links."""
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_ino, found.st_size
+        return self._followed.value(now).authenticate(token, now)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wire.runtime.errors import UserError
-from wire.security import token_file
+from wire.security import followed, token_file
 from wire.security.token_file import TokenFile
 from wire.security.tokens import Denial, Principal, Role, TokenRefused
 from wire.views import View
@@ -129,14 +129,14 @@ def test_a_file_that_was_exchanged_in_one_move_counts(tmp_path: Path) -> None:
 def test_the_file_is_looked_at_once_a_second_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = TokenFile(book(tmp_path / "tokens.yaml", entry("vgt_old")))
     looks = 0
-    real = TokenFile._look
+    real = followed._stamp
 
-    def counted(self: TokenFile) -> tuple[int, int, int] | None:
+    def counted(path: Path) -> tuple[int, int, int] | None:
         nonlocal looks
         looks += 1
-        return real(self)
+        return real(path)
 
-    monkeypatch.setattr(TokenFile, "_look", counted)
+    monkeypatch.setattr(followed, "_stamp", counted)
     for hundredth in range(250):
         file.authenticate("vgt_old", 100.0 + hundredth / 100)
     assert looks == 3
