@@ -72,6 +72,13 @@ class Authority:
         return _pem(builder.sign(self.key, hashes.SHA256()), key)
 
 
+def hosts_of(certificate: bytes) -> list[str]:
+    """Names and addresses by which the owner of a certificate, in PEM, may be called."""
+    extensions = x509.load_pem_x509_certificate(certificate).extensions
+    names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [str(name.value) for name in names]
+
+
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: float, now: datetime | None
 ) -> x509.CertificateBuilder:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from deploy.local.authority import Authority
+from deploy.local.authority import Authority, hosts_of
 from wire.contract.names import check_rig
 from wire.runtime.errors import UserError, cause
 from wire.runtime.files import replacing
@@ -26,7 +26,7 @@ SERVERS: Final = {"center": ("center",), "emulator": ("emulator", "channel-emula
 """Folders of services that others call, and names that they have in compose and Kubernetes."""
 _HOST: Final = re.compile(r"[A-Za-z0-9_.:*-]{1,253}")
 _BOOK_HEAD: Final = """\
-# Who may come in, by the SHA-256 of each token. The copies for center and emulator are made by `vergence certs --renew`.
+# Who may come in, by the SHA-256 of each token. `vergence certs --renew` copies this for center and emulator.
 # To withdraw a token, take its line away, here and where the services read it.
 tokens:
 """
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="RIG",
-        help=f"with cameras; may be repeated (default {DEFAULT_RIG})",
+        help="with two cameras; may be repeated (default: demo)",
     )
     parser.add_argument("--days", type=float, default=365.0, help="that certificates count (default %(default)g)")
     parser.add_argument(
@@ -77,7 +77,7 @@ def make(
     hosts    further names and addresses by which center and emulator are called
     rigs     whose two cameras get tokens; none is the demo's
     days     that certificates count; the authority counts ten years
-    renew    take the authority and the tokens that are there
+    renew    take the authority and the tokens that are there, and keep the hosts and rigs of before
     returns  names of the folders
     raises   UserError if the folder is in use, or cannot be written
     """
@@ -88,7 +88,7 @@ def make(
             raise UserError(f"--host {host!r} is no name of a host; give a name or an address without a port")
     try:
         authority = _authority(folder, renew)
-        parties = list(_parties(hosts, [check_rig(rig) for rig in rigs] or _rigs(folder)))
+        parties = list(_parties(folder, hosts, rigs))
         lines = _make_tokens(folder, parties)
         for party in parties:
             signed, place = authority.sign(f"vergence {party.folder}", party.hosts, days), folder / party.folder
@@ -130,10 +130,14 @@ def _authority(folder: Path, renew: bool) -> Authority:
     return made
 
 
-def _parties(hosts: Sequence[str], rigs: Sequence[str]) -> Iterator[Party]:
+def _parties(folder: Path, hosts: Sequence[str], rigs: Sequence[str]) -> Iterator[Party]:
+    """Those that are asked for, and those that are there. raises OSError, UserError"""
+    rigs = [*(check_rig(rig) for rig in rigs), *_rigs(folder)] or [DEFAULT_RIG]
     for service, names in SERVERS.items():
+        former = folder / service / "certificate.pem"
+        further = [*hosts, *(hosts_of(former.read_bytes()) if former.exists() else ())]
         entry = f"role: {Role.OPERATOR}" if service == "center" else ""  # the page sets links in its name
-        yield Party(service, entry, (*names, *LOOPBACK, *hosts))
+        yield Party(service, entry, tuple(dict.fromkeys([*names, *LOOPBACK, *further])))
     for rig in dict.fromkeys(rigs):
         for view in View:
             yield Party(f"{rig}-{view}", f"role: {Role.CAMERA}, rig: '{rig}', view: {view}")
@@ -142,9 +146,9 @@ def _parties(hosts: Sequence[str], rigs: Sequence[str]) -> Iterator[Party]:
 
 
 def _rigs(folder: Path) -> list[str]:
-    """Rigs that have folders already, else the demo's."""
+    """Rigs that have folders already."""
     lefts = sorted(place.name.removesuffix("-left") for place in folder.glob("*-left"))
-    return [rig for rig in lefts if (folder / f"{rig}-right").is_dir()] or [DEFAULT_RIG]
+    return [rig for rig in lefts if (folder / f"{rig}-right").is_dir()]
 
 
 def _make_tokens(folder: Path, parties: Sequence[Party]) -> bytes:

@@ -24,8 +24,7 @@ _BENCHES: Final = {
 _NEEDED: Final = ("av", "cv2", "onnxruntime", "PIL", "starlette", "uvicorn", "websockets")
 """What the services that a command starts import; on a host of cameras only, some of it is not there."""
 _RECORDING: Final = ("mcap", "mcap_protobuf", "foxglove_schemas_protobuf", "lz4", "zstandard")
-_NEEDED_TO_CERTS: Final = "a development authority, certificates and tokens for every service"
-_REPLAY: Final = ("onnxruntime", "PIL", "starlette", "uvicorn")
+_NEEDED_TO_REPLAY: Final = ("onnxruntime", "PIL", "starlette", "uvicorn")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -25,8 +25,8 @@ from wire.views import View
 
 
 def _name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,62}", text):
-        raise ValueError("use 1 to 63 letters, digits, '_', '.', '@' and '-', no sign first")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}", text):
+        raise ValueError("use 1 to 100 letters, digits, '_', '.', '@' and '-', no sign first")
     return text
 
 

@@ -69,7 +69,7 @@ def test_a_book_is_read(tmp_path: Path) -> None:
         ),
         (
             "tokens:\n" + entry("a", "name: 'an na', role: viewer"),
-            "FILE:2: tokens.0.name: use 1 to 63 letters, digits, '_', '.', '@' and '-', no sign first (got 'an na')",
+            "FILE:2: tokens.0.name: use 1 to 100 letters, digits, '_', '.', '@' and '-', no sign first (got 'an na')",
         ),
         (
             "tokens:\n" + entry("a", "name: anna, role: viewer, expires: tomorrow"),
