@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local.authority import Authority, hosts_of
+from deploy.local.secured import BOOK
 from wire.contract.names import check_rig
 from wire.runtime.errors import UserError, cause
 from wire.runtime.files import replacing
@@ -19,7 +20,6 @@ from wire.security import tokens
 from wire.security.tokens import Role
 from wire.views import View
 
-BOOK: Final = "tokens.yaml"
 DEFAULT_RIG: Final = "demo"
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 SERVERS: Final = {"center": ("center",), "emulator": ("emulator", "channel-emulator")}

@@ -14,6 +14,7 @@ from wire.runtime.errors import UserError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, metavar="S", help="stop by itself after this time")
     parser.add_argument("--synthetic", action="store_true", help="a drawn scene that moves instead of the KITTI clip")
+    parser.add_argument("--secure", action="store_true", help="mutual TLS and tokens on every hop")
     parser.add_argument("--page-port", type=int, default=Ports().page, metavar="PORT", help="default %(default)s")
     parser.add_argument("--free-ports", action="store_true", help="take whatever ports are free, the page's too")
 
@@ -25,7 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
     extra = {"VERGENCE_EDGE__CAMERA": "{kind: synthetic, fps: 10}"} if arguments.synthetic else {}
     logs = Path(tempfile.mkdtemp(prefix="vergence-demo-"))
     ports = Ports.free() if arguments.free_ports else Ports(page=arguments.page_port)
-    stack = Stack(ports, logs, extra)
+    certs = _make_certs(logs) if arguments.secure else None
+    stack = Stack(ports, logs, extra, certs)
     try:
         stack.start(_say)
         _say(f"open {stack.ports.page_url} and drag a slider; Ctrl-C stops everything (logs: {logs})")
@@ -44,6 +46,17 @@ def run(arguments: argparse.Namespace) -> int:
         stack.stop()
     _say("stopped; nothing is left running")
     return 0
+
+
+def _make_certs(folder: Path) -> Path:
+    """Lasting as long as a demo. raises UserError if the library is not installed"""
+    try:
+        from deploy.local import certs
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error.name} is not installed; install the extra: pip install 'vergence[certs]'") from error
+    certs.make(folder / "certs", days=30.0)
+    _say(f"certificates and tokens are in {folder / 'certs'}; the channel operator's is operator/token")
+    return folder / "certs"
 
 
 def _watch(stack: Stack, seconds: float | None) -> None:
