@@ -9,7 +9,7 @@ import grpc
 from grpc import aio
 
 from wire.security.caller import CALLER, Caller
-from wire.security.methods import OPEN, roles_of
+from wire.security.methods import OPEN, UNSERVED, roles_of
 from wire.security.token_file import TokenFile
 from wire.security.tokens import Denial, Principal, TokenRefused
 
@@ -46,7 +46,7 @@ class Door(aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         handler = await continuation(handler_call_details)
-        if handler is None:
+        if handler is None or handler_call_details.method in UNSERVED:
             return None  # no such method
         principal = None
         if self._book is not None and handler_call_details.method not in OPEN:

@@ -11,7 +11,6 @@ _ANYBODY: Final = frozenset(Role)
 OPEN: Final = frozenset(
     {
         "/grpc.health.v1.Health/Check",
-        "/grpc.health.v1.Health/List",
         "/grpc.health.v1.Health/Watch",
     }
 )
@@ -29,6 +28,12 @@ ROLES: Final[Mapping[str, frozenset[Role]]] = {
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _ANYBODY,
 }
 """By full method name."""
+
+UNSERVED: Final = frozenset({"/grpc.health.v1.Health/List"})
+"""What the library names and does not do: it would write a traceback for every call."""
+
+CLAIMS_A_VIEW: Final = frozenset(method for method, roles in ROLES.items() if roles == {Role.CAMERA})
+"""Where the caller says which view it is: there the servicer asks `caller.check_sender`."""
 
 
 def roles_of(method: str) -> frozenset[Role]:

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, model_validator
 
-from wire.runtime.yaml_config import Section
+from wire.runtime.yaml_config import SECRET, Section
 
 _REMEDY: Final = "set {} (`vergence certs` makes what it takes), or security.allow_insecure: true"
 
@@ -17,7 +17,7 @@ def _path(text: str) -> str:
     return text
 
 
-FileName = Annotated[str, AfterValidator(_path)]
+FileName = Annotated[str, AfterValidator(_path), SECRET]  # not to be shown: it may be the secret itself
 """Path of a file; "" is none. `~/` and `$CREDENTIALS_DIRECTORY/` in front are what they say."""
 
 
