@@ -150,6 +150,8 @@ class MetricsSection(Section):
 class EmulatorConfig(SecuredConfig):
     """The whole file."""
 
+    SHOWS_TOKEN = False  # the center gets to see the camera's
+
     listen: Address = "127.0.0.1:50052"
     upstream: Address = "127.0.0.1:50051"
     metrics: MetricsSection = MetricsSection()

@@ -114,6 +114,8 @@ class MetricsConfig(Section):
 class EdgeConfig(SecuredConfig):
     """One edge: one view of one rig."""
 
+    TAKES_TOKENS = False  # nobody calls an edge
+
     rig: RigName = "demo"
     view: View = View.LEFT
     camera: CameraConfig = CameraConfig(path="builtin:demo")

@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Mapping
-from typing import Annotated, Final, Self
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import AfterValidator, model_validator
 
@@ -52,6 +52,11 @@ class SecuritySection(Section):
 class SecuredConfig(Section):
     """Base of a service's configuration: no door of it is open by mistake."""
 
+    TAKES_TOKENS: ClassVar[bool] = True
+    """Whether `security.tokens` does anything here."""
+    SHOWS_TOKEN: ClassVar[bool] = True
+    """Whether `security.token` does."""
+
     security: SecuritySection = SecuritySection()
 
     def listens(self) -> Mapping[str, str]:
@@ -80,6 +85,9 @@ class SecuredConfig(Section):
 
     @model_validator(mode="after")
     def _locked(self) -> Self:
+        for key, used in (("tokens", self.TAKES_TOKENS), ("token", self.SHOWS_TOKEN)):
+            if getattr(self.security, key) and not used:
+                raise ValueError(f"security.{key} does nothing in this service; remove it")
         lines = self.open_doors()
         if lines and not self.security.allow_insecure:
             raise ValueError(lines[0])

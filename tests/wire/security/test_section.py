@@ -113,6 +113,12 @@ def test_what_is_not_used_needs_no_lock() -> None:
     assert CenterConfig.model_validate({"emulator": ""}).open_doors() == []
 
 
+@pytest.mark.parametrize(("model", "key"), [(EdgeConfig, "tokens"), (EmulatorConfig, "token")])
+def test_nothing_is_silently_ignored(model: type[SecuredConfig], key: str) -> None:
+    with pytest.raises(ValueError, match=rf"security\.{key} does nothing in this service; remove it"):
+        model.model_validate({"security": {key: "file"}})
+
+
 @pytest.mark.parametrize("left_out", TLS)
 def test_the_three_files_of_tls_go_together(left_out: str) -> None:
     tls = {key: value for key, value in TLS.items() if key != left_out}
