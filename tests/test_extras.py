@@ -25,6 +25,7 @@ CODE = {
     "center": ("wire", *CENTER),
     "record": ("wire", "center"),
     "edge,center": ("deploy",),
+    "certs": ("wire/security", "deploy/local/authority.py", "deploy/local/certs.py"),
     "gpu": ("wire", *CENTER, "jscc/model"),
     "train": ("wire", "jscc/model", "jscc/data", "jscc/train", "jscc/release", "jscc/ablation", "jscc/*.py"),
     "evaluate": ("wire", "jscc/model", "jscc/data", "jscc/evaluate"),
@@ -37,6 +38,7 @@ ELSEWHERE = {
         for extra in CODE
         if extra != "edge,center"
     },
+    ("edge,center", "cryptography"): "the certs extra, for one command",
     ("center", "torch"): "the engine of the gpu extra",
     ("record", "torch"): "see above",
     ("record", "cv2"): "wire.crop is for who reads pictures",

@@ -1,8 +1,11 @@
 """From hop to hop behind locked doors: whose name travels, who holds whom to it, and what is said to a stranger."""
 
 import asyncio
+import contextlib
 import gc
 import json
+import socket
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,8 @@ from center.service import Center
 from channel_emulator.config import EmulatorConfig
 from channel_emulator.emulator import Emulator
 from deploy.bench.loopback import Edge, picture
+from deploy.local.process import ServiceProcess, stop_all
+from deploy.local.stack import CONFIG, Ports
 from edge.config import EdgeConfig
 from edge.encode.references import References
 from edge.metrics import Metrics
@@ -168,3 +173,36 @@ async def test_a_stream_outlives_a_change_of_certificates(
     finally:
         await emulator.stop()
         await center.stop()
+
+
+def test_whoever_knocks_writes_nothing_into_a_service_s_log(certs: Path, tmp_path: Path) -> None:
+    """gRPC would tell every handshake that fails, past our log."""
+    ports = Ports.free()
+    security = {
+        f"VERGENCE_EMULATOR__SECURITY__TLS__{key.upper()}": path
+        for key, path in locked.section(certs / "emulator")["tls"].items()
+    }
+    process = ServiceProcess(
+        "emulator",
+        "emulator",
+        CONFIG / "emulator.yaml",
+        tmp_path / "log",
+        {**ports.environment(), **security, "VERGENCE_EMULATOR__METRICS__PORT": "0"},
+    )
+    process.start()
+    try:
+        deadline = time.monotonic() + 30
+        while "listening" not in process.log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        said = process.log.read_text()
+        assert "listening" in said
+        for data in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x05hello", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b""):
+            with socket.create_connection((ports.host, ports.emulator), timeout=5) as knock:
+                knock.sendall(data)
+                knock.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(OSError):
+                    while knock.recv(4096):
+                        pass
+        assert process.log.read_text() == said
+    finally:
+        stop_all([process])
