@@ -36,7 +36,7 @@ ELSEWHERE = {
     **{
         (extra, "pydantic_core"): "the other half of pydantic, which pins it"
         for extra in CODE
-        if extra != "edge,center"
+        if extra not in ("edge,center", "certs")
     },
     ("edge,center", "cryptography"): "the certs extra, for one command",
     ("center", "torch"): "the engine of the gpu extra",

@@ -34,7 +34,6 @@ LONGEST, SHORTEST = 300, 40
 SHORT = {
     "center/web/to_json.py": "the one rule for infinities in JSON, used by three modules of the page",
     "center/steady_clock.py": "pure: the clock of the center",
-    "deploy/local/secured.py": "what `vergence certs` has made as environment, without the library that makes it",
     "deploy/bench/result_file.py": "when and where figures were measured, for every benchmark that keeps them",
     "edge/camera/framing.py": "pure, between a camera of any size and the encoder",
     "edge/camera/newest.py": "a slot for the newest frame, tested alone",

@@ -4,6 +4,7 @@ import argparse
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -26,7 +27,9 @@ def run(arguments: argparse.Namespace) -> int:
     extra = {"VERGENCE_EDGE__CAMERA": "{kind: synthetic, fps: 10}"} if arguments.synthetic else {}
     logs = Path(tempfile.mkdtemp(prefix="vergence-demo-"))
     ports = Ports.free() if arguments.free_ports else Ports(page=arguments.page_port)
-    certs = _make_certs(logs) if arguments.secure else None
+    certs = temporary_certs(logs) if arguments.secure else None
+    if certs is not None:
+        _say(f"mutual TLS and tokens, which are in {certs}; the channel operator's is operator/token")
     stack = Stack(ports, logs, extra, certs)
     try:
         stack.start(_say)
@@ -48,14 +51,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _make_certs(folder: Path) -> Path:
-    """Lasting as long as a demo. raises UserError if the library is not installed"""
+def temporary_certs(folder: Path, rigs: Sequence[str] = ()) -> Path:
+    """Certificates and tokens that last as long as a demo, or a benchmark. raises UserError if the library is away"""
     try:
         from deploy.local import certs
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is not installed; install the extra: pip install 'vergence[certs]'") from error
-    certs.make(folder / "certs", days=30.0)
-    _say(f"certificates and tokens are in {folder / 'certs'}; the channel operator's is operator/token")
+    certs.make(folder / "certs", rigs=rigs, days=30.0)
     return folder / "certs"
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.local.process import ServiceProcess, stop_all
-from deploy.local.secured import bearer
-from deploy.local.secured import environment as locks
+from deploy.local.secured import Parties
 from wire.runtime.direct import open_url
 from wire.runtime.errors import UserError
 from wire.runtime.samples import read_samples
@@ -83,7 +82,7 @@ class Stack:
         self, ports: Ports, logs: Path, extra: Mapping[str, str] | None = None, certs: Path | None = None
     ) -> None:
         """extra: further environment for every service, such as another footage; certs: lock all doors with these."""
-        self.ports, self.logs, self._certs = ports, logs, certs
+        self.ports, self.logs, self.parties = ports, logs, Parties(certs)
         shared = {**ports.environment(), **(extra or {})}
         left = {**shared, "VERGENCE_EDGE__VIEW": "left", "VERGENCE_EDGE__METRICS__PORT": str(ports.left_metrics)}
         right = {**shared, "VERGENCE_EDGE__VIEW": "right", "VERGENCE_EDGE__METRICS__PORT": str(ports.right_metrics)}
@@ -95,7 +94,7 @@ class Stack:
         ]
 
     def _process(self, name: str, service: str, environment: Mapping[str, str], party: str) -> ServiceProcess:
-        locked = {**environment, **(locks(self._certs, service, party) if self._certs else {})}
+        locked = {**environment, **self.parties.environment(service, party)}
         return ServiceProcess(name, service, CONFIG / f"{service}.yaml", self.logs / f"{name}.log", locked)
 
     def process(self, name: str) -> ServiceProcess:
@@ -133,7 +132,7 @@ class Stack:
     def status(self) -> dict[str, Any] | None:
         """What the center says of itself; None while it cannot be asked."""
         try:
-            page = urllib.request.Request(f"{self.ports.page_url}/api/status", headers=bearer(self._certs, "viewer"))
+            page = urllib.request.Request(f"{self.ports.page_url}/api/status", headers=self.parties.bearer("viewer"))
             with open_url(page, timeout=1) as answer:
                 status: dict[str, Any] = json.load(answer)
                 return status
@@ -142,7 +141,7 @@ class Stack:
 
     def pairs_seen(self) -> float:
         """Pairs (both views) that the center has decoded since it started."""
-        page = urllib.request.Request(f"{self.ports.page_url}/metrics", headers=bearer(self._certs, "metrics"))
+        page = urllib.request.Request(f"{self.ports.page_url}/metrics", headers=self.parties.bearer("metrics"))
         return metric(page, "vergence_center_pairs_total", outcome="paired")
 
     def stop(self) -> None:
