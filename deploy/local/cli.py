@@ -18,6 +18,7 @@ _BENCHES: Final = {
     "agree": "does the live system reach the PSNR of the codec alone?",
     "grid": "PSNR of both views over the two links' SNRs",
     "load": "load on a center, open loop, through its own gRPC door",
+    "doors": "what mutual TLS and tokens cost, frame by frame beside plain text",
     "stale": "how old pictures become when a reader takes only every second one",
     "record": "kill a recorder again and again: is all that it acknowledged there?",
 }
