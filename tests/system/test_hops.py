@@ -6,7 +6,9 @@ import gc
 import json
 import socket
 import time
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +27,9 @@ from edge.metrics import Metrics
 from tests import locked
 from tests.system.conftest import GreyEngine, House
 from tests.waiting import eventually
+from wire.runtime import grpc_kit
+from wire.v1.pair_service_pb2 import WatchPairsRequest
+from wire.v1.pair_service_pb2_grpc import PairServiceStub
 from wire.views import View
 
 
@@ -173,6 +178,56 @@ async def test_a_stream_outlives_a_change_of_certificates(
     finally:
         await emulator.stop()
         await center.stop()
+
+
+@contextlib.contextmanager
+def changed(book: Path) -> Iterator[Callable[[], None]]:
+    """Gives what takes the left camera's entry away and lets the viewer's expire; undone at the end."""
+    before = book.read_text()
+    kept = [line for line in before.splitlines() if "'demo-left'" not in line]
+    after = [line.replace("}", ", expires: 2020-01-01}") if "'viewer'" in line else line for line in kept]
+    yield lambda: (book.write_text("\n".join(after) + "\n"), None)[1]
+    book.write_text(before)
+
+
+async def end_of(ask: Callable[[], Awaitable[object]]) -> tuple[str, str]:
+    """Ask until the stream ends, and how it does."""
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                await ask()
+    except aio.AioRpcError as error:
+        return error.code().name, str(error.details())
+
+
+async def test_a_token_that_is_withdrawn_or_expires_ends_the_streams_that_it_opened(
+    house: House, certs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wire.security.followed.CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("wire.security.stay.RECHECK_SECONDS", 0.05)
+    viewer = locked.keys(certs / "viewer")
+    with changed(Path(house.emulator.config.security.tokens)) as change:
+        async with (
+            Edge(house.addresses["emulator"], keys=locked.keys(certs / "demo-left")) as left,
+            Edge(house.addresses["emulator"], View.RIGHT, keys=locked.keys(certs / "demo-right")) as right,
+            grpc_kit.connect(house.addresses["center"], viewer) as channel,
+        ):
+            await left.hello()
+            await right.hello()
+            watch: Any = PairServiceStub(channel).WatchPairs(WatchPairsRequest(), metadata=viewer.metadata())
+            waiting = asyncio.create_task(watch.read())
+            await eventually(lambda: bool(house.center.hub._watchers) or waiting.done())
+            await asyncio.sleep(0.2)
+            assert not waiting.done(), "as long as it counts it stays"
+            change()
+            code, line = await end_of(lambda: left.frame(picture(1)))
+            assert code == "UNAUTHENTICATED"
+            assert line.startswith("this token is not known here")
+            assert await end_of(lambda: waiting) == (
+                "UNAUTHENTICATED",
+                "the token of 'viewer' has expired; make a new one",
+            )
+            assert (await right.frame(picture(1))).reason == ""
 
 
 def test_whoever_knocks_writes_nothing_into_a_service_s_log(certs: Path, tmp_path: Path) -> None:

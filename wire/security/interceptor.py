@@ -10,6 +10,7 @@ from grpc import aio
 
 from wire.security.caller import CALLER, Caller
 from wire.security.methods import OPEN, UNSERVED, roles_of
+from wire.security.stay import while_it_counts
 from wire.security.token_file import TokenFile
 from wire.security.tokens import Denial, Principal, TokenRefused
 
@@ -48,13 +49,23 @@ class Door(aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or handler_call_details.method in UNSERVED:
             return None  # no such method
-        principal = None
-        if self._book is not None and handler_call_details.method not in OPEN:
+        principal, book = None, self._book
+        if book is not None and handler_call_details.method not in OPEN:
+
+            def check() -> Principal:
+                try:
+                    return self._admit(book, handler_call_details)
+                except TokenRefused as refusal:
+                    self._refused(refusal)
+                    raise
+
             try:
-                principal = self._admit(self._book, handler_call_details)
+                principal = check()
             except TokenRefused as refusal:
-                self._refused(refusal)
                 return _refusing(handler, refusal)
+            if handler.request_streaming or handler.response_streaming:
+                kind = _kind(handler)
+                handler = handler._replace(**{kind: while_it_counts(getattr(handler, kind), check, _status)})
         CALLER.set(Caller(principal, self._refused))  # gRPC runs the handler in this very task
         return handler
 
@@ -94,9 +105,16 @@ def _refusing(handler: Any, refusal: TokenRefused) -> Any:
     """A handler of the same kind that only says no; the request is not parsed."""
 
     async def refuse(_request: Any, context: aio.ServicerContext[Any, Any]) -> None:
-        await context.abort(STATUS[refusal.reason], str(refusal))
+        await context.abort(_status(refusal), str(refusal))
 
-    kind = ("stream_" if handler.request_streaming else "unary_") + (
-        "stream" if handler.response_streaming else "unary"
-    )
-    return handler._replace(request_deserializer=None, **{kind: refuse})
+    return handler._replace(request_deserializer=None, **{_kind(handler): refuse})
+
+
+def _status(refusal: TokenRefused) -> grpc.StatusCode:
+    return STATUS[refusal.reason]
+
+
+def _kind(handler: Any) -> str:
+    """The attribute of a handler that holds its behaviour."""
+    sides = (handler.request_streaming, handler.response_streaming)
+    return "_".join("stream" if streams else "unary" for streams in sides)

@@ -4,8 +4,8 @@
       - {name: front-left, role: camera, rig: front, view: left, sha256: 9f86d0…}
       - {name: anna, role: operator, sha256: 60303a…, expires: 2027-01-31}
 
-A token is withdrawn by taking its entry away; calls that begin a second later are refused. Streams that stand go on
-until they end, as `SECURITY.md` says.
+A token is withdrawn by taking its entry away: calls that begin a second later are refused, and streams that stand are
+ended within some seconds (`stay.py`).
 """
 
 import re
