@@ -207,6 +207,25 @@ def test_systemd_takes_the_unit_without_a_word(root: Path, unit: str) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
+def test_systemd_takes_the_credentials_without_a_word(root: Path, unit: str) -> None:
+    added = root / "etc" / "systemd" / "system" / f"{unit}.d"
+    added.mkdir()
+    try:
+        shutil.copy(DEPLOY / "systemd" / "certs.conf", added)
+        shown = run("systemd-analyze", "cat-config", f"--root={root}", f"systemd/system/{unit}.d/certs.conf")
+        assert shown.count("LoadCredential=") == 5
+        test_systemd_takes_the_unit_without_a_word(root, unit)
+    finally:
+        shutil.rmtree(added)
+
+
+def test_the_credentials_are_what_a_party_of_vergence_certs_has(certs: Path) -> None:
+    text = (DEPLOY / "systemd" / "certs.conf").read_text()
+    named = re.findall(r"^LoadCredential=(\S+):/etc/vergence/certs/\1$", text, re.MULTILINE)
+    assert sorted(named) == sorted(path.name for path in (certs / "center").iterdir())
+
+
+@pytest.mark.parametrize("unit", UNITS)
 def test_the_unit_exposes_little(root: Path, unit: str) -> None:
     said = run("systemd-analyze", "security", f"--root={root}", "--offline=true", "--no-pager", unit)
     level = re.search(r"exposure level for \S+: ([\d.]+)", said)
