@@ -49,6 +49,10 @@ CLIENT_OPTIONS: Final = [
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),  # a container comes back at another address; 30 s by default
 ]
+_ATTEMPT: Final = "grpc.min_reconnect_backoff_ms"
+"""It is also how long an attempt to connect may take. TLS takes two round trips more, and some milliseconds of a core:
+the 100 ms above, after which a dead network is given up, are too short for it on a slow link or a busy host."""
+LOCKED_CLIENT_OPTIONS: Final = [*(each for each in CLIENT_OPTIONS if each[0] != _ATTEMPT), (_ATTEMPT, 2_000)]
 SERVER_OPTIONS: Final = [
     *_SHARED,
     ("grpc.max_receive_message_length", MAX_REQUEST),
@@ -84,7 +88,7 @@ def connect(address: str, keys: Keyring = NO_KEYS, *further: tuple[str, int]) ->
     more, credentials = [*by_rig, *further], keys.channel_credentials()
     if credentials is None:
         return aio.insecure_channel(address, options=[*CLIENT_OPTIONS, *more])
-    return aio.secure_channel(address, credentials, options=[*CLIENT_OPTIONS, *more])
+    return aio.secure_channel(address, credentials, options=[*LOCKED_CLIENT_OPTIONS, *more])
 
 
 class Connection:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, model_validator
 
 from wire.runtime.yaml_config import SECRET, Section
 
-_REMEDY: Final = "set {} (`vergence certs` makes what it takes), or security.allow_insecure: true"
+_REMEDY: Final = "set {} (`vergence certs` makes what it takes)"
 
 
 def _path(text: str) -> str:
@@ -90,7 +90,7 @@ class SecuredConfig(Section):
                 raise ValueError(f"security.{key} does nothing in this service; remove it")
         lines = self.open_doors()
         if lines and not self.security.allow_insecure:
-            raise ValueError(lines[0])
+            raise ValueError(f"{lines[0]}, or security.allow_insecure: true")
         return self
 
 

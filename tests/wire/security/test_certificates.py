@@ -185,6 +185,36 @@ async def test_a_half_written_pair_keeps_the_former_one(
         assert "was changed and is read again" in caplog.text
 
 
+@asynccontextmanager
+async def far_away(address: str, seconds: float) -> AsyncIterator[str]:
+    """The same server with a way of `seconds` to it, and another one back."""
+    host, _, port = address.rpartition(":")
+    ways = set[asyncio.Task[None]]()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            asyncio.get_running_loop().call_later(seconds, writer.write, data)
+        await asyncio.sleep(seconds)
+        writer.close()
+
+    async def met(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind, before = await asyncio.open_connection(host, int(port))
+        for way in (carry(reader, before), carry(behind, writer)):
+            ways.add(asyncio.create_task(way))
+
+    async with await asyncio.start_server(met, "127.0.0.1", 0) as proxy:
+        yield f"127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+
+
+async def test_a_handshake_has_time_on_a_slow_link(certs: Path) -> None:
+    """Half a second there and back, at the first try: a link over a satellite, or a host that is busy."""
+    async with serving(locked.keys(certs / "center")) as address, far_away(address, 0.25) as distant:
+        assert await ask(distant, locked.keys(certs / "viewer")) == "SERVING"
+
+
 @pytest.mark.parametrize("name", ["certificate.pem", "key.pem", "authority.pem"])
 def test_a_file_that_is_missing_or_wrong_is_named(tmp_path: Path, authority: Authority, name: str) -> None:
     folder = party(tmp_path / "party", authority)
