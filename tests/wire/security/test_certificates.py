@@ -189,24 +189,24 @@ async def test_a_half_written_pair_keeps_the_former_one(
 async def far_away(address: str, seconds: float) -> AsyncIterator[str]:
     """The same server with a way of `seconds` to it, and another one back."""
     host, _, port = address.rpartition(":")
-    ways = set[asyncio.Task[None]]()
+    ways, ends = set[asyncio.Task[None]](), list[asyncio.StreamWriter]()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
             asyncio.get_running_loop().call_later(seconds, writer.write, data)
-        await asyncio.sleep(seconds)
-        writer.close()
 
     async def met(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         behind, before = await asyncio.open_connection(host, int(port))
-        for way in (carry(reader, before), carry(behind, writer)):
-            ways.add(asyncio.create_task(way))
+        ends.extend([writer, before])
+        ways.update(asyncio.create_task(way) for way in (carry(reader, before), carry(behind, writer)))
 
     async with await asyncio.start_server(met, "127.0.0.1", 0) as proxy:
         yield f"127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
         for way in ways:
             way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
+        for end in ends:
+            end.transport.abort()
+        await asyncio.gather(*ways, *(end.wait_closed() for end in ends), return_exceptions=True)
 
 
 async def test_a_handshake_has_time_on_a_slow_link(certs: Path) -> None:
@@ -257,7 +257,10 @@ def test_nothing_shows_a_key(tmp_path: Path, authority: Authority) -> None:
     assert "PRIVATE KEY" not in repr(pems)
 
 
-async def test_the_health_check_goes_through_a_locked_door(certs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_health_check_goes_through_a_locked_door(
+    certs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "TIMEOUT_SECONDS", 20.0)  # of a busy machine
     folder = certs / "emulator"
     files = [str(folder / name) for name in ("certificate.pem", "key.pem", "authority.pem")]
     async with serving(locked.keys(certs / "emulator")) as address:
