@@ -85,7 +85,7 @@ def _check_extras(needed: Iterable[str]) -> None:
 def _missing(name: str) -> UserError:
     library = name.partition(".")[0]
     if library == "cryptography":
-        return UserError("cryptography is not installed; install the extra: pip install 'vergence[certs]'")
+        return not_installed(library, "certs")
     extras = "edge,record" if library in _RECORDING else "edge,center"
     return not_installed(library, extras)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from deploy.local.stack import Ports, Stack
-from wire.runtime.errors import UserError
+from wire.runtime.errors import UserError, not_installed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,7 @@ def temporary_certs(folder: Path, rigs: Sequence[str] = ()) -> Path:
     try:
         from deploy.local import certs
     except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is not installed; install the extra: pip install 'vergence[certs]'") from error
+        raise not_installed(error.name, "certs") from error
     certs.make(folder / "certs", rigs=rigs, days=30.0)
     return folder / "certs"
 

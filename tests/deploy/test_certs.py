@@ -156,7 +156,7 @@ def test_without_the_extra_it_is_one_line(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setitem(sys.modules, "cryptography", None)
     for words in (["certs", "x"], ["demo", "--secure"]):
         assert cli.main(words) == 1
-        line = "vergence: error: cryptography is not installed; install the extra: pip install 'vergence[certs]'"
+        line = "vergence: error: cryptography is not installed; in a checkout of vergence: pip install '.[certs]'"
         assert line in capsys.readouterr().err
 
 
