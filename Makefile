@@ -8,13 +8,18 @@ PAGE_TESTS := $(shell find tests -name '*.test.js' -o -name '*.test.mjs')
 PIP_FLAGS := --disable-pip-version-check --progress-bar on
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint page extras newest oldest proto metrics kitti train evaluate bench fuzz clean install-edge install-emulator install-center
+.PHONY: help demo secure test lint page extras newest oldest proto metrics kitti train evaluate bench fuzz clean install-edge install-emulator install-center
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 demo: $(DEMO)/.ready ## two cameras, two noisy links, one center, one page (Ctrl-C stops everything)
 	@exec $(DEMO)/bin/vergence demo $(ARGS)
+
+secure: $(DEMO)/.ready ## the demo in compose over mutual TLS and tokens, by certificates in deploy/certs
+	@$(DEMO)/bin/pip install $(PIP_FLAGS) --quiet --editable '.[certs]'
+	@test -d deploy/certs || $(DEMO)/bin/vergence certs deploy/certs
+	@VERGENCE_USER=$$(id -u):$$(id -g) docker compose -f compose.yaml -f deploy/compose.mtls.yaml up $(ARGS)
 
 test: lint ## lint, types and every test
 	$(DEV)/bin/python -m pytest $(ARGS)
@@ -43,10 +48,11 @@ oldest: $(DEV)/.ready ## the services' tests with the oldest libraries that pypr
 proto: $(DEV)/.ready ## generate the Python side of the contract
 	$(DEV)/bin/python proto/generate.py
 
-metrics: $(DEV)/.ready ## docs/metrics.md, docs/limits.md and Grafana's dashboards, from the code
+metrics: $(DEV)/.ready ## docs/metrics.md, docs/limits.md, Grafana's dashboards and the table of SECURITY.md, from the code
 	$(DEV)/bin/python -m deploy.observe.catalogue
 	$(DEV)/bin/python -m deploy.observe.boards
 	$(DEV)/bin/python -m deploy.observe.limits
+	$(DEV)/bin/python -m deploy.observe.doors
 
 kitti: $(DEV)/.ready ## KITTI Stereo as the paper split it: make kitti ARGS="--archives DOWNLOADS --out kitti"
 	$(DEV)/bin/python -m jscc.kitti $(ARGS)

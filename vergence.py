@@ -10,6 +10,7 @@ of its own, so it can tell.
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,9 @@ def _start(program: str, module: str) -> int:
     if line is not None:
         print(f"{program}: error: {line}", file=sys.stderr)
         return _EXIT_CONFIG
+    # Else gRPC writes a line to standard error for every TLS handshake that fails, past our bounded log: whoever knocks
+    # could fill a disk, or stop a service whose log nobody reads. grpc looks when it is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     main: Callable[[], int] = importlib.import_module(module).main
     return main()
 

@@ -9,6 +9,7 @@ from center.decode.engines import Device, Kind
 from wire.codec import DEFAULT
 from wire.contract.occupancy import SILENCE_SECONDS
 from wire.runtime.yaml_config import Address, Section
+from wire.security.section import SecuredConfig
 
 _HOST_NAME: Final = set(string.ascii_lowercase + string.digits + "-_.")
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -99,7 +100,7 @@ class RecordSection(Section):
         return self
 
 
-class CenterConfig(Section):
+class CenterConfig(SecuredConfig):
     """Everything."""
 
     listen: Address = "127.0.0.1:50051"
@@ -113,3 +114,9 @@ class CenterConfig(Section):
     quality: QualitySection = QualitySection()
     record: RecordSection = RecordSection()
     drain_s: Annotated[float, Field(ge=0.0, le=60.0)] = 3.0
+
+    def listens(self) -> dict[str, str]:
+        return {"listen": self.listen}
+
+    def connects(self) -> dict[str, str]:
+        return {"emulator": self.emulator}

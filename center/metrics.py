@@ -5,7 +5,8 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from wire.runtime.metrics import DECIBELS, SECONDS, own_registry
+from wire.runtime.metrics import DECIBELS, SECONDS, own_registry, refused_calls
+from wire.security.tokens import Denial
 from wire.views import View
 
 _PREFIX: Final = "vergence_center_"
@@ -132,6 +133,7 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self.refused = refused_calls(f"{_PREFIX}refused_total", registry)
         self._per_link = (
             self.stage_seconds,
             self.frames,
@@ -145,6 +147,10 @@ class Metrics:
             self.clock_offset,
         )
         self._per_rig = (self.pairs, self.pair_distance, self.skew, self.disagreement)
+
+    def call_refused(self, reason: Denial) -> None:
+        """A call was not let in."""
+        self.refused.labels(reason).inc()
 
     def stages(self, rig: str, view: View, stages: Mapping[str, float], total: float) -> None:
         """Count one decoded frame's times, seconds."""

@@ -25,6 +25,7 @@ from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import Server
 from wire.runtime.periodic import repeat
 from wire.runtime.service import EXIT_PROBLEM
+from wire.security.keyring import Keyring
 from wire.v1 import pair_service_pb2_grpc, reference_service_pb2_grpc, symbol_link_service_pb2_grpc
 
 if TYPE_CHECKING:
@@ -43,10 +44,14 @@ _DISK_GRACE: Final = 2.0
 
 
 class Center:
-    """Everything that one center is made of. engine: what decodes; None loads what the configuration names."""
+    """Everything that one center is made of. engine: what decodes; None loads what the configuration names.
+
+    raises UserError if a file of `security` is wrong
+    """
 
     def __init__(self, config: CenterConfig, engine: engines.Engine | None = None) -> None:
         self._config, self._engine = config, engine
+        keys = Keyring(config.security)
         self.hub, self.metrics = PairBroadcaster(config.links.max_rigs), Metrics()
         self._measuring = QualityMonitor(config.quality, self.hub, self.metrics)
         self.clock = SteadyClock()
@@ -68,8 +73,9 @@ class Center:
             self.status,
             config.page.hosts,
             Limits(config.page.max_connections, config.page.max_connections_per_client),
+            keys,
         )
-        self.server = Server(config.listen)
+        self.server = Server(config.listen, keys, self.metrics.call_refused)
         self.port = 0
         self._sweeper: asyncio.Task[None] | None = None
         self._recorder: Recorder | None = None

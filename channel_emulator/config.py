@@ -13,6 +13,7 @@ from wire.contract.link_settings import RANGED, SETTINGS, Csi, Model, PowerPolic
 from wire.contract.names import RigName
 from wire.runtime.errors import UserError
 from wire.runtime.yaml_config import Address, Section
+from wire.security.section import SecuredConfig
 from wire.views import View
 
 _SNR_KEYS: Final = ("snr_db", "schedule", "walk")
@@ -146,8 +147,10 @@ class MetricsSection(Section):
     port: int = Field(default=9102, ge=0, le=65535)
 
 
-class EmulatorConfig(Section):
+class EmulatorConfig(SecuredConfig):
     """The whole file."""
+
+    SHOWS_TOKEN = False  # the center gets to see the camera's
 
     listen: Address = "127.0.0.1:50052"
     upstream: Address = "127.0.0.1:50051"
@@ -157,6 +160,12 @@ class EmulatorConfig(Section):
     drain_seconds: float = Field(default=2.0, gt=0.0, le=60.0)
     defaults: SettingsSection = SettingsSection()
     links: tuple[LinkSection, ...] = ()
+
+    def listens(self) -> dict[str, str]:
+        return {"listen": self.listen}
+
+    def connects(self) -> dict[str, str]:
+        return {"upstream": self.upstream}
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:

@@ -16,6 +16,7 @@ from wire.runtime import addresses, grpc_kit
 from wire.runtime.errors import UserError
 from wire.runtime.metrics import expose
 from wire.runtime.periodic import repeat
+from wire.security.keyring import Keyring
 from wire.v1.channel_control_service_pb2_grpc import add_ChannelControlServiceServicer_to_server
 from wire.v1.symbol_link_service_pb2_grpc import add_SymbolLinkServiceServicer_to_server
 
@@ -30,13 +31,13 @@ class Emulator:
     """All links between the edges and one center."""
 
     def __init__(self, config: EmulatorConfig) -> None:
-        """Call it inside the event loop that will run it."""
+        """Call it inside the event loop that will run it. raises UserError if a file of `security` is wrong"""
         self.config = config
-        self.metrics = Metrics()
+        self.metrics, keys = Metrics(), Keyring(config.security)
         self.links = Links(config, time.monotonic())
-        self._transmit = TransmitServicer(self.links, config.upstream, self.metrics)
+        self._transmit = TransmitServicer(self.links, grpc_kit.Connection(config.upstream, keys), self.metrics)
         self._control = ControlServicer(self.links)
-        self._server = grpc_kit.Server(config.listen)
+        self._server = grpc_kit.Server(config.listen, keys, self.metrics.call_refused)
         self._ticking: asyncio.Task[None] | None = None
 
     async def start(self) -> int:

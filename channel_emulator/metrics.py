@@ -7,6 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from channel_emulator.links.link import Delivered, Link, Lost
 from channel_emulator.relay.frames import FrameOutcome
 from wire.runtime import metrics
+from wire.security.tokens import Denial
 
 _LINK: Final = ("rig", "view")
 _PROCESSING: Final = (0.0001, 0.0002, 0.0003, 0.0005, 0.0007, *metrics.SECONDS)
@@ -66,6 +67,7 @@ class Metrics:
         self._streams = Counter(
             "vergence_emulator_streams_total", "Streams that the center has accepted", _LINK, registry=registry
         )
+        self._refused = metrics.refused_calls("vergence_emulator_refused_total", registry)
         self._per_link = (
             self._frames,
             self._symbols,
@@ -78,6 +80,10 @@ class Metrics:
             self._connected,
             self._streams,
         )
+
+    def call_refused(self, reason: Denial) -> None:
+        """A call was not let in."""
+        self._refused.labels(reason).inc()
 
     def forget(self, link: Link) -> None:
         """Take a link's series off the page."""

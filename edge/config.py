@@ -10,6 +10,7 @@ from edge.camera.address import parse_address
 from wire import codec
 from wire.contract.names import RigName
 from wire.runtime.yaml_config import SECRET, Address, Section
+from wire.security.section import SecuredConfig
 from wire.views import View
 
 
@@ -110,8 +111,10 @@ class MetricsConfig(Section):
     port: int | None = Field(default=None, ge=0, le=65535)
 
 
-class EdgeConfig(Section):
+class EdgeConfig(SecuredConfig):
     """One edge: one view of one rig."""
+
+    TAKES_TOKENS = False  # nobody calls an edge
 
     rig: RigName = "demo"
     view: View = View.LEFT
@@ -120,6 +123,10 @@ class EdgeConfig(Section):
     codec: CodecConfig = CodecConfig()
     reference: ReferenceConfig = ReferenceConfig()
     metrics: MetricsConfig = MetricsConfig()
+
+    def connects(self) -> dict[str, str]:
+        reference = {"reference.address": self.reference.address} if self.reference.every else {}
+        return {"link.address": self.link.address, **reference}
 
     @property
     def metrics_port(self) -> int:

@@ -15,6 +15,7 @@ from edge.metrics import Metrics
 from edge.uplink.uplink import Uplink
 from wire.runtime import notify
 from wire.runtime.metrics import expose
+from wire.security.keyring import Keyring
 
 
 async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
@@ -25,10 +26,11 @@ async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
     cv2.setNumThreads(1)
     _silence_opencv()
     loop = asyncio.get_running_loop()
+    keys = Keyring(config.security)
     metrics = Metrics(config.rig, config.view)
     encoder = Encoder(config.codec.name, config.codec.threads)
     boot_id = secrets.randbits(64)
-    references = References(config, boot_id, metrics)
+    references = References(config, boot_id, metrics, keys)
     maker = FrameEncoder(config, encoder, references, metrics)
     source = sources.make(config.camera, config.view)
     camera = Camera(
@@ -38,7 +40,7 @@ async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
         on_skip=lambda: metrics.dropped(uplink.held_up_by),
         silence_s=config.camera.silence_s,
     )
-    uplink = Uplink(config, boot_id, camera, maker, metrics, loop_s=lambda: source.loop_s)
+    uplink = Uplink(config, boot_id, camera, maker, metrics, keys, loop_s=lambda: source.loop_s)
     try:
         if config.metrics_port:
             expose(config.metrics.host, config.metrics_port, metrics.registry)

@@ -26,6 +26,7 @@ CODE = {
     "record": ("wire", "center"),
     "edge,center": ("deploy",),
     "openvino": ("wire", *CENTER),
+    "certs": ("wire/security", "deploy/local/authority.py", "deploy/local/certs.py"),
     "gpu": ("wire", *CENTER, "jscc/model", "jscc/train/cuda_graph.py"),
     "train": (
         "wire",
@@ -45,8 +46,9 @@ ELSEWHERE = {
     **{
         (extra, "pydantic_core"): "the other half of pydantic, which pins it"
         for extra in CODE
-        if extra != "edge,center"
+        if extra not in ("edge,center", "certs")
     },
+    ("edge,center", "cryptography"): "the certs extra, for one command",
     ("center", "torch"): "the engine of the gpu extra",
     ("record", "torch"): "see above",
     ("openvino", "torch"): "see above",

@@ -18,6 +18,8 @@ from wire.contract.arrays import unpack_picture
 from wire.contract.names import check_rig
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import abort
+from wire.security.caller import check_sender
+from wire.security.tokens import TokenRefused
 from wire.v1 import pair_service_pb2 as pair_pb2
 from wire.v1 import pair_service_pb2_grpc as pair_grpc
 from wire.v1 import reference_service_pb2 as reference_pb2
@@ -80,6 +82,10 @@ class ReferenceServicer(reference_grpc.ReferenceServiceServicer):
             key = FrameKey(request.rig, View.from_proto(request.view), request.boot_id, request.sequence)
         except UserError as problem:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
+        try:
+            check_sender(key.rig, key.view)
+        except TokenRefused as refusal:
+            await abort(context, grpc.StatusCode.PERMISSION_DENIED, refusal)
         rig = self._rigs.get(key.rig)
         if rig is None or rig.cameras[key.view].session is None:
             line = f"rig '{key.rig}' has no {key.view} camera here; send references while its stream is open"

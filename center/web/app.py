@@ -39,6 +39,7 @@ from center.web.to_json import to_json
 from wire.geometry import HEIGHT, SYMBOLS, WIDTH
 from wire.quality import MS_SSIM_DEFINITION
 from wire.runtime.errors import UserError
+from wire.security.keyring import NO_KEYS, Keyring
 from wire.units import TRAINED_SNR_DB
 from wire.views import View
 
@@ -57,6 +58,7 @@ class Page:
     status            what the center says of itself, as plain values; the page reads `ready` (bool), `why` (one line
                       while not ready), `codec`, `codec_hash` and `engine`, and hands on whatever else is in it
     hosts             further names by which the page may be asked for
+    keys              with which the emulator is called
     limits            of connections and time; fewer connections where this process may open few files
     """
 
@@ -70,11 +72,12 @@ class Page:
         status: Callable[[], Mapping[str, Any]],
         hosts: Sequence[str] = (),
         limits: Limits | None = None,
+        keys: Keyring = NO_KEYS,
     ) -> None:
         self.host, self.port = host, port
         self._limits = (limits or Limits()).within_files()
         self._broadcaster, self._registry, self._status = broadcaster, registry, status
-        self._links = LinkControl(emulator_address)
+        self._links = LinkControl(emulator_address, keys)
         self._cache = JpegCache()
         self._watchers = 0
         self._server: _Server | None = None

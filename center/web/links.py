@@ -13,6 +13,7 @@ from center.web.to_json import snr_to_json, to_json
 from wire.contract import link_settings
 from wire.contract.link_settings import Csi, Model, PowerPolicy
 from wire.runtime import grpc_kit
+from wire.security.keyring import NO_KEYS, Keyring
 from wire.v1 import channel_control_service_pb2 as control_pb2
 from wire.v1.channel_control_service_pb2_grpc import ChannelControlServiceStub
 from wire.views import View
@@ -26,6 +27,7 @@ _HTTP: Final = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 503,
 }
+_REFUSED: Final = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 _AWAY: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
@@ -92,12 +94,12 @@ class LinkControl:
     """A client of the emulator's ChannelControlService.
 
     address  `host:port`; "" if there is no emulator
+    keys     with which it is called
     raises   LinkRefused from every call that fails
     """
 
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._channel: aio.Channel | None = None
+    def __init__(self, address: str, keys: Keyring = NO_KEYS) -> None:
+        self.address, self._connection = address, grpc_kit.Connection(address, keys)
 
     async def list(self) -> list[dict[str, Any]]:
         """Every link, by rig and view."""
@@ -116,22 +118,21 @@ class LinkControl:
         return link_to_json((await self._ask("ResetLink", request)).link)
 
     async def close(self) -> None:
-        if self._channel is not None:
-            await self._channel.close()
-        self._channel = None
+        await self._connection.close()
 
     async def _ask(self, method: str, request: Message) -> Any:
         if not self.address:
             raise LinkRefused(503, "this center has no channel emulator; set its address to control links from here")
-        if self._channel is None:
-            self._channel = grpc_kit.connect(self.address)
-        call = getattr(ChannelControlServiceStub(self._channel), method)
+        channel = self._connection.channel()  # held until the call is over
+        call, metadata = getattr(ChannelControlServiceStub(channel), method), self._connection.keys.metadata()
         try:
             # Waiting lets a call outlive the first moments of a connection; the deadline tells a dead emulator.
-            return await call(request, timeout=_DEADLINE, wait_for_ready=True)
+            return await call(request, timeout=_DEADLINE, metadata=metadata, wait_for_ready=True)
         except aio.AioRpcError as error:
             if error.code() in _AWAY:
                 line = f"the channel emulator at {self.address} does not answer; start it: vergence-emulator run"
+            elif error.code() in _REFUSED:
+                line = f"the channel emulator refuses this center (security.token): {error.details()}"
             else:
                 line = error.details() or f"the channel emulator failed: {error.code().name.lower()}"
             raise LinkRefused(_HTTP.get(error.code(), 502), line.splitlines()[0]) from None

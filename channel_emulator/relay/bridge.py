@@ -22,6 +22,7 @@ from channel_emulator.relay.frames import acknowledge, process_frame
 from wire.contract.handshake import StreamEnd, StreamRefused
 from wire.runtime import grpc_kit
 from wire.runtime.errors import FrameError
+from wire.security.certificates import why_no_connection
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 
 Edge = aio.ServicerContext[link_pb2.TransmitRequest, link_pb2.TransmitResponse]
@@ -196,6 +197,9 @@ class Bridge:
         """As the center ended it; where gRPC speaks in its place, a line that says what to do."""
         line = error.details() or error.code().name
         if error.code() is grpc.StatusCode.UNAVAILABLE and "failed to connect" in line:
+            meant = why_no_connection(line)
+            if meant:
+                return StreamEnd(error.code(), f"the center at {self._upstream} cannot be reached: {meant}")
             return StreamEnd(error.code(), f"no center answers at {self._upstream}; start it: vergence-center run")
         if line == grpc_kit.STATUS_LOST:
             line = "the center ended the stream while frames were being sent; connect again, its log says why"

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 import grpc
+from grpc import aio
 
 from channel_emulator.links.link import Link
 from channel_emulator.links.registry import Links
@@ -33,8 +34,9 @@ _log = logging.getLogger("channel_emulator")
 class _Stream:
     """A stream from its Hello on. It holds its view already; the link is listed once the center has taken it."""
 
-    def __init__(self, link: Link, hello: link_pb2.Hello, bridge: Bridge) -> None:
-        self.link, self.bridge = link, bridge
+    def __init__(self, link: Link, hello: link_pb2.Hello, bridge: Bridge, channel: aio.Channel) -> None:
+        """channel: of the bridge's call, which lives as long as somebody holds it."""
+        self.link, self.bridge, self._channel = link, bridge, channel
         self._boot_id, self._frame_rate = hello.boot_id, hello.frame_rate
         self._replaced = ""
         self.work = asyncio.create_task(bridge.run(link_pb2.TransmitRequest(hello=hello)))
@@ -66,20 +68,18 @@ class TransmitServicer(SymbolLinkServiceServicer):
     def __init__(
         self,
         links: Links,
-        upstream: str,
+        upstream: grpc_kit.Connection,
         metrics: Metrics,
         *,
         silence: float = SILENCE_SECONDS,
     ) -> None:
         """Connects when the first edge comes.
 
-        upstream  `host:port` of the center
+        upstream  to the center; the token that a camera presented goes along, ours does not
         silence   seconds without a frame after which another camera may take a view
         """
         self._links, self._upstream, self._metrics = links, upstream, metrics
         self.silence, self.hellos = silence, HelloReader()
-        self._channel = grpc_kit.connect(upstream)
-        self._stub = SymbolLinkServiceStub(self._channel)
         self._streams: dict[tuple[str, View], _Stream] = {}
         self._draining = False
 
@@ -123,7 +123,7 @@ class TransmitServicer(SymbolLinkServiceServicer):
 
     async def close(self) -> None:
         """Cut the connection to the center."""
-        await self._channel.close()
+        await self._upstream.close()
 
     async def _make_room(self, name: tuple[str, View], hello: link_pb2.Hello) -> None:
         """End the former stream of a sender that came back, or of one that fell silent, and wait until it has ended.
@@ -154,9 +154,10 @@ class TransmitServicer(SymbolLinkServiceServicer):
             raise StreamRefused(Refusal.FULL, line)
         link = self._links.candidate(*name, time.monotonic())
         metadata = tuple((key, value) for key, value in edge.invocation_metadata() or () if key in FORWARDED_METADATA)
-        call = self._stub.Transmit(metadata=metadata)
-        bridge = Bridge(link, self._upstream, edge, call, self._metrics, lambda: self._welcomed(link))
-        stream = self._streams[name] = _Stream(link, hello, bridge)
+        channel = self._upstream.channel()
+        call = SymbolLinkServiceStub(channel).Transmit(metadata=metadata)
+        bridge = Bridge(link, self._upstream.address, edge, call, self._metrics, lambda: self._welcomed(link))
+        stream = self._streams[name] = _Stream(link, hello, bridge, channel)
         return stream
 
     def _welcomed(self, link: Link) -> None:

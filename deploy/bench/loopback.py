@@ -13,6 +13,7 @@ from grpc import aio
 from wire.contract.arrays import pack_complex
 from wire.geometry import SYMBOLS
 from wire.runtime import grpc_kit
+from wire.security.keyring import NO_KEYS, Keyring
 from wire.units import normalise_power
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1.symbol_link_service_pb2_grpc import (
@@ -36,7 +37,7 @@ class Center(SymbolLinkServiceServicer):
     streams     how many are open
     """
 
-    def __init__(self, codec_hash: str = "", keep: bool = True) -> None:
+    def __init__(self, codec_hash: str = "", keep: bool = True, keys: Keyring = NO_KEYS) -> None:
         """keep: False forgets frames, for benchmarks."""
         self.codec_hash, self._keep = codec_hash, keep
         self.hellos: list[tuple[link_pb2.Hello, dict[str, str]]] = []
@@ -45,7 +46,7 @@ class Center(SymbolLinkServiceServicer):
         self.refusal: tuple[grpc.StatusCode, str] | None = None
         self.hang = False
         self.drain: link_pb2.Drain | None = None
-        self._server = grpc_kit.Server("127.0.0.1:0")
+        self._server = grpc_kit.Server("127.0.0.1:0", keys)
 
     async def start(self) -> str:
         """Returns the address."""
@@ -88,9 +89,12 @@ class Center(SymbolLinkServiceServicer):
 class Edge:
     """One stream of a camera. Use it as a context manager; leaving breaks the stream off."""
 
-    def __init__(self, address: str, view: View = View.LEFT, rig: str = "demo", boot_id: int = 1) -> None:
-        self._channel = grpc_kit.connect(address)
-        self._call: Any = SymbolLinkServiceStub(self._channel).Transmit(metadata=(("x-rig-id", rig),))
+    def __init__(
+        self, address: str, view: View = View.LEFT, rig: str = "demo", boot_id: int = 1, keys: Keyring = NO_KEYS
+    ) -> None:
+        self._channel = grpc_kit.connect(address, keys)
+        metadata = keys.metadata(("x-rig-id", rig))
+        self._call: Any = SymbolLinkServiceStub(self._channel).Transmit(metadata=metadata)
         self._hello = link_pb2.Hello(
             rig=rig,
             view=view.to_proto(),

@@ -10,6 +10,7 @@ from typing import Any, Final
 from wire.runtime.errors import UserError, not_installed
 
 _DEMO: Final = "the whole system on this machine"
+_CERTS: Final = "a development authority, certificates and tokens for every service"
 _REPLAY: Final = "decode a center's recording again, show it, or turn it into SigMF files"
 _BENCHES: Final = {
     "live": "speed, latency and memory of the whole demo",
@@ -18,6 +19,7 @@ _BENCHES: Final = {
     "grid": "PSNR of both views over the two links' SNRs",
     "engine": "every engine side by side: speed, PSNR that is lost, memory",
     "load": "load on a center, open loop, through its own gRPC door",
+    "doors": "what mutual TLS and tokens cost, frame by frame beside plain text",
     "stale": "how old pictures become when a reader takes only every second one",
     "record": "kill a recorder again and again: is all that it acknowledged there?",
 }
@@ -32,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         parsed = _parser(words).parse_args(words)
         alone = words[:1] == ["replay"] or words[:2] == ["bench", "record"]
-        _check_extras(_NEEDED_TO_REPLAY if alone else _NEEDED)
+        if words[:1] != ["certs"]:
+            _check_extras(_NEEDED_TO_REPLAY if alone else _NEEDED)
         code: int = parsed.run(parsed)
     except UserError as problem:
         for line in str(problem).splitlines():
@@ -48,6 +51,9 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help=_DEMO)
     if words[:1] == ["demo"]:
         _fill(demo, "deploy.local.demo")
+    certs = commands.add_parser("certs", help=_CERTS)
+    if words[:1] == ["certs"]:
+        _fill(certs, "deploy.local.certs")
     replay = commands.add_parser("replay", help=_REPLAY)
     if words[:1] == ["replay"]:
         _fill(replay, "deploy.local.replay")
@@ -79,6 +85,8 @@ def _check_extras(needed: Iterable[str]) -> None:
 
 def _missing(name: str) -> UserError:
     library = name.partition(".")[0]
+    if library == "cryptography":
+        return not_installed(library, "certs")
     extras = "edge,record" if library in _RECORDING else "edge,center"
     return not_installed(library, extras)
 

@@ -4,16 +4,18 @@ import argparse
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
 from deploy.local.stack import Ports, Stack
-from wire.runtime.errors import UserError
+from wire.runtime.errors import UserError, not_installed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, metavar="S", help="stop by itself after this time")
     parser.add_argument("--synthetic", action="store_true", help="a drawn scene that moves instead of the KITTI clip")
+    parser.add_argument("--secure", action="store_true", help="mutual TLS and tokens on every hop")
     parser.add_argument("--page-port", type=int, default=Ports().page, metavar="PORT", help="default %(default)s")
     parser.add_argument("--free-ports", action="store_true", help="take whatever ports are free, the page's too")
 
@@ -25,7 +27,10 @@ def run(arguments: argparse.Namespace) -> int:
     extra = {"VERGENCE_EDGE__CAMERA": "{kind: synthetic, fps: 10}"} if arguments.synthetic else {}
     logs = Path(tempfile.mkdtemp(prefix="vergence-demo-"))
     ports = Ports.free() if arguments.free_ports else Ports(page=arguments.page_port)
-    stack = Stack(ports, logs, extra)
+    certs = temporary_certs(logs) if arguments.secure else None
+    if certs is not None:
+        _say(f"mutual TLS and tokens, which are in {certs}; the channel operator's is operator/token")
+    stack = Stack(ports, logs, extra, certs)
     try:
         stack.start(_say)
         _say(f"open {stack.ports.page_url} and drag a slider; Ctrl-C stops everything (logs: {logs})")
@@ -44,6 +49,16 @@ def run(arguments: argparse.Namespace) -> int:
         stack.stop()
     _say("stopped; nothing is left running")
     return 0
+
+
+def temporary_certs(folder: Path, rigs: Sequence[str] = ()) -> Path:
+    """Certificates and tokens that last as long as a demo, or a benchmark. raises UserError if the library is away"""
+    try:
+        from deploy.local import certs
+    except ModuleNotFoundError as error:
+        raise not_installed(error.name, "certs") from error
+    certs.make(folder / "certs", rigs=rigs, days=30.0)
+    return folder / "certs"
 
 
 def _watch(stack: Stack, seconds: float | None) -> None:

@@ -5,6 +5,7 @@ import json
 import socket
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.local.process import ServiceProcess, stop_all
+from deploy.local.secured import Parties
 from wire.runtime.direct import open_url
 from wire.runtime.errors import UserError
 from wire.runtime.samples import read_samples
@@ -76,21 +78,24 @@ class Ports:
 class Stack:
     """Starts and stops the four services; restarts one that dies later on."""
 
-    def __init__(self, ports: Ports, logs: Path, extra: Mapping[str, str] | None = None) -> None:
-        """extra: further environment for every service, such as another footage."""
-        self.ports, self.logs = ports, logs
+    def __init__(
+        self, ports: Ports, logs: Path, extra: Mapping[str, str] | None = None, certs: Path | None = None
+    ) -> None:
+        """extra: further environment for every service, such as another footage; certs: lock all doors with these."""
+        self.ports, self.logs, self.parties = ports, logs, Parties(certs)
         shared = {**ports.environment(), **(extra or {})}
         left = {**shared, "VERGENCE_EDGE__VIEW": "left", "VERGENCE_EDGE__METRICS__PORT": str(ports.left_metrics)}
         right = {**shared, "VERGENCE_EDGE__VIEW": "right", "VERGENCE_EDGE__METRICS__PORT": str(ports.right_metrics)}
         self.processes = [
-            self._process("center", "center", shared),
-            self._process("emulator", "emulator", shared),
-            self._process("edge-left", "edge", left),
-            self._process("edge-right", "edge", right),
+            self._process("center", "center", shared, "center"),
+            self._process("emulator", "emulator", shared, "emulator"),
+            self._process("edge-left", "edge", left, "demo-left"),
+            self._process("edge-right", "edge", right, "demo-right"),
         ]
 
-    def _process(self, name: str, service: str, environment: Mapping[str, str]) -> ServiceProcess:
-        return ServiceProcess(name, service, CONFIG / f"{service}.yaml", self.logs / f"{name}.log", environment)
+    def _process(self, name: str, service: str, environment: Mapping[str, str], party: str) -> ServiceProcess:
+        locked = {**environment, **self.parties.environment(service, party)}
+        return ServiceProcess(name, service, CONFIG / f"{service}.yaml", self.logs / f"{name}.log", locked)
 
     def process(self, name: str) -> ServiceProcess:
         return next(process for process in self.processes if process.name == name)
@@ -127,7 +132,8 @@ class Stack:
     def status(self) -> dict[str, Any] | None:
         """What the center says of itself; None while it cannot be asked."""
         try:
-            with open_url(f"{self.ports.page_url}/api/status", timeout=1) as answer:
+            page = urllib.request.Request(f"{self.ports.page_url}/api/status", headers=self.parties.bearer("viewer"))
+            with open_url(page, timeout=1) as answer:
                 status: dict[str, Any] = json.load(answer)
                 return status
         except (OSError, ValueError):
@@ -135,17 +141,20 @@ class Stack:
 
     def pairs_seen(self) -> float:
         """Pairs (both views) that the center has decoded since it started."""
-        return metric(f"{self.ports.page_url}/metrics", "vergence_center_pairs_total", outcome="paired")
+        page = urllib.request.Request(f"{self.ports.page_url}/metrics", headers=self.parties.bearer("metrics"))
+        return metric(page, "vergence_center_pairs_total", outcome="paired")
 
     def stop(self) -> None:
         stop_all(self.processes)
 
 
 @contextlib.contextmanager
-def running(ports: Ports, say: Callable[[str], None], extra: Mapping[str, str] | None = None) -> Iterator[Stack]:
+def running(
+    ports: Ports, say: Callable[[str], None], extra: Mapping[str, str] | None = None, certs: Path | None = None
+) -> Iterator[Stack]:
     """A started stack that is stopped whatever happens."""
     with tempfile.TemporaryDirectory(prefix="vergence-") as logs:
-        stack = Stack(ports, Path(logs), extra)
+        stack = Stack(ports, Path(logs), extra, certs)
         try:
             stack.start(say)
             yield stack
@@ -153,10 +162,10 @@ def running(ports: Ports, say: Callable[[str], None], extra: Mapping[str, str] |
             stack.stop()
 
 
-def metric(url: str, name: str, **labels: str) -> float:
+def metric(page: str | urllib.request.Request, name: str, **labels: str) -> float:
     """Sum of a metric's samples that have these labels; 0 where the page cannot be read."""
     try:
-        samples = read_samples(url, timeout=1)
+        samples = read_samples(page, timeout=1)
     except (OSError, ValueError):
         return 0.0
     return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())

@@ -123,6 +123,19 @@ ROWS: Final = {
             ),
         ),
     ],
+    "Doors": [
+        curves(
+            "calls refused at the center",
+            "ops",
+            Query(rate("vergence_center_refused_total", "reason"), "{{reason}}"),
+            text="No token, one unknown or expired, of a wrong role or rig.",
+        ),
+        curves(
+            "calls refused at the emulator",
+            "ops",
+            Query(rate("vergence_emulator_refused_total", "reason"), "{{reason}}"),
+        ),
+    ],
     "Bytes": [
         curves("sent by the edges", "Bps", Query(rate("vergence_edge_sent_bytes_total", "rig, view"), VIEW)),
         curves(

@@ -12,6 +12,7 @@ from edge.log_throttle import Throttle
 from edge.metrics import Metrics
 from wire.contract import arrays
 from wire.runtime import grpc_kit
+from wire.security.keyring import NO_KEYS, Keyring
 from wire.v1 import reference_service_pb2 as reference_pb2
 from wire.v1.reference_service_pb2_grpc import ReferenceServiceStub
 
@@ -22,14 +23,14 @@ MOST_AT_ONCE: Final = 4
 class References:
     """Sends one picture in N on the side. Whatever goes wrong is counted, and never holds up the stream."""
 
-    def __init__(self, config: EdgeConfig, boot_id: int, metrics: Metrics) -> None:
+    def __init__(self, config: EdgeConfig, boot_id: int, metrics: Metrics, keys: Keyring = NO_KEYS) -> None:
         """boot_id: as in the Hello. Nothing connects before the first reference."""
         self._every = config.reference.every
         self._ticks = FrameClock(config.camera.fps)
         self._address = config.reference.address
         self._rig, self._view, self._boot_id = config.rig, config.view, boot_id
         self._metrics, self._throttle = metrics, Throttle()
-        self._channel = grpc_kit.connect(self._address) if self._every else None
+        self._connection = grpc_kit.Connection(self._address, keys)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def wanted(self, captured_at_ns: int) -> bool:
@@ -38,10 +39,10 @@ class References:
 
     def submit(self, sequence: int, picture: Picture) -> bool:
         """Send a picture in the background; returns False if too many are on their way already."""
-        if self._channel is None or len(self._tasks) >= MOST_AT_ONCE:
+        if not self._every or len(self._tasks) >= MOST_AT_ONCE:
             self._metrics.reference("skipped")
             return False
-        task = asyncio.create_task(self._send(self._channel, sequence, picture))
+        task = asyncio.create_task(self._send(sequence, picture))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True
@@ -51,10 +52,9 @@ class References:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._channel is not None:
-            await self._channel.close()
+        await self._connection.close()
 
-    async def _send(self, channel: aio.Channel, sequence: int, picture: Picture) -> None:
+    async def _send(self, sequence: int, picture: Picture) -> None:
         request = reference_pb2.SubmitReferenceRequest(
             rig=self._rig,
             view=self._view.to_proto(),
@@ -62,9 +62,10 @@ class References:
             sequence=sequence,
             picture=arrays.pack_picture(picture),
         )
-        stub = ReferenceServiceStub(channel)
+        channel = self._connection.channel()  # held until the call is over
+        stub, metadata = ReferenceServiceStub(channel), self._connection.keys.metadata(("x-rig-id", self._rig))
         try:
-            await stub.SubmitReference(request, timeout=TIMEOUT_SECONDS, metadata=(("x-rig-id", self._rig),))
+            await stub.SubmitReference(request, timeout=TIMEOUT_SECONDS, metadata=metadata)
         except aio.AioRpcError as error:
             self._metrics.reference("failed")
             line = error.details() or error.code().name

@@ -19,6 +19,8 @@ from edge.uplink.credit import CreditWindow
 from edge.uplink.session import NewestFrame, Progress, Session, Silence
 from wire.runtime import grpc_kit
 from wire.runtime.retry import Backoff
+from wire.security.certificates import why_no_connection
+from wire.security.keyring import NO_KEYS, Keyring
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1.symbol_link_service_pb2_grpc import SymbolLinkServiceStub
 
@@ -68,14 +70,21 @@ class Uplink:
         frames: NewestFrame,
         encoder: FrameEncoder,
         metrics: Metrics,
+        keys: Keyring = NO_KEYS,
         *,
         patience: float = PATIENCE_SECONDS,
         loop_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """boot_id: random number of this start; patience: seconds of silence after which a link counts as dead;
-        loop_s: gives the seconds after which the camera's clip starts over, 0 for never."""
+        """The edge's end of the link; nothing connects yet.
+
+        boot_id   random number of this start
+        keys      what we show, and whom we believe
+        patience  seconds of silence after which a link counts as dead
+        loop_s    gives the seconds after which the camera's clip starts over, 0 for never
+        """
         self._config, self._boot_id, self._frames, self._encoder = config, boot_id, frames, encoder
         self._metrics, self._patience, self._loop_s = metrics, patience, loop_s
+        self._connection = grpc_kit.Connection(config.link.address, keys)
         self._window = CreditWindow(config.link.credit)
         self._progress = Progress(config.link.assumed_snr_db)
         self._rng = random.Random()
@@ -109,21 +118,21 @@ class Uplink:
 
     async def run(self) -> None:
         """Stream until `leave()`; no failure of the other side ends it."""
-        channel = grpc_kit.connect(self._config.link.address)
         try:
             while not self._left.is_set():
-                end = await self._stream(channel)
+                end = await self._stream(self._connection.channel())
                 self._metrics.link_down(end.reason)
                 if end.fresh:
-                    await channel.close()
-                    channel = grpc_kit.connect(self._config.link.address)
+                    await self._connection.close()
                 await self._sleep(end.wait)
         finally:
-            await channel.close()
+            await self._connection.close()
 
     async def _stream(self, channel: aio.Channel) -> LinkEnd:
         """One stream, from its beginning to its end."""
-        call = SymbolLinkServiceStub(channel).Transmit(metadata=(("x-rig-id", self._config.rig),))
+        call = SymbolLinkServiceStub(channel).Transmit(
+            metadata=self._connection.keys.metadata(("x-rig-id", self._config.rig))
+        )
         session = self._session = Session(
             call,
             frames=self._frames,
@@ -204,7 +213,9 @@ class Uplink:
         if error.code() in _REFUSALS:
             return LinkEnd("refused", f"{address} refuses this edge: {line}", self._refused.next())
         if error.code() is grpc.StatusCode.UNAVAILABLE:
-            if "failed to connect" in line:
+            if meant := why_no_connection(line):
+                line = meant
+            elif "failed to connect" in line:
                 line = "nobody answers; look whether the service runs there"
             elif line.startswith(("Stream removed", "recvmsg", "Socket closed")):
                 line = "the connection broke"

@@ -1,5 +1,6 @@
 """`docker compose up` for real: built from this checkout, on free ports, without Grafana, removed afterwards."""
 
+import asyncio
 import json
 import os
 import socket
@@ -13,8 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from grpc import aio
 
 from deploy.bench.watch import PairWatcher
+from tests import locked
+from wire.runtime import grpc_kit
+from wire.v1.pair_service_pb2 import PAIRING_PAIRED, WatchPairsRequest
+from wire.v1.pair_service_pb2_grpc import PairServiceStub
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RULES: Final = (ROOT / "deploy" / "prometheus" / "rules" / "alerts.yml").read_text(encoding="utf-8")
@@ -41,9 +47,10 @@ class Stack:
 
     environment: dict[str, str]
     up_seconds: float = 0.0
+    project: str = "vergence-smoke"
 
     def compose(self, *arguments: str) -> str:
-        command = ["docker", "compose", "--project-name", "vergence-smoke", *arguments]
+        command = ["docker", "compose", "--project-name", self.project, *arguments]
         done = subprocess.run(
             command, cwd=ROOT, env={**os.environ, **self.environment}, capture_output=True, text=True, check=False
         )
@@ -158,3 +165,43 @@ def test_the_picture_comes_back_after_the_network_does(stack: Stack, watcher: Pa
     time.sleep(2)
     subprocess.check_call(["docker", "network", "connect", "--alias", "channel-emulator", network, container])
     assert watcher.wait_for_pair(time.time_ns(), timeout=BACK_SECONDS) is not None
+
+
+@pytest.fixture
+def locked_stack(stack: Stack, certs: Path) -> Iterator[Stack]:
+    """The same images behind locked doors, in a project and on ports of their own."""
+    with ExitStack() as held:
+        names = ("PAGE_PORT", "CENTER_PORT", "EMULATOR_PORT")
+        taken = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
+        ports = {name: str(server.getsockname()[1]) for name, server in zip(names, taken, strict=True)}
+    user = f"{os.getuid()}:{os.getgid()}"
+    locks = {"COMPOSE_FILE": "compose.yaml:deploy/compose.mtls.yaml", "COMPOSE_PATH_SEPARATOR": ":"}
+    stack.compose("stop", "--timeout", "5")  # its own tests are over, and this machine may be small
+    project = {"VERGENCE_CERTS": str(certs), "VERGENCE_USER": user, **locks}
+    made = Stack({**stack.environment, **ports, **project}, project="vergence-smoke-mtls")
+    try:
+        made.compose("up", "--detach", "--wait", "--wait-timeout", "120", *SERVICES)
+        yield made
+    finally:
+        print(made.compose("logs", "--tail", "20"))
+        made.compose("down", "--volumes", "--timeout", "5")
+
+
+async def test_the_demo_runs_behind_locked_doors(locked_stack: Stack, certs: Path) -> None:
+    """Pairs come out to whoever has a certificate and a viewer's token, and to nobody else."""
+    address = f"127.0.0.1:{locked_stack.environment['CENTER_PORT']}"
+    viewer = locked.keys(certs / "viewer")
+    async with asyncio.timeout(180), grpc_kit.connect(address, viewer) as channel:
+        watch: Any = PairServiceStub(channel).WatchPairs(WatchPairsRequest(), metadata=viewer.metadata())
+        async for pair in watch:
+            if pair.pairing == PAIRING_PAIRED and pair.views[0].HasField("psnr_db"):
+                break  # both views, and a reference: all four hops
+        watch.cancel()
+        camera = locked.keys(certs / "demo-left")
+        refused: Any = PairServiceStub(channel).WatchPairs(WatchPairsRequest(), metadata=camera.metadata())
+        with pytest.raises(aio.AioRpcError, match="'demo-left' has the role camera"):
+            await refused.read()
+    assert not await grpc_kit.healthy(address, 5.0), "plain text gets no answer"
+    logs = locked_stack.compose("logs")
+    assert "vgt_" not in logs
+    assert "security.allow_insecure" not in logs

@@ -17,10 +17,16 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from center.config import CenterConfig
+from channel_emulator.config import EmulatorConfig
+from edge.config import EdgeConfig
+from wire.runtime.yaml_config import load
+from wire.security.section import SecuredConfig
+
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 OURS = ("edge-left", "edge-right", "channel-emulator", "center")
-OVERLAYS = ("gpu", "cameras")
+OVERLAYS = ("gpu", "cameras", "mtls")
 UNITS = ("vergence-edge@left.service", "vergence-emulator.service", "vergence-center.service")
 MOST_EXPOSED = 3.0
 
@@ -44,6 +50,48 @@ def compose(*files: str) -> dict[str, Any]:
     options = [part for file in ("compose.yaml", *files) for part in ("--file", file)]
     read: dict[str, Any] = json.loads(run("docker", "compose", *options, "config", "--format", "json"))["services"]
     return read
+
+
+MODELS: dict[str, type[SecuredConfig]] = {"edge": EdgeConfig, "emulator": EmulatorConfig, "center": CenterConfig}
+SERVICES = {"edge-left": "edge", "edge-right": "edge", "channel-emulator": "emulator", "center": "center"}
+
+
+def as_started(service: str, environment: Mapping[str, str]) -> SecuredConfig:
+    """The configuration of a container of ours. raises ConfigError where it would not start"""
+    return load(MODELS[service], DEPLOY / "config" / f"{service}.yaml", f"VERGENCE_{service.upper()}", environment)
+
+
+def test_every_container_starts_and_says_that_its_doors_are_open() -> None:
+    services = compose()
+    for name, service in SERVICES.items():
+        config = as_started(service, services[name]["environment"])
+        assert config.open_doors(), "nothing to allow: take security.allow_insecure away"
+
+
+def test_behind_the_overlay_no_door_is_open() -> None:
+    services = compose("deploy/compose.mtls.yaml")
+    for name, service in SERVICES.items():
+        config = as_started(service, services[name]["environment"])
+        assert config.open_doors() == []
+        assert not config.security.allow_insecure
+        (secrets,) = (each for each in services[name]["volumes"] if each["target"] == "/run/secrets")
+        folder = {"edge-left": "demo-left", "edge-right": "demo-right", "channel-emulator": "emulator"}.get(name, name)
+        assert Path(secrets["source"]) == DEPLOY / "certs" / folder
+        assert secrets["read_only"]
+        assert not secrets["bind"].get("create_host_path", False)
+
+
+def test_a_pod_starts_and_says_that_its_doors_are_open() -> None:
+    (container,) = yaml.safe_load((DEPLOY / "kubernetes" / "deployment.yaml").read_text())["spec"]["template"]["spec"][
+        "containers"
+    ]
+    config = as_started("center", {each["name"]: each["value"] for each in container["env"]})
+    assert config.open_doors()
+
+
+def test_certificates_stay_out_of_git_and_of_images() -> None:
+    assert "/deploy/certs/" in (ROOT / ".gitignore").read_text().splitlines()
+    assert "deploy/certs" in (ROOT / ".dockerignore").read_text().splitlines()
 
 
 def test_the_dockerfile_is_clean() -> None:
@@ -156,6 +204,25 @@ def test_systemd_takes_the_unit_without_a_word(root: Path, unit: str) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_systemd_takes_the_credentials_without_a_word(root: Path, unit: str) -> None:
+    added = root / "etc" / "systemd" / "system" / f"{unit}.d"
+    added.mkdir()
+    try:
+        shutil.copy(DEPLOY / "systemd" / "certs.conf", added)
+        shown = run("systemd-analyze", "cat-config", f"--root={root}", f"systemd/system/{unit}.d/certs.conf")
+        assert shown.count("LoadCredential=") == 5
+        test_systemd_takes_the_unit_without_a_word(root, unit)
+    finally:
+        shutil.rmtree(added)
+
+
+def test_the_credentials_are_what_a_party_of_vergence_certs_has(certs: Path) -> None:
+    text = (DEPLOY / "systemd" / "certs.conf").read_text()
+    named = re.findall(r"^LoadCredential=(\S+):/etc/vergence/certs/\1$", text, re.MULTILINE)
+    assert sorted(named) == sorted(path.name for path in (certs / "center").iterdir())
 
 
 @pytest.mark.parametrize("unit", UNITS)

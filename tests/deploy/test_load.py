@@ -1,16 +1,22 @@
 """The load tool: open loop, honest counting, quantiles as Prometheus has them."""
 
 import math
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from deploy.bench.doors import Door, summary
+from deploy.bench.doors import measure as measure_doors
 from deploy.bench.load.bare import measure
 from deploy.bench.load.command import keeps
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import LoadCamera, Sent, send_load
 from deploy.bench.load.watcher import Counters, histogram_quantile, quantile
 from deploy.bench.loopback import CREDIT, Center
+from deploy.local.demo import temporary_certs
+from deploy.local.secured import Parties
 from wire import units
 from wire.contract.arrays import unpack_complex
 from wire.views import View
@@ -102,3 +108,28 @@ def test_the_bare_engine_is_timed_at_every_size() -> None:
 def test_the_quantile_of_nothing_is_no_number() -> None:
     assert math.isnan(quantile([], 0.5))
     assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
+
+
+async def test_the_cost_of_a_lock_is_measured_over_both_doors() -> None:
+    """Every frame of either door is counted, and what is printed is their difference."""
+    with tempfile.TemporaryDirectory() as folder:
+        doors = [Door("plain", Parties(None)), Door("locked", Parties(temporary_certs(Path(folder))))]
+        await measure_doors(doors, frames=16, connections=2)
+    assert [len(door.seconds) for door in doors] == [16, 16]
+    assert [len(door.connects) for door in doors] == [2, 2]
+    doors[0].cpu, doors[1].cpu = [0.001] * 2, [0.003] * 2
+    told = summary(doors, decoder_ms=36.0)
+    assert told["more_cpu_ms_per_pair"] == pytest.approx(4.0)
+    assert told["share_of_pairs"] == pytest.approx(0.1)
+
+
+async def test_load_goes_through_locked_doors(prepared: PreparedFrames, tmp_path: Path) -> None:
+    parties = Parties(temporary_certs(tmp_path, ["load-0"]))
+    center = Center(keys=parties.keys("center"))
+    address = await center.start()
+    try:
+        sent = await send_load(address, prepared, rigs=1, rate=20.0, seconds=0.5, parties=parties)
+    finally:
+        await center.stop()
+    assert sent.outcomes["accepted"] + sent.held_back == sent.captured == 20
+    assert all(metadata["authorization"].startswith("Bearer vgt_") for _, metadata in center.hellos)

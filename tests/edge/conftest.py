@@ -24,6 +24,7 @@ from edge.uplink.uplink import Uplink
 from wire import codec
 from wire.geometry import CHANNELS, HEIGHT, SYMBOLS, WIDTH
 from wire.runtime import grpc_kit
+from wire.security.keyring import NO_KEYS, Keyring
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1.symbol_link_service_pb2_grpc import (
     SymbolLinkServiceServicer,
@@ -136,12 +137,13 @@ class FakeLink(SymbolLinkServiceServicer):
     ended: int = 0
     context: Context | None = None
     port: int = 0
+    keys: Keyring = NO_KEYS
     _server: grpc_kit.Server | None = None
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def start(self) -> None:
         """Serve, on the same port as before."""
-        self._server = grpc_kit.Server(f"127.0.0.1:{self.port}")
+        self._server = grpc_kit.Server(f"127.0.0.1:{self.port}", self.keys)
         add_SymbolLinkServiceServicer_to_server(self, self._server.grpc)
         self.port = await self._server.start([])
 
@@ -212,14 +214,14 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def edge_without_camera(link: FakeLink, patience: float) -> AsyncIterator[Rig]:
-    """An uplink to `link` that gives up on silence after `patience` seconds."""
+async def edge_without_camera(link: FakeLink, patience: float, keys: Keyring = NO_KEYS) -> AsyncIterator[Rig]:
+    """An uplink to `link` that gives up on silence after `patience` seconds, with `keys`."""
     address = f"127.0.0.1:{link.port}"
     config = settings(link={"address": address, "credit": 2, "backoff_first_s": 0.01, "backoff_cap_s": 0.05})
     metrics, encoder, slot = Metrics("demo", "left"), FakeEncoder(), NewestSlot[CapturedFrame]()
     references = References(config, 42, metrics)
     maker = FrameEncoder(config, encoder, references, metrics, clock_ns=lambda: NOW_NS)
-    uplink = Uplink(config, 42, slot, maker, metrics, patience=patience)
+    uplink = Uplink(config, 42, slot, maker, metrics, keys, patience=patience)
     running = asyncio.create_task(uplink.run())
     yield Rig(uplink, metrics, encoder, slot)
     uplink.leave()

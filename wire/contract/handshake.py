@@ -10,6 +10,8 @@ import grpc
 
 from wire.contract.names import check_rig
 from wire.runtime.errors import UserError
+from wire.security.caller import check_sender
+from wire.security.tokens import TokenRefused
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
 
@@ -28,6 +30,7 @@ class Refusal(StrEnum):
 
     CONTRACT = "contract"
     NAME = "name"
+    TOKEN = "token"
     CODEC = "codec"
     TAKEN = "taken"
     FULL = "full"
@@ -38,6 +41,7 @@ class Refusal(StrEnum):
 STATUS: Final = {
     Refusal.CONTRACT: grpc.StatusCode.INVALID_ARGUMENT,
     Refusal.NAME: grpc.StatusCode.INVALID_ARGUMENT,
+    Refusal.TOKEN: grpc.StatusCode.PERMISSION_DENIED,
     Refusal.CODEC: grpc.StatusCode.FAILED_PRECONDITION,
     Refusal.TAKEN: grpc.StatusCode.FAILED_PRECONDITION,
     Refusal.FULL: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -78,8 +82,8 @@ class HelloReader:
         """Wait for the Hello of one stream and check what it says of the sender.
 
         receive  gets the first message; None if the stream ends without one
-        returns  a Hello whose rig, view and frame rate hold what the contract says
-        raises   StreamRefused (contract, name or full)
+        returns  a Hello whose rig, view and frame rate hold what the contract says, of a caller who may send as that
+        raises   StreamRefused (contract, name, token or full)
         """
         if self._pending >= self.most:
             raise StreamRefused(Refusal.FULL, f"{self.most} streams have not said Hello yet; come back later")
@@ -96,7 +100,16 @@ class HelloReader:
         if request.WhichOneof("message") != "hello":
             raise StreamRefused(Refusal.CONTRACT, "the first message must be a Hello; send one")
         check(request.hello)
+        check_owner(request.hello)
         return request.hello
+
+
+def check_owner(hello: link_pb2.Hello) -> None:
+    """raises StreamRefused if the caller's token is not of the camera that the Hello names"""
+    try:
+        check_sender(hello.rig, View.from_proto(hello.view))
+    except TokenRefused as refusal:
+        raise StreamRefused(Refusal.TOKEN, str(refusal)) from None
 
 
 def check_name(rig: str) -> None:

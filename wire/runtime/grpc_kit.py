@@ -3,7 +3,7 @@
 import asyncio
 import os
 import resource
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 import grpc
@@ -14,6 +14,9 @@ from grpc_reflection.v1alpha import reflection
 from wire.runtime import addresses, direct, notify
 from wire.runtime.errors import UserError
 from wire.runtime.malformed import RefuseMalformed
+from wire.security.interceptor import Door
+from wire.security.keyring import NO_KEYS, Keyring
+from wire.security.tokens import Denial
 
 T = TypeVar("T")
 
@@ -48,6 +51,10 @@ CLIENT_OPTIONS: Final = [
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),  # a container comes back at another address; 30 s by default
 ]
+_ATTEMPT: Final = "grpc.min_reconnect_backoff_ms"
+"""It is also how long an attempt to connect may take. TLS takes two round trips more, and some milliseconds of a core:
+the 100 ms above, after which a dead network is given up, are too short for it on a slow link or a busy host."""
+LOCKED_CLIENT_OPTIONS: Final = [*(each for each in CLIENT_OPTIONS if each[0] != _ATTEMPT), (_ATTEMPT, 2_000)]
 SERVER_OPTIONS: Final = [
     *_SHARED,
     ("grpc.max_receive_message_length", MAX_REQUEST),
@@ -75,16 +82,48 @@ _BY_RIG: Final = (
 )
 
 
-def connect(address: str) -> aio.Channel:
-    """A plain-text channel with our options; connects on first use.
+def connect(address: str, keys: Keyring = NO_KEYS, *further: tuple[str, int]) -> aio.Channel:
+    """A channel with our options; connects on first use.
 
     address  `host:port`, or a gRPC name such as `dns:///centers:50051` that may stand for several servers: then a call
              goes where the hash of its x-rig-id says
+    keys     what we show and whom we believe; without, plain text
+    further  options
     """
     by_rig = [_BY_RIG] if address.startswith(("dns:", "ipv4:", "ipv6:")) else []
     if by_rig:  # gRPC reads the variable at each connect, and knows no other way to be told
         os.environ.setdefault("GRPC_EXPERIMENTAL_RING_HASH_SET_REQUEST_HASH_KEY", "true")
-    return aio.insecure_channel(address, options=[*CLIENT_OPTIONS, *by_rig])
+    more, credentials = [*by_rig, *further], keys.channel_credentials()
+    if credentials is None:
+        return aio.insecure_channel(address, options=[*CLIENT_OPTIONS, *more])
+    return aio.secure_channel(address, credentials, options=[*LOCKED_CLIENT_OPTIONS, *more])
+
+
+class Connection:
+    """The channel to one address for as long as a service lives, by certificates as they are at each call."""
+
+    def __init__(self, address: str, keys: Keyring = NO_KEYS) -> None:
+        """Connects on first use."""
+        self.address, self.keys = address, keys
+        self._credentials = keys.channel_credentials()
+        self._channel: aio.Channel | None = None
+
+    def channel(self) -> aio.Channel:
+        """To begin a call on. Another one when the certificates have changed.
+
+        The former one closes itself once nobody holds it: keep it for as long as the call lives.
+        """
+        credentials = self.keys.channel_credentials()
+        if self._channel is None or credentials is not self._credentials:
+            self._credentials = credentials
+            self._channel = connect(self.address, self.keys)
+        return self._channel
+
+    async def close(self) -> None:
+        """Cut it, with its calls; the next call connects anew."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
 
 
 def _server_options() -> list[tuple[str, int]]:
@@ -94,10 +133,18 @@ def _server_options() -> list[tuple[str, int]]:
 class Server:
     """A gRPC server with health and reflection; NOT_SERVING until `ready()`."""
 
-    def __init__(self, address: str) -> None:
-        """address: `host:port` to listen on; port 0 takes a free one."""
-        self.address = address
-        self.grpc = aio.server(interceptors=[RefuseMalformed()], options=_server_options())
+    def __init__(
+        self, address: str, keys: Keyring = NO_KEYS, refused: Callable[[Denial], None] = lambda _: None
+    ) -> None:
+        """Nothing is bound yet.
+
+        address  `host:port` to listen on; port 0 takes a free one
+        keys     what we show, and who is let in
+        refused  counts who is not
+        """
+        self.address, self._keys = address, keys
+        doors = [Door(keys.book, refused), RefuseMalformed()]
+        self.grpc = aio.server(interceptors=doors, options=_server_options())
         self._health = health.aio.HealthServicer()
         self._services: list[str] = []
 
@@ -132,12 +179,15 @@ class Server:
 
     def _bind(self, places: Sequence[str]) -> int:
         """All of them or none, on one port; where it is 0, on that which the first one gets. raises UserError"""
-        port = 0
+        port, credentials = 0, self._keys.server_credentials()
         for place in places:
             host, _, wanted = place.rpartition(":")
             at = f"{host}:{port or wanted}"
             try:
-                port = self.grpc.add_insecure_port(at)
+                if credentials is None:
+                    port = self.grpc.add_insecure_port(at)
+                else:
+                    port = self.grpc.add_secure_port(at, credentials)
             except RuntimeError:
                 raise UserError(f"cannot listen on {at}: gRPC refused it; see the log above") from None
         return port
@@ -173,9 +223,9 @@ async def abort(context: aio.ServicerContext[Any, Any], code: grpc.StatusCode, p
     await context.abort(code, str(problem))
 
 
-async def healthy(address: str, timeout: float) -> bool:
+async def healthy(address: str, timeout: float, keys: Keyring = NO_KEYS) -> bool:
     """Whether the server at `address` says SERVING within `timeout` seconds."""
-    async with connect(address) as channel:
+    async with connect(address, keys) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)  # its type stubs do not name the methods
         try:
             answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout)

@@ -2,6 +2,8 @@
 
     python -m wire.runtime.health 127.0.0.1:50051
         a server: the gRPC health service
+    python -m wire.runtime.health --tls CERTIFICATE KEY AUTHORITY 127.0.0.1:50051
+        the same over mutual TLS; three PEM files. No token: health is open
     python -m wire.runtime.health http://127.0.0.1:9103/metrics vergence_edge_camera_up
         an edge, which serves nothing but this
 
@@ -9,6 +11,8 @@ Exit code 0 is well, 1 is not; the reason stands on standard output, where `dock
 """
 
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from wire.runtime import direct
@@ -17,12 +21,23 @@ from wire.runtime.samples import read_samples
 TIMEOUT_SECONDS: Final = 3.0
 
 
-def serving(address: str) -> str:
-    """Ask the standard health service. Returns what it says, such as SERVING; raises OSError if nobody answers."""
+def serving(address: str, tls: Sequence[str] = ()) -> str:
+    """Ask the standard health service.
+
+    tls      files of our certificate, our key and the authority; none is plain text
+    returns  what it says, such as SERVING
+    raises   OSError if nobody answers, or a file cannot be read
+    """
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-    with grpc.insecure_channel(address, options=[direct.CHANNEL_OPTION]) as channel:
+    if tls:
+        certificate, key, authority = (Path(file).read_bytes() for file in tls)
+        credentials = grpc.ssl_channel_credentials(authority, key, certificate)
+        made = grpc.secure_channel(address, credentials, options=[direct.CHANNEL_OPTION])
+    else:
+        made = grpc.insecure_channel(address, options=[direct.CHANNEL_OPTION])
+    with made as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)  # its type stubs do not name the methods
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_SECONDS)
@@ -39,8 +54,8 @@ def gauge(url: str, name: str) -> list[float]:
 def main(arguments: list[str]) -> int:
     try:
         match arguments:
-            case [address]:
-                said = serving(address)
+            case [address] | ["--tls", _, _, _, address]:
+                said = serving(address, arguments[1:-1])
                 well = said == "SERVING"
             case [url, name]:
                 samples = gauge(url, name)

@@ -4,16 +4,27 @@ from socketserver import ThreadingMixIn
 from typing import Final
 from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    start_http_server,
+)
 
 from wire.runtime.errors import UserError, cause
 from wire.runtime.scrapes import bound
+from wire.security.tokens import Denial
 
 SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.066, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
 """Buckets for times, 1 ms to 2.5 s; the usual ones start too late for a frame."""
 
 DECIBELS: Final = tuple(float(db) for db in range(15, 46, 2))
 """Buckets for PSNR, 15 to 45 dB."""
+
+
+_REFUSED: Final = "Calls that were not let in: without a token, with one unknown or expired, of a wrong role or rig."
 
 
 def own_registry() -> CollectorRegistry:
@@ -23,6 +34,19 @@ def own_registry() -> CollectorRegistry:
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
+
+
+def refused_calls(name: str, registry: CollectorRegistry) -> Counter:
+    """The counter of a server's door, every reason at 0."""
+    counter = Counter(
+        name,
+        _REFUSED,
+        ("reason",),
+        registry=registry,
+    )
+    for reason in Denial:
+        counter.labels(reason)
+    return counter
 
 
 def expose(host: str, port: int, registry: CollectorRegistry) -> WSGIServer:

@@ -1,15 +1,17 @@
 """The samples of a page for Prometheus: for the health check, the local runner and the load tool."""
 
+from urllib.request import Request
+
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from wire.runtime.direct import open_url
 
 
-def read_samples(url: str, timeout: float) -> list[Sample]:
+def read_samples(url: str | Request, timeout: float) -> list[Sample]:
     """Every sample of a page, in its order: name, labels, value.
 
-    url      of a service's /metrics
+    url      of a service's /metrics, or a request for it with headers
     timeout  seconds
     raises   OSError if the page cannot be had; ValueError if it is not one for Prometheus
     """

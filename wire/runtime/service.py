@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 from wire.runtime import notify, yaml_config
 from wire.runtime.errors import UserError
 from wire.runtime.log import log_to_stderr
+from wire.security.section import SecuredConfig
 
 Config = TypeVar("Config", bound=yaml_config.Section)
 EXIT_PROBLEM: Final = 1
@@ -66,6 +67,8 @@ class Service(Generic[Config]):
         """Carry out one command; services with more commands extend it."""
         log_to_stderr()
         raise_file_limit()
+        for line in loaded.open_doors() if isinstance(loaded, SecuredConfig) else ():
+            logging.getLogger("vergence").warning("security.allow_insecure is on: %s", line)
         asyncio.run(until_signalled(lambda stop: self.run(loaded, stop)))
         return 0
 

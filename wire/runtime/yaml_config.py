@@ -36,7 +36,7 @@ class Section(BaseModel):
 def _address(text: str) -> str:
     host, _, port = text.rpartition(":")
     is_port = re.fullmatch("[0-9]{1,5}", port) is not None and int(port) <= 65535
-    if not host or not is_port or len(text.split()) != 1 or re.search(r"[@/]", text):
+    if not host or not is_port or len(text.split()) != 1 or re.search(r"[@/]", text.removeprefix("dns:///")):
         raise ValueError("write host:port, such as 127.0.0.1:50051")
     return text
 

@@ -18,14 +18,17 @@ from typing import Any, Final
 
 from deploy.bench.load.bare import BareEngine, load_and_measure
 from deploy.bench.load.frames import PreparedFrames
-from deploy.bench.load.generator import send_load
+from deploy.bench.load.generator import PLAIN, send_load
 from deploy.bench.load.watcher import STAGES, Counters, Seen, Usage, quantile, sample_usage, watch
 from deploy.bench.result_file import measured_here, store
+from deploy.local.demo import temporary_certs
 from deploy.local.process import ServiceProcess, stop_all
+from deploy.local.secured import Parties
 from deploy.local.stack import CONFIG, Ports
 from wire import codec
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import healthy
+from wire.security.keyring import Keyring
 
 _START_SECONDS: Final = 60.0
 _SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -44,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=2, help="of the decoder (default %(default)s)")
     parser.add_argument("--goal-ms", type=float, help="find the highest rate whose p99 age stays below this")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="further environment of the center")
+    parser.add_argument("--secure", action="store_true", help="mutual TLS and tokens")
     parser.add_argument("--json", type=Path, metavar="FILE", help="store every figure")
 
 
@@ -103,28 +107,39 @@ def measure(arguments: argparse.Namespace, prepared: PreparedFrames, rate: float
         **dict(each.split("=", 1) for each in arguments.set),
     }
     with tempfile.TemporaryDirectory(prefix="vergence-load-") as logs:
+        parties = PLAIN
+        if arguments.secure:
+            rigs = [f"load-{rig}" for rig in range(arguments.rigs)]
+            parties = Parties(temporary_certs(Path(logs), rigs))
+            environment |= parties.environment("center", "center")
         center = ServiceProcess("center", "center", CONFIG / "center.yaml", Path(logs) / "center.log", environment)
         center.start()
         try:
-            return asyncio.run(_measure(arguments, prepared, rate, ports, center))
+            return asyncio.run(_measure(arguments, prepared, rate, ports, center, parties))
         finally:
             stop_all([center])
 
 
 async def _measure(
-    arguments: argparse.Namespace, prepared: PreparedFrames, rate: float, ports: Ports, center: ServiceProcess
+    arguments: argparse.Namespace,
+    prepared: PreparedFrames,
+    rate: float,
+    ports: Ports,
+    center: ServiceProcess,
+    parties: Parties,
 ) -> dict[str, Any]:
     address, metrics_url = f"{ports.host}:{ports.center}", f"{ports.page_url}/metrics"
-    await _wait_until_ready(address, center)
+    viewer, headers = parties.keys("viewer"), parties.bearer("metrics")
+    await _wait_until_ready(address, center, viewer)
     seen, usage = Seen(), Usage()
     assert center.pid is not None
-    before = await asyncio.to_thread(Counters.read, metrics_url)
-    beside = [asyncio.create_task(watch(address, seen)), asyncio.create_task(sample_usage(center.pid, usage))]
+    before = await asyncio.to_thread(Counters.read, metrics_url, headers)
+    beside = [asyncio.create_task(watch(address, seen, viewer)), asyncio.create_task(sample_usage(center.pid, usage))]
     generator_cpu = time.process_time()
     try:
-        sent = await send_load(address, prepared, arguments.rigs, rate, arguments.seconds)
+        sent = await send_load(address, prepared, arguments.rigs, rate, arguments.seconds, parties)
         generator_cpu = time.process_time() - generator_cpu
-        counted = (await asyncio.to_thread(Counters.read, metrics_url)).since(before)
+        counted = (await asyncio.to_thread(Counters.read, metrics_url, headers)).since(before)
     finally:
         for task in beside:
             task.cancel()
@@ -136,6 +151,7 @@ async def _measure(
     return {
         "rigs": arguments.rigs,
         "rate": rate,
+        "secure": arguments.secure,
         "seconds": arguments.seconds,
         "offered_pairs": sent.captured / 2,
         "paired": pairs.get("paired", 0.0),
@@ -157,9 +173,9 @@ async def _measure(
     }
 
 
-async def _wait_until_ready(address: str, center: ServiceProcess) -> None:
+async def _wait_until_ready(address: str, center: ServiceProcess, keys: Keyring) -> None:
     began = time.monotonic()
-    while not await healthy(address, 1.0):
+    while not await healthy(address, 1.0, keys):
         if center.exit_code() is not None or time.monotonic() - began > _START_SECONDS:
             raise UserError("\n".join(["the center did not become ready:", *center.last_words()]))
         await asyncio.sleep(0.1)

@@ -13,11 +13,14 @@ from typing import Any, Final
 from grpc import aio
 
 from deploy.bench.load.frames import PreparedFrames
+from deploy.local.secured import Parties
 from wire.runtime import grpc_kit
+from wire.security.keyring import NO_KEYS, Keyring
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1.symbol_link_service_pb2_grpc import SymbolLinkServiceStub
 from wire.views import View
 
+PLAIN: Final = Parties(None)
 LEAD_SECONDS: Final = 0.5
 """Between the last stream's Welcome and the first capture."""
 
@@ -39,12 +42,21 @@ class Sent:
 class LoadCamera:
     """One view of one rig: a stream of its own over a connection of its own."""
 
-    def __init__(self, address: str, rig: str, view: View, prepared: PreparedFrames, rate: float, sent: Sent) -> None:
+    def __init__(
+        self,
+        address: str,
+        rig: str,
+        view: View,
+        prepared: PreparedFrames,
+        rate: float,
+        sent: Sent,
+        keys: Keyring = NO_KEYS,
+    ) -> None:
         self._rig, self._view, self._prepared, self._rate, self._sent = rig, view, prepared, rate, sent
         # A pool of its own: else all cameras would share one connection, and one stalled window.
         own = ("grpc.use_local_subchannel_pool", 1)
-        self._channel = aio.insecure_channel(address, options=[*grpc_kit.CLIENT_OPTIONS, own])
-        self._call: Any = SymbolLinkServiceStub(self._channel).Transmit(metadata=(("x-rig-id", rig),))
+        self._channel = grpc_kit.connect(address, keys, own)
+        self._call: Any = SymbolLinkServiceStub(self._channel).Transmit(metadata=keys.metadata(("x-rig-id", rig)))
         self._credit = asyncio.Semaphore(0)
         self._due: asyncio.Queue[tuple[int, int]] = asyncio.Queue(1)
         self._tasks: list[asyncio.Task[None]] = []
@@ -98,14 +110,22 @@ class LoadCamera:
                 self._sent.outcomes[f"{outcome} {told.reason}".strip()] += 1
 
 
-async def send_load(address: str, prepared: PreparedFrames, rigs: int, rate: float, seconds: float) -> Sent:
+async def send_load(
+    address: str, prepared: PreparedFrames, rigs: int, rate: float, seconds: float, parties: Parties = PLAIN
+) -> Sent:
     """Send `rate` pairs a second from each of `rigs` rigs for `seconds`.
+
+    parties  whose cameras are load-0-left, load-0-right and so on
 
     The rigs' beats are spread evenly over a frame period; both views of a rig capture at the same instant.
     """
     sent = Sent()
     pairs = [
-        tuple(LoadCamera(address, f"load-{rig}", view, prepared, rate, sent) for view in View) for rig in range(rigs)
+        tuple(
+            LoadCamera(address, f"load-{rig}", view, prepared, rate, sent, parties.keys(f"load-{rig}-{view}"))
+            for view in View
+        )
+        for rig in range(rigs)
     ]
     cameras = [camera for pair in pairs for camera in pair]
     try:

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import time
+import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from grpc import aio
 from deploy.bench.live import percentile, resident
 from wire.runtime import grpc_kit
 from wire.runtime.samples import read_samples
+from wire.security.keyring import NO_KEYS, Keyring
 from wire.v1 import pair_service_pb2 as pairs_pb2
 from wire.v1.pair_service_pb2_grpc import PairServiceStub
 
@@ -32,10 +35,10 @@ class Seen:
     arrivals: dict[str, list[float]] = field(default_factory=dict)
 
 
-async def watch(address: str, seen: Seen) -> None:
+async def watch(address: str, seen: Seen, keys: Keyring = NO_KEYS) -> None:
     """Collect pairs of every rig until cancelled."""
-    async with grpc_kit.connect(address) as channel:
-        call = PairServiceStub(channel).WatchPairs(pairs_pb2.WatchPairsRequest())
+    async with grpc_kit.connect(address, keys) as channel:
+        call = PairServiceStub(channel).WatchPairs(pairs_pb2.WatchPairsRequest(), metadata=keys.metadata())
         try:
             async for pair in call:
                 note(seen, pair)
@@ -60,9 +63,9 @@ class Counters:
     samples: dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
     @staticmethod
-    def read(url: str) -> "Counters":
+    def read(url: str, headers: Mapping[str, str] | None = None) -> "Counters":
         """url: of the center's /metrics."""
-        samples = read_samples(url, timeout=10)
+        samples = read_samples(urllib.request.Request(url, headers=dict(headers or {})), timeout=10)
         return Counters({(each.name, tuple(sorted(each.labels.items()))): each.value for each in samples})
 
     def by(self, name: str, label: str) -> dict[str, float]:

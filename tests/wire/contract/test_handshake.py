@@ -1,10 +1,13 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 
 import pytest
 
 from wire.contract.handshake import STATUS, HelloReader, Refusal, StreamRefused, check
+from wire.security import caller
+from wire.security.caller import Caller
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2
 
@@ -44,6 +47,22 @@ def test_a_hello_that_holds_it_passes(rate: float) -> None:
     check(hello(frame_rate=rate))
 
 
+EVERYBODY = Caller(None, lambda _: None)
+
+
+@pytest.fixture
+def everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A door without a book, as around every servicer."""
+    monkeypatch.setattr(caller, "CALLER", ContextVar("caller", default=EVERYBODY))
+
+
+async def test_without_a_door_around_it_no_stream_is_taken() -> None:
+    """Whoever forgets the door must not be let in by that."""
+    with pytest.raises(LookupError):
+        await HelloReader().read(first(link_pb2.TransmitRequest(hello=hello())))
+
+
+@pytest.mark.usefixtures("everybody")
 async def test_a_stream_begins_with_a_hello_within_a_time() -> None:
     request = link_pb2.TransmitRequest(hello=hello())
     assert await HelloReader().read(first(request)) == request.hello
@@ -54,6 +73,7 @@ async def test_a_stream_begins_with_a_hello_within_a_time() -> None:
         await HelloReader(seconds=0.01).read(asyncio.get_running_loop().create_future)
 
 
+@pytest.mark.usefixtures("everybody")
 async def test_streams_without_a_hello_are_bounded() -> None:
     reader, came = HelloReader(most=1), asyncio.get_running_loop().create_future()
     waiting = asyncio.create_task(reader.read(lambda: came))

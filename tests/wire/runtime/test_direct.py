@@ -67,7 +67,7 @@ def test_nothing_of_ours_takes_the_environment_s_proxy() -> None:
     """Each library of ours that would by default is told not to."""
     told = {
         r"urlopen\(": "open_url of wire.runtime.direct",
-        r"insecure_channel\((?!.*(?:CLIENT_OPTIONS|CHANNEL_OPTION))": "CLIENT_OPTIONS or CHANNEL_OPTION",
+        r"\b(?:in)?secure_channel\((?!.*(?:CLIENT_OPTIONS|CHANNEL_OPTION))": "CLIENT_OPTIONS or CHANNEL_OPTION",
         r"\bconnect\(f?\"wss?:(?!.*proxy=None)": "proxy=None",
     }
     for package in ("wire", "edge", "channel_emulator", "center", "jscc", "deploy"):

@@ -1,0 +1,170 @@
+"""`vergence certs`: what is made, who may read it, and that nothing is overwritten by mistake."""
+
+import hashlib
+import stat
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+import deploy.local
+from deploy.local import cli
+from deploy.local.authority import hosts_of
+from deploy.local.certs import make
+from wire.runtime.errors import UserError
+from wire.security import token_file
+from wire.security.tokens import Principal, Role
+from wire.views import View
+
+FOLDERS = ["center", "demo-left", "demo-right", "emulator", "metrics", "operator", "viewer"]
+
+
+def hosts(folder: Path, service: str) -> list[str]:
+    return hosts_of((folder / service / "certificate.pem").read_bytes())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_each_party_gets_what_it_needs_and_no_more(certs: Path) -> None:
+    assert sorted(path.name for path in certs.iterdir()) == sorted([*FOLDERS, "authority", "tokens.yaml"])
+    common = {"authority.pem", "certificate.pem", "key.pem"}
+    for name in FOLDERS:
+        more = {"center": {"tokens.yaml", "token"}, "emulator": {"tokens.yaml"}}.get(name, {"token"})
+        assert {path.name for path in (certs / name).iterdir()} == common | more
+
+
+def test_nobody_else_can_read_a_secret(certs: Path) -> None:
+    for path in certs.rglob("*"):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        public = path.name in ("certificate.pem", "authority.pem")
+        assert mode == (0o700 if path.is_dir() else 0o644 if public else 0o600), path
+
+
+def test_the_book_knows_every_token_and_holds_none(certs: Path) -> None:
+    book, text = token_file.load(certs / "center" / "tokens.yaml"), (certs / "tokens.yaml").read_text()
+    wanted = {
+        "center": Principal("center", Role.OPERATOR),
+        "demo-left": Principal("demo-left", Role.CAMERA, "demo", View.LEFT),
+        "demo-right": Principal("demo-right", Role.CAMERA, "demo", View.RIGHT),
+        **{role.value: Principal(role.value, role) for role in (Role.VIEWER, Role.OPERATOR, Role.METRICS)},
+    }
+    for name, principal in wanted.items():
+        token = (certs / name / "token").read_text().strip()
+        assert book.authenticate(token, 0.0) == principal
+        assert token not in text
+        assert hashlib.sha256(token.encode()).hexdigest() in text
+    for service in ("center", "emulator"):
+        assert (certs / service / "tokens.yaml").read_text() == text
+
+
+def test_services_are_called_by_their_names(tmp_path: Path) -> None:
+    make(tmp_path / "certs", ["radio.example", "10.0.0.7", "fe80::1"])
+    loopback = ["localhost", "127.0.0.1", "::1"]
+    given = ["radio.example", "10.0.0.7", "fe80::1"]
+    assert hosts(tmp_path / "certs", "center") == ["center", *loopback, *given]
+    assert hosts(tmp_path / "certs", "emulator") == ["emulator", "channel-emulator", *loopback, *given]
+    with pytest.raises(x509.ExtensionNotFound):
+        hosts(tmp_path / "certs", "demo-left")
+
+
+def test_who_only_calls_can_serve_nobody(certs: Path) -> None:
+    """A stolen camera's certificate must not stand in for a center."""
+    for name in FOLDERS:
+        read = x509.load_pem_x509_certificate((certs / name / "certificate.pem").read_bytes())
+        uses = read.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        assert (ExtendedKeyUsageOID.SERVER_AUTH in uses) is (name in ("center", "emulator"))
+
+
+def test_days_are_those_of_the_certificates(tmp_path: Path) -> None:
+    make(tmp_path / "certs", days=7)
+    read = x509.load_pem_x509_certificate((tmp_path / "certs" / "center" / "certificate.pem").read_bytes())
+    left = read.not_valid_after_utc - datetime.now(UTC)
+    assert timedelta(days=6.9) < left <= timedelta(days=7)
+
+
+def test_a_second_call_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "certs"
+    assert cli.main(["certs", str(folder)]) == 0
+    before = contents(folder)
+    capsys.readouterr()
+    assert cli.main(["certs", str(folder)]) == 1
+    line = f"vergence: error: {folder} holds certificates already; --renew makes new ones of the same authority"
+    assert capsys.readouterr().err.strip() == line
+    assert contents(folder) == before
+
+
+def test_renewal_keeps_authority_tokens_hosts_and_what_was_written_by_hand(tmp_path: Path) -> None:
+    folder = tmp_path / "certs"
+    make(folder, ["radio.example"], ["front"])
+    with (folder / "tokens.yaml").open("a") as book:
+        book.write(f"  - {{name: anna, role: viewer, sha256: '{'0' * 64}'}}\n")
+    before = contents(folder)
+    made = make(folder, ["second.example"], ["back"], renew=True)
+    after = contents(folder)
+    assert {"front-left", "front-right", "back-left", "back-right"} < set(made)
+    for name, data in before.items():
+        kept = name.startswith("authority/") or name.endswith(("/token", "/authority.pem"))
+        assert (after[name] == data) is kept, name
+    assert {"second.example", "radio.example"} < set(hosts(folder, "center"))
+    names = [entry["name"] for entry in yaml.safe_load(after["emulator/tokens.yaml"])["tokens"]]
+    assert {"anna", "front-left", "back-right"} < set(names)
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words", "line"),
+    [
+        ("file", [], "DIR is not empty; give a new folder"),
+        ("", ["--renew"], "DIR/authority holds no authority to renew from; leave --renew away to make one"),
+        ("", ["--days", "0"], "--days is 0; give a number above 0"),
+        ("", ["--host", "a b"], "--host 'a b' is no name of a host; give a name or an address without a port"),
+        (
+            "",
+            ["--host", "a:50051/x"],
+            "--host 'a:50051/x' is no name of a host; give a name or an address without a port",
+        ),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], prepare: str, words: list[str], line: str
+) -> None:
+    folder = tmp_path / "certs"
+    folder.mkdir()
+    if prepare:
+        (folder / "mine").write_text("keep")
+    assert cli.main(["certs", str(folder), *words]) == 1
+    assert capsys.readouterr().err.strip().replace(str(folder), "DIR") == f"vergence: error: {line}"
+    assert sorted(path.name for path in folder.iterdir()) == (["mine"] if prepare else [])
+
+
+def test_a_rig_needs_a_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a name"):
+        make(tmp_path / "certs", rigs=["../etc"])
+
+
+def test_without_the_extra_it_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("certs", "authority"):
+        monkeypatch.delitem(sys.modules, f"deploy.local.{name}", raising=False)
+        monkeypatch.delattr(deploy.local, name, raising=False)
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    for words in (["certs", "x"], ["demo", "--secure"]):
+        assert cli.main(words) == 1
+        line = "vergence: error: cryptography is not installed; in a checkout of vergence: pip install '.[certs]'"
+        assert line in capsys.readouterr().err
+
+
+def test_openssl_agrees(certs: Path) -> None:
+    files = [str(certs / name / "certificate.pem") for name in FOLDERS]
+    command = ["openssl", "verify", "-x509_strict", "-CAfile", str(certs / "authority" / "authority.pem"), *files]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("openssl is not installed")
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,1 @@
+"""Who may come in: tokens with roles, certificates, and the one door at which both are checked."""
