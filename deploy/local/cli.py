@@ -13,7 +13,7 @@ _DEMO: Final = "the whole system on this machine"
 _REPLAY: Final = "decode a center's recording again, show it, or turn it into SigMF files"
 _BENCHES: Final = {
     "live": "speed, latency and memory of the whole demo",
-    "faults": "kill and restart each process in turn and time the return of the picture",
+    "faults": "faults on purpose: what is shown meanwhile, what is lost, when all is well again",
     "agree": "does the live system reach the PSNR of the codec alone?",
     "grid": "PSNR of both views over the two links' SNRs",
     "load": "load on a center, open loop, through its own gRPC door",

@@ -57,6 +57,10 @@ class ServiceProcess:
         """None while it runs."""
         return self._child.poll() if self._child else None
 
+    def wait(self, seconds: float) -> int | None:
+        """Its exit code once it has ended, None if it never ran. raises TimeoutExpired after `seconds`"""
+        return self._child.wait(seconds) if self._child else None
+
     def restart(self) -> None:
         """Start it again after it has died."""
         if self._child:

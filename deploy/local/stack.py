@@ -5,7 +5,7 @@ import json
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +15,7 @@ from deploy.local.process import ServiceProcess, stop_all
 from wire.runtime.direct import open_url
 from wire.runtime.errors import UserError
 from wire.runtime.samples import read_samples
+from wire.views import View
 
 CONFIG: Final = Path(str(files("deploy"))) / "config"
 FOOTAGE: Final = Path(str(files("deploy"))) / "local" / "footage"
@@ -76,18 +77,28 @@ class Ports:
 class Stack:
     """Starts and stops the four services; restarts one that dies later on."""
 
-    def __init__(self, ports: Ports, logs: Path, extra: Mapping[str, str] | None = None) -> None:
-        """extra: further environment for every service, such as another footage."""
+    def __init__(
+        self, ports: Ports, logs: Path, extra: Mapping[str, str] | None = None, more_rigs: Sequence[str] = ()
+    ) -> None:
+        """extra: further environment for every service, such as another footage; more_rigs: beside the demo's, without
+        metrics of their edges."""
         self.ports, self.logs = ports, logs
         shared = {**ports.environment(), **(extra or {})}
-        left = {**shared, "VERGENCE_EDGE__VIEW": "left", "VERGENCE_EDGE__METRICS__PORT": str(ports.left_metrics)}
-        right = {**shared, "VERGENCE_EDGE__VIEW": "right", "VERGENCE_EDGE__METRICS__PORT": str(ports.right_metrics)}
         self.processes = [
             self._process("center", "center", shared),
             self._process("emulator", "emulator", shared),
-            self._process("edge-left", "edge", left),
-            self._process("edge-right", "edge", right),
+            *self._edges(shared, "", (ports.left_metrics, ports.right_metrics)),
         ]
+        for rig in more_rigs:
+            self.processes += self._edges({**shared, "VERGENCE_EDGE__RIG": rig}, f"@{rig}", (0, 0))
+
+    def _edges(self, shared: Mapping[str, str], suffix: str, metrics: tuple[int, int]) -> list[ServiceProcess]:
+        """Both cameras of a rig."""
+        of = {
+            view: {"VERGENCE_EDGE__VIEW": view, "VERGENCE_EDGE__METRICS__PORT": str(metrics[view.position])}
+            for view in View
+        }
+        return [self._process(f"edge-{view}{suffix}", "edge", {**shared, **of[view]}) for view in View]
 
     def _process(self, name: str, service: str, environment: Mapping[str, str]) -> ServiceProcess:
         return ServiceProcess(name, service, CONFIG / f"{service}.yaml", self.logs / f"{name}.log", environment)
@@ -142,10 +153,12 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running(ports: Ports, say: Callable[[str], None], extra: Mapping[str, str] | None = None) -> Iterator[Stack]:
-    """A started stack that is stopped whatever happens."""
+def running(
+    ports: Ports, say: Callable[[str], None], extra: Mapping[str, str] | None = None, more_rigs: Sequence[str] = ()
+) -> Iterator[Stack]:
+    """A started stack that is stopped whatever happens. Arguments: `Stack`."""
     with tempfile.TemporaryDirectory(prefix="vergence-") as logs:
-        stack = Stack(ports, Path(logs), extra)
+        stack = Stack(ports, Path(logs), extra, more_rigs)
         try:
             stack.start(say)
             yield stack

@@ -1,71 +1,92 @@
-"""Kill and restart each process in turn and time the return of the picture: `vergence bench faults`."""
+"""Kills at random moments, of random processes, under the eyes of a witness."""
 
-import argparse
-import os
-import signal
+import dataclasses
+import random
 import time
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
+from deploy.bench.faults.marked import RIGS, Witness, environment
+from deploy.bench.faults.strike import LIMIT_SECONDS, How, Strike, strike
 from deploy.bench.watch import PairWatcher
-from deploy.local.stack import Ports, Stack, running
+from deploy.local.stack import Ports, running
 from wire.runtime.errors import UserError
 
-LIMIT_SECONDS: Final = 5.0
-DOWN_SECONDS: Final = 0.5
-SETTLE_SECONDS: Final = 1.0
+FPS: Final = 2.0
+LONGEST_DOWN: Final = 1.0
+LONGEST_PEACE: Final = 1.0
+"""Seconds between a return and the next kill, at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """One kill. back: seconds from the restart until both views of a new instant; singles: decoded alone meanwhile."""
+def drill(
+    kills: int, seed: int, say: Callable[[str], None], hows: tuple[How, ...] = (How.KILL, How.TERM), down: float = 0.0
+) -> dict[str, Any]:
+    """Strike `kills` times; two rigs of two cameras, one emulator and one center are there.
 
-    name: str
-    back: float
-    singles: int
-    bystanders_died: int
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=int, default=10, help="kills of each process (default %(default)s)")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Print a row for each process; 1 if any return took longer than 5 s or a bystander died."""
-    with running(Ports.free(), print) as stack:
-        watcher = PairWatcher(f"{stack.ports.host}:{stack.ports.center}")
+    seed  of processes, moments and durations
+    down  seconds that a process is left down; 0 draws them
+    """
+    fates, witness = random.Random(seed), Witness(FPS)
+    strikes: list[Strike] = []
+    lost_for_good: list[str] = []
+    with running(Ports.free(), say, environment(FPS), RIGS[1:]) as stack:
+        watcher = PairWatcher(f"{stack.ports.host}:{stack.ports.center}", witness.look)
         try:
-            kills = [kill(stack, watcher, p.name) for _ in range(arguments.rounds) for p in stack.processes]
+            for number in range(1, kills + 1):
+                name = fates.choice([process.name for process in stack.processes])
+                time.sleep(fates.uniform(0.0, LONGEST_PEACE))
+                try:
+                    done = strike(
+                        stack, watcher, name, fates.choice(hows), down or fates.uniform(0.05, LONGEST_DOWN), RIGS, FPS
+                    )
+                except UserError as problem:
+                    lost_for_good.append(str(problem))
+                    say(f"{number}: {problem}")
+                    stack.revive(say)
+                    continue
+                strikes.append(done)
+                say(f"{number}: {done.name} {done.how}, back after {done.back:.2f} s, lost {done.lost}")
         finally:
             watcher.close()
-    print("\n| killed | times | back after, median | worst | decoded alone meanwhile | others that died |")
-    print("|---|---|---|---|---|---|")
-    for name in dict.fromkeys(each.name for each in kills):
-        of = sorted((each for each in kills if each.name == name), key=lambda each: each.back)
-        singles = sum(each.singles for each in of)
-        died = sum(each.bystanders_died for each in of)
-        print(f"| {name} | {len(of)} | {of[len(of) // 2].back:.2f} s | {of[-1].back:.2f} s | {singles} | {died} |")
-    failed = [each for each in kills if each.back > LIMIT_SECONDS or each.bystanders_died]
-    print(f"\n{len(kills)} kills, {len(failed)} not back within {LIMIT_SECONDS:.0f} s or with company")
-    return 1 if failed else 0
+    return {
+        "seed": seed,
+        "fps": FPS,
+        "kills": kills,
+        "not_back": lost_for_good,
+        "pictures": witness.shown,
+        "unreadable": witness.unreadable,
+        "wrong": witness.wrong,
+        "strikes": [dataclasses.asdict(each) for each in strikes],
+        "failed": len(lost_for_good) + sum(not each.good for each in strikes) + len(witness.wrong),
+    }
 
 
-def kill(stack: Stack, watcher: PairWatcher, name: str) -> Kill:
-    """SIGKILL one process, leave it down for half a second, start it again, wait for both views.
+def report(result: dict[str, Any]) -> None:
+    """Print the table."""
+    strikes = [Strike(**each) for each in result["strikes"]]
+    print(
+        "\n| process | fault | times | back after, median | worst | instants lost, mean | alone | old | others died |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    for kind, how in dict.fromkeys((kind_of(each.name), each.how) for each in strikes):
+        of = sorted((s for s in strikes if (kind_of(s.name), s.how) == (kind, how)), key=lambda each: each.back)
+        lost = sum(sum(each.lost.values()) for each in of) / len(of)
+        print(
+            f"| {kind} | {how} | {len(of)} | {of[len(of) // 2].back:.2f} s | {of[-1].back:.2f} s | {lost:.1f}"
+            f" | {sum(s.singles for s in of)} | {sum(s.old for s in of)} | {sum(s.died for s in of)} |"
+        )
+    late = sum(each.back > LIMIT_SECONDS for each in strikes) + len(result["not_back"])
+    ended = [each.gone for each in strikes if each.how == How.TERM]
+    if ended:
+        print(f"\nSIGTERM: ended after {sorted(ended)[len(ended) // 2]:.2f} s, at most {max(ended):.2f} s")
+    print(
+        f"\n{result['kills']} faults (seed {result['seed']}), {late} not back within {LIMIT_SECONDS:.0f} s;"
+        f" {result['pictures']} pictures checked, {len(result['wrong'])} wrong, {result['unreadable']} unreadable"
+    )
+    for line in result["wrong"][:5]:
+        print(f"wrong: {line}")
 
-    raises  UserError if the picture has not come back after four times the limit
-    """
-    victim = stack.process(name)
-    bystanders = {process.name: process.pid for process in stack.processes if process is not victim}
-    assert victim.pid is not None
-    killed = time.monotonic()
-    os.kill(victim.pid, signal.SIGKILL)
-    time.sleep(DOWN_SECONDS)
-    victim.restart()
-    back = watcher.wait_for_pair(time.time_ns(), timeout=4 * LIMIT_SECONDS)
-    if back is None:
-        raise UserError("\n".join([f"{name} killed: no pair after {4 * LIMIT_SECONDS:.0f} s", *victim.last_words()]))
-    singles = sum(not sighting.paired for sighting in watcher.since(killed))
-    died = sum(p.exit_code() is not None or p.pid != bystanders[p.name] for p in stack.processes if p is not victim)
-    time.sleep(SETTLE_SECONDS)
-    return Kill(name, back, singles, died)
+
+def kind_of(name: str) -> str:
+    """edge-left@other is an edge."""
+    return name.partition("-")[0]

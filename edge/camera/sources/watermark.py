@@ -94,4 +94,4 @@ def _bits(mark: Mark) -> list[int]:
 
 
 def _check(body: int) -> int:
-    return zlib.crc32(body.to_bytes(8)) % 2**_CHECK_BITS
+    return zlib.crc32(body.to_bytes(8)) & (1 << _CHECK_BITS) - 1
