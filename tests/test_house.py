@@ -34,6 +34,7 @@ LONGEST, SHORTEST = 300, 40
 SHORT = {
     "center/web/to_json.py": "the one rule for infinities in JSON, used by three modules of the page",
     "center/steady_clock.py": "pure: the clock of the center",
+    "deploy/local/leash.py": "a program of its own: what ends with its runner",
     "deploy/bench/result_file.py": "when and where figures were measured, for every benchmark that keeps them",
     "edge/camera/framing.py": "pure, between a camera of any size and the encoder",
     "edge/camera/newest.py": "a slot for the newest frame, tested alone",

@@ -26,9 +26,11 @@ AT_ONCE: Final = 8
 WARM_UP: Final = 500
 
 
-def hellos() -> dict[str, tuple[link_pb2.TransmitRequest | None, grpc.StatusCode]]:
-    """First messages that are refused, and with which status; None says nothing and ends."""
-    of = codec.load_onnx(codec.DEFAULT, "decoder", 1).codec_hash
+def hellos(stranger: str, of: str) -> dict[str, tuple[link_pb2.TransmitRequest | None, grpc.StatusCode]]:
+    """First messages that are refused, and with which status; None says nothing and ends.
+
+    stranger  a rig that nobody else is; of: the hash of the center's codec
+    """
     left = types_pb2.VIEW_LEFT
 
     def hello(rig: str, codec_hash: str = of, view: "types_pb2.View.ValueType" = left) -> link_pb2.TransmitRequest:
@@ -36,10 +38,10 @@ def hellos() -> dict[str, tuple[link_pb2.TransmitRequest | None, grpc.StatusCode
         return link_pb2.TransmitRequest(hello=said)
 
     return {
-        "another codec": (hello("stranger", "0" * 16), grpc.StatusCode.FAILED_PRECONDITION),
+        "another codec": (hello(stranger, "0" * 16), grpc.StatusCode.FAILED_PRECONDITION),
         "a view that is taken": (hello("demo"), grpc.StatusCode.FAILED_PRECONDITION),
         "no name": (hello("a\nb"), grpc.StatusCode.INVALID_ARGUMENT),
-        "no view": (hello("stranger", view=types_pb2.VIEW_UNSPECIFIED), grpc.StatusCode.INVALID_ARGUMENT),
+        "no view": (hello(stranger, view=types_pb2.VIEW_UNSPECIFIED), grpc.StatusCode.INVALID_ARGUMENT),
         "a frame first": (link_pb2.TransmitRequest(frame=link_pb2.SymbolFrame()), grpc.StatusCode.INVALID_ARGUMENT),
         "no word": (None, grpc.StatusCode.INVALID_ARGUMENT),
     }
@@ -80,20 +82,20 @@ async def _knock(
     address: str, streams: int, chance: random.Random, say: Callable[[str], None]
 ) -> Counter[tuple[str, str, bool]]:
     """Open streams that must be refused. returns how often each kind met each status, and whether that is right"""
-    kinds, met = hellos(), Counter[tuple[str, str, bool]]()
-    names: Sequence[str] = list(kinds)
+    of, met = codec.load_onnx(codec.DEFAULT, "decoder", 1).codec_hash, Counter[tuple[str, str, bool]]()
+    names: Sequence[str] = list(hellos("", of))
     for start in range(0, streams, 100):
         async with grpc_kit.connect(address) as channel:
             stub, gate = SymbolLinkServiceStub(channel), asyncio.Semaphore(AT_ONCE)
 
-            async def one(stub: Any = stub, gate: asyncio.Semaphore = gate) -> None:
+            async def one(number: int, stub: Any = stub, gate: asyncio.Semaphore = gate) -> None:
                 async with gate:
                     kind = chance.choice(names)
-                    message, wanted = kinds[kind]
+                    message, wanted = hellos(f"stranger-{number}", of)[kind]
                     code = await _open(stub, message)
                     met[kind, code.name, code is wanted] += 1
 
-            await asyncio.gather(*(one() for _ in range(min(100, streams - start))))
+            await asyncio.gather(*(one(start + number) for number in range(min(100, streams - start))))
         if start % 2000 == 0:
             say(f"{start} of {streams} streams at {address}")
     return met
