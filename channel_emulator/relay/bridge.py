@@ -67,7 +67,13 @@ class Bridge:
     """
 
     def __init__(
-        self, link: Link, upstream: str, edge: Edge, call: Call, metrics: Metrics, welcomed: Callable[[], None]
+        self,
+        link: Link,
+        upstream: str,
+        edge: Edge,
+        call: Call,
+        metrics: Metrics,
+        welcomed: Callable[[link_pb2.Welcome], None],
     ) -> None:
         self._link, self._upstream, self._edge, self._call, self._metrics = link, upstream, edge, call, metrics
         self._uplink: asyncio.Queue[tuple[float, link_pb2.TransmitRequest] | None] = asyncio.Queue(QUEUE)
@@ -163,12 +169,14 @@ class Bridge:
                 response: link_pb2.TransmitResponse | None = await read_message(self._call)
             while response is not None:
                 if response.HasField("welcome") and not self._welcomed.is_set():
-                    self._on_welcome()
+                    self._on_welcome(response.welcome)
                     await self._downlink.put(response)
                     self.heard_at = time.monotonic()
                     self._welcomed.set()
                     self.report(self.heard_at)
                 else:
+                    if response.HasField("drain") and grpc_kit.stands_for_several(self._upstream):
+                        response.drain.reconnect_after_ms = 0  # another center takes the camera at once
                     await self._downlink.put(response)
                 response = await read_message(self._call)
         except TimeoutError:

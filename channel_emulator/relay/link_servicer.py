@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 import grpc
@@ -38,6 +39,8 @@ class _Stream:
         self._boot_id, self._frame_rate = hello.boot_id, hello.frame_rate
         self._replaced = ""
         self.work = asyncio.create_task(bridge.run(link_pb2.TransmitRequest(hello=hello)))
+        self.center = 0
+        """Which start of which center has taken it; 0 while none has, and where that does not tell."""
         self.closed = asyncio.Event()
         """Set when nothing of it is left."""
 
@@ -155,15 +158,29 @@ class TransmitServicer(SymbolLinkServiceServicer):
         link = self._links.candidate(*name, time.monotonic())
         metadata = tuple((key, value) for key, value in edge.invocation_metadata() or () if key in FORWARDED_METADATA)
         call = self._stub.Transmit(metadata=metadata)
-        bridge = Bridge(link, self._upstream, edge, call, self._metrics, lambda: self._welcomed(link))
+        bridge = Bridge(link, self._upstream, edge, call, self._metrics, partial(self._welcomed, name, link))
         stream = self._streams[name] = _Stream(link, hello, bridge)
         return stream
 
-    def _welcomed(self, link: Link) -> None:
+    def _welcomed(self, name: tuple[str, View], link: Link, welcome: link_pb2.Welcome) -> None:
         """The center has taken the camera. raises StreamRefused if there is no room for its link any more"""
         self._links.admit(link)
+        self._streams[name].center = welcome.boot_id
+        self._bring_together(name)
         self._metrics.stream(link)
         _log.info("%s: connected", link)
+
+    def _bring_together(self, name: tuple[str, View]) -> None:
+        """If the other view is at another center, ask it to come again: it goes where this one went just now.
+
+        Where several centers stand behind one name, one that stops or starts while the views of a rig connect parts
+        them, and they would never be a pair again.
+        """
+        rig, view = name
+        here, other = self._streams[name].center, self._streams.get((rig, view.other))
+        if other is not None and 0 not in (here, other.center) and other.center != here:
+            _log.warning("%s: its other view is at another center; it is asked to come again", other.link)
+            other.bridge.drain(link_pb2.Drain(reason="the other view of this rig is at another center"))
 
     async def _close(self, name: tuple[str, View], stream: _Stream) -> None:
         """Leave nothing behind, even if this task is being cancelled."""

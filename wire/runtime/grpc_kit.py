@@ -60,11 +60,17 @@ SERVER_OPTIONS: Final = [
 
 
 # Several centers behind one name: the header x-rig-id picks one, so that both views of a rig meet (gRFC A76). Clients
-# agree without talking, and a center that dies moves its own rigs only.
+# agree without talking, and a center that dies, or says by its health that it is not ready, moves its own rigs only.
 _BY_RIG: Final = (
     "grpc.service_config",
-    '{"loadBalancingConfig": [{"ring_hash_experimental": {"requestHashHeader": "x-rig-id"}}]}',
+    '{"loadBalancingConfig": [{"ring_hash_experimental": {"requestHashHeader": "x-rig-id"}}],'
+    ' "healthCheckConfig": {"serviceName": ""}}',
 )
+
+
+def stands_for_several(address: str) -> bool:
+    """Whether it is a gRPC name, such as `dns:///centers:50051`, behind which there may be several servers."""
+    return address.startswith(("dns:", "ipv4:", "ipv6:"))
 
 
 def connect(address: str) -> aio.Channel:
@@ -73,7 +79,7 @@ def connect(address: str) -> aio.Channel:
     address  `host:port`, or a gRPC name such as `dns:///centers:50051` that may stand for several servers: then a call
              goes where the hash of its x-rig-id says
     """
-    by_rig = [_BY_RIG] if address.startswith(("dns:", "ipv4:", "ipv6:")) else []
+    by_rig = [_BY_RIG] if stands_for_several(address) else []
     if by_rig:  # gRPC reads the variable at each connect, and knows no other way to be told
         os.environ.setdefault("GRPC_EXPERIMENTAL_RING_HASH_SET_REQUEST_HASH_KEY", "true")
     return aio.insecure_channel(address, options=[*CLIENT_OPTIONS, *by_rig])

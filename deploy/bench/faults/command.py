@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deploy.bench.faults import idle, kills, reconnects, refused, soak
+from deploy.bench.faults import idle, kills, reconnects, refused, rolling, soak
 from deploy.bench.faults.strike import How
 from deploy.bench.result_file import measured_here, store
 
@@ -22,6 +22,7 @@ DRILLS: dict[str, Drill] = {
     "reconnects": (lambda given: reconnects.drill(given.reconnects, _say), reconnects.report),
     "refused": (lambda given: refused.drill(given.refused, given.seed, _say), refused.report),
     "idle": (lambda given: idle.drill(given.idle, given.fps, given.seconds, _say), idle.report),
+    "rolling": (lambda given: rolling.drill(given.rolling, given.centers, given.fps, _say), rolling.report),
     "soak": (lambda given: soak.drill(given.soak, given.fps, _say, given.chart), soak.report),
 }
 
@@ -33,8 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     number("--reconnects", type=int, metavar="N", help="connections that break, on both hops in turn")
     number("--refused", type=int, metavar="N", help="streams that are refused, at each of two doors")
     number("--idle", type=int, metavar="N", help="connections that say nothing, on each of six ports")
+    number("--rolling", type=int, metavar="N", help="restarts of each center, one after the other")
     number("--soak", type=float, metavar="MINUTES", help="a long run: does anything grow?")
-    parser.add_argument("--fps", type=float, default=5.0, help="pairs a second, of idle and soak; default %(default)s")
+    parser.add_argument("--centers", type=int, choices=(1, 2), default=2, help="of rolling; default %(default)s")
+    parser.add_argument(
+        "--fps", type=float, default=5.0, help="pairs a second, of idle, rolling and soak; default %(default)s"
+    )
     parser.add_argument("--seconds", type=float, default=60.0, help="of idle; default %(default)s")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="of soak, as SVG or PNG; needs matplotlib")
     parser.add_argument("--stopped", type=float, default=20.0, metavar="S", help="default %(default)s")

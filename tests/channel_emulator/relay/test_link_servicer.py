@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -69,6 +70,34 @@ async def test_the_centers_drain_reaches_the_edge(center: Center, start: Start) 
         with pytest.raises(EOFError):
             await edge.hear("welcome")
     assert (drain.reason, drain.reconnect_after_ms) == ("update", 7)
+
+
+async def test_a_drain_by_one_of_several_centers_sends_the_edge_on_at_once(center: Any, start: Start) -> None:
+    _, address = await start(upstream=f"ipv4:{center.address}")
+    center.drain = link_pb2.Drain(reason="update", reconnect_after_ms=700)
+    async with Edge(address) as edge:
+        await edge.hello()
+        await edge.send(link_pb2.TransmitRequest(frame=picture(1)))
+        assert (await edge.hear("drain")).drain.reconnect_after_ms == 0
+
+
+async def test_views_of_a_rig_at_two_centers_are_brought_together(center: Center, start: Start) -> None:
+    """As when one center comes back while the views connect. Else they would never be a pair again."""
+    _, address = await start()
+    center.boot_id = 1
+    async with Edge(address) as left, Edge(address, View.RIGHT) as right, Edge(address, rig="other") as other:
+        await left.hello()
+        await other.hello()
+        center.boot_id = 2  # the same name leads elsewhere now
+        await right.hello()
+        drain = (await left.hear("drain")).drain
+        assert (drain.reason, drain.reconnect_after_ms) == ("the other view of this rig is at another center", 0)
+        await left.leave()
+        async with Edge(address) as again:
+            await again.hello()
+            for edge in (again, right, other):  # nobody else is sent away
+                await edge.frame(picture(1))
+                assert edge.heard["drain"] == 0
 
 
 async def test_a_broken_contract_ends_the_stream(center: Center, start: Start) -> None:
