@@ -47,6 +47,7 @@ class Proxy:
         self._port, self._chance = port, random.Random(seed)
         self._loop = asyncio.new_event_loop()
         self._open: set[asyncio.StreamWriter] = set()
+        self._abandoned: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
 
@@ -67,6 +68,13 @@ class Proxy:
         """Break off every connection, by a reset. returns how many streams of bytes that were"""
         broken: int = self._do(self._cut())
         return broken
+
+    def abandon(self) -> None:
+        """Nothing passes any more over the connections that are open, and nobody is told; new ones are as ever.
+
+        So it is for a client when the host at the other end has lost its power and is back.
+        """
+        self._abandoned |= self._open
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Do it in the proxy's thread, and wait for it."""
@@ -119,13 +127,14 @@ class Proxy:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
             self._open.discard(sink)
+            self._abandoned.discard(sink)
 
     async def _deliver(self, late: asyncio.Queue[tuple[float, bytes]], sink: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while True:
                 due, data = await late.get()
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
-                while self.weather.held:  # noqa: ASYNC110 any thread may change the weather
+                while self.weather.held or sink in self._abandoned:  # noqa: ASYNC110 any thread may change the weather
                     await asyncio.sleep(0.02)
                 if not data:
                     sink.close()
