@@ -109,14 +109,14 @@ class Uplink:
 
     async def run(self) -> None:
         """Stream until `leave()`; no failure of the other side ends it."""
-        channel = grpc_kit.connect(self._config.link.address)
+        channel = grpc_kit.connect(self._config.link.address, own=True)
         try:
             while not self._left.is_set():
                 end = await self._stream(channel)
                 self._metrics.link_down(end.reason)
                 if end.fresh:
                     await channel.close()
-                    channel = grpc_kit.connect(self._config.link.address)
+                    channel = grpc_kit.connect(self._config.link.address, own=True)
                 await self._sleep(end.wait)
         finally:
             await channel.close()

@@ -73,16 +73,20 @@ def stands_for_several(address: str) -> bool:
     return address.startswith(("dns:", "ipv4:", "ipv6:"))
 
 
-def connect(address: str) -> aio.Channel:
+def connect(address: str, *, own: bool = False) -> aio.Channel:
     """A plain-text channel with our options; connects on first use.
 
+    own      over a connection that no other channel has. gRPC shares connections between channels to one address, also
+             with one that is closed while its last call is still on the way out: whoever leaves a dead connection for a
+             new one must not get it back
     address  `host:port`, or a gRPC name such as `dns:///centers:50051` that may stand for several servers: then a call
              goes where the hash of its x-rig-id says
     """
     by_rig = [_BY_RIG] if stands_for_several(address) else []
     if by_rig:  # gRPC reads the variable at each connect, and knows no other way to be told
         os.environ.setdefault("GRPC_EXPERIMENTAL_RING_HASH_SET_REQUEST_HASH_KEY", "true")
-    return aio.insecure_channel(address, options=[*CLIENT_OPTIONS, *by_rig])
+    of_its_own = [("grpc.use_local_subchannel_pool", 1)] if own else []
+    return aio.insecure_channel(address, options=[*CLIENT_OPTIONS, *by_rig, *of_its_own])
 
 
 class Server:
