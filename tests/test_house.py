@@ -53,7 +53,6 @@ SHORT = {
     "wire/runtime/direct.py": "how to connect without a proxy",
     "wire/runtime/errors.py": "the errors that a user can mend; imported by all",
     "wire/runtime/files.py": "how a file is written in one move",
-    "wire/runtime/metrics.py": "what the services' metrics share",
     "wire/runtime/periodic.py": "how background work outlives its failures",
     "wire/runtime/retry.py": "pure: how long to wait",
     "wire/runtime/samples.py": "the one reader of pages for Prometheus",
