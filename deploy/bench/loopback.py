@@ -117,6 +117,10 @@ class Edge:
     ) -> None:
         await self._channel.close()
 
+    def says(self, *, codec_hash: str) -> None:
+        """For a center that is none of ours: the hash of its codec."""
+        self._hello.codec_hash = codec_hash
+
     async def hello(self) -> link_pb2.Welcome:
         """Say Hello and take the Welcome. raises AioRpcError if the stream is refused"""
         await self.send(link_pb2.TransmitRequest(hello=self._hello))

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import process
 from deploy.local.process import ServiceProcess
 
 
 def test_nothing_runs_between_fork_and_exec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """gRPC's threads make a fork abort now and then; without `preexec_fn` there is a vfork, which they do not see."""
     given: dict[str, object] = {}
-    monkeypatch.setattr(process.subprocess, "Popen", lambda *_, **options: given.update(options))
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **options: given.update(options))
     service = ServiceProcess("center", "center", tmp_path / "center.yaml", tmp_path / "center.log")
     service.start()
     assert service._stream is not None
