@@ -104,6 +104,7 @@ def drill(idle: int, fps: float, seconds: float, say: Callable[[str], None]) -> 
         seen = watcher.since(0.0)
         lost_before = missed(seen, "demo", fps, quiet_ns + 10**9, began_ns)
         lost = missed(seen, "demo", fps, began_ns, until_ns)
+        idlers.close()
         answers = metric(f"{ports.page_url}/metrics", "vergence_center_ready")
     return {
         "idle": idle,
@@ -131,6 +132,7 @@ def report(result: dict[str, Any]) -> None:
     print(
         f"\n{result['lost']} of {result['instants']} instants at {result['fps']:g}/s lost in {result['seconds']:.0f} s"
         f" with {result['idle']} idle connections on every port ({result['lost_before']} of"
-        f" {result['instants_before']} without); the page {page}; what the processes hold more meanwhile:"
+        f" {result['instants_before']} without);"
+        f" afterwards the page {page}; what the processes hold more meanwhile:"
     )
     report_growth(result["growth"])
