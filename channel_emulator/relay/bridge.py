@@ -83,6 +83,10 @@ class Bridge:
         self._complained = False
         self.heard_at = time.monotonic()
         """When the edge last said something."""
+        self.answered_at = time.monotonic()
+        """When the center last said something."""
+        self.waits_since: float | None = None
+        """Since when something that was sent to the center waits for any word of it; None if nothing does."""
 
     async def run(self, hello: link_pb2.TransmitRequest) -> StreamEnd:
         """Work until either side ends; cancel it to break off. No task outlives it.
@@ -157,6 +161,8 @@ class Bridge:
                 wait = due - time.monotonic()
                 if wait > 0.0:
                     await asyncio.sleep(wait)
+                if self.waits_since is None:
+                    self.waits_since = time.monotonic()
                 await self._call.write(request)
             await self._call.done_writing()
         except (aio.AioRpcError, asyncio.InvalidStateError):
@@ -168,6 +174,7 @@ class Bridge:
             async with asyncio.timeout(WELCOME_SECONDS):
                 response: link_pb2.TransmitResponse | None = await read_message(self._call)
             while response is not None:
+                self.answered_at, self.waits_since = time.monotonic(), None
                 if response.HasField("welcome") and not self._welcomed.is_set():
                     self._on_welcome(response.welcome)
                     await self._downlink.put(response)

@@ -28,6 +28,9 @@ PATIENCE_SECONDS: Final = 0.5
 """How long a newcomer waits for the former stream of its view to end: a camera that restarts may be faster than the
 news of its death."""
 
+DEAD_SECONDS: Final = 2.0
+"""A center that has said nothing for so long when an edge gives up may be gone without a word; an edge waits 3 s."""
+
 _log = logging.getLogger("channel_emulator")
 
 
@@ -81,10 +84,11 @@ class TransmitServicer(SymbolLinkServiceServicer):
         """
         self._links, self._upstream, self._metrics = links, upstream, metrics
         self.silence, self.hellos = silence, HelloReader()
-        self._channel = grpc_kit.connect(upstream)
+        self._channel = grpc_kit.connect(upstream, own=True)
         self._stub = SymbolLinkServiceStub(self._channel)
         self._streams: dict[tuple[str, View], _Stream] = {}
         self._draining = False
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def Transmit(  # type: ignore[override]  # noqa: N802  # the stub's type knows iterators only
         self, request_iterator: AsyncIterator[link_pb2.TransmitRequest], context: Edge
@@ -182,8 +186,26 @@ class TransmitServicer(SymbolLinkServiceServicer):
             _log.warning("%s: its other view is at another center; it is asked to come again", other.link)
             other.bridge.drain(link_pb2.Drain(reason="the other view of this rig is at another center"))
 
+    def _leave_a_dead_connection(self, stream: _Stream) -> None:
+        """If a stream ends at which the center fell silent, and no other one has heard of it either, connect anew.
+
+        A connection whose other end is gone without a word looks alive, and every new stream would go over it.
+        """
+        since = stream.bridge.waits_since
+        if since is None or time.monotonic() - since < DEAD_SECONDS:
+            return
+        if any(other.bridge.answered_at > since for other in self._streams.values()):
+            return
+        _log.warning("the center at %s is silent; connecting to it anew", self._upstream)
+        old, self._channel = self._channel, grpc_kit.connect(self._upstream, own=True)
+        self._stub = SymbolLinkServiceStub(self._channel)
+        closing = asyncio.create_task(old.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
     async def _close(self, name: tuple[str, View], stream: _Stream) -> None:
         """Leave nothing behind, even if this task is being cancelled."""
+        self._leave_a_dead_connection(stream)
         stream.work.cancel()
         try:
             await asyncio.wait([stream.work])
