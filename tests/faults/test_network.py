@@ -29,8 +29,8 @@ def test_a_broken_connection_comes_back_and_is_counted(system: System, hop: str)
 
 
 def test_a_slow_network_shows_older_pictures_and_all_of_them_whole(system: System) -> None:
-    """Not much slower: docs/reliability.md says from which delay on the default age budget lets nothing through."""
-    system.far.weather = Weather(delay=0.06)
+    """Not much slower: docs/reliability.md says from which delay on the default settings let nothing through."""
+    system.near.weather = Weather(delay=0.06)
     time.sleep(1.0)
     began = time.monotonic()
     system.wait_for_a_pair()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deploy.bench.faults import idle, kills, reconnects, refused, rolling, soak
+from deploy.bench.faults import idle, kills, reconnects, refused, rolling, soak, weather
 from deploy.bench.faults.strike import How
 from deploy.bench.result_file import measured_here, store
 
@@ -23,6 +23,7 @@ DRILLS: dict[str, Drill] = {
     "refused": (lambda given: refused.drill(given.refused, given.seed, _say), refused.report),
     "idle": (lambda given: idle.drill(given.idle, given.fps, given.seconds, _say), idle.report),
     "rolling": (lambda given: rolling.drill(given.rolling, given.centers, given.fps, _say), rolling.report),
+    "weather": (lambda given: weather.drill(given.weather, _say), weather.report),
     "soak": (lambda given: soak.drill(given.soak, given.fps, _say, given.chart), soak.report),
 }
 
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     number("--refused", type=int, metavar="N", help="streams that are refused, at each of two doors")
     number("--idle", type=int, metavar="N", help="connections that say nothing, on each of six ports")
     number("--rolling", type=int, metavar="N", help="restarts of each center, one after the other")
+    number("--weather", type=float, metavar="SECONDS", help="bad networks, each for so long, on both hops")
     number("--soak", type=float, metavar="MINUTES", help="a long run: does anything grow?")
     parser.add_argument("--centers", type=int, choices=(1, 2), default=2, help="of rolling; default %(default)s")
     parser.add_argument(
