@@ -31,11 +31,11 @@ class System:
     watcher: PairWatcher
     witness: Witness
 
-    def metric(self, service: str, name: str, labels: str = "") -> float:
+    def metric(self, service: str, name: str, **labels: str) -> float:
         """service: center, emulator or edge (the left one)."""
         ports = self.stack.ports
         port = {"center": ports.page, "emulator": ports.emulator_metrics, "edge": ports.left_metrics}[service]
-        return metric(f"http://{ports.host}:{port}/metrics", f"vergence_{service}_{name}", labels)
+        return metric(f"http://{ports.host}:{port}/metrics", f"vergence_{service}_{name}", **labels)
 
     def wait_for_a_pair(self) -> float:
         """Seconds until a pair that is captured from now on is shown."""

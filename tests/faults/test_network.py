@@ -61,9 +61,9 @@ def test_bits_that_turn_over_show_no_picture_as_another(system: System, hop: str
 
 
 def test_a_network_that_stands_still_is_noticed_and_nothing_old_is_shown(system: System) -> None:
-    before, began = system.metric("edge", "link_ends_total", 'reason="silent"'), time.monotonic()
+    before, began = system.metric("edge", "link_ends_total", reason="silent"), time.monotonic()
     system.near.weather = Weather(held=True)
-    until(lambda: system.metric("edge", "link_ends_total", 'reason="silent"') > before)
+    until(lambda: system.metric("edge", "link_ends_total", reason="silent") > before)
     system.near.weather = Weather()
     system.wait_for_a_pair()
     system.check(began)
@@ -131,4 +131,4 @@ def test_a_rig_that_flaps_disturbs_nobody(system: System) -> None:
     asyncio.run(flap())
     system.wait_for_a_pair()
     system.check(began)
-    assert system.metric("emulator", "streams_total", 'rig="flapping"') == 60
+    assert system.metric("emulator", "streams_total", rig="flapping") == 60

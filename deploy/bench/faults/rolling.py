@@ -131,7 +131,7 @@ def _not_shown(stack: Stack, view: View, watchers: list[PairWatcher]) -> int:
     page = f"http://{stack.ports.host}:{(stack.ports.left_metrics, stack.ports.right_metrics)[view.position]}/metrics"
     looks = []
     for _ in range(20):
-        accepted = metric(page, "vergence_edge_frames_total", 'outcome="accepted"')
+        accepted = metric(page, "vergence_edge_frames_total", outcome="accepted")
         time.sleep(0.15)
         of = [each for watcher in watchers for each in watcher.since(0.0) if each.rig == RIGS[0]]
         looks.append(accepted - len({each.sequence[view] for each in of if view in each.sequence}))
