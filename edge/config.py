@@ -29,6 +29,7 @@ _ONLY_FOR: Final = {
     "path": {CameraKind.FOLDER, CameraKind.VIDEO},
     "device": {CameraKind.WEBCAM},
     "url": {CameraKind.RTSP},
+    "watermark": {CameraKind.SYNTHETIC},
 }
 
 
@@ -53,6 +54,7 @@ class CameraConfig(Section):
     url: Annotated[str | None, AfterValidator(_camera_url), SECRET] = None
     fps: float = Field(default=10.0, ge=0.1, le=240.0, allow_inf_nan=False)
     delay_ms: float | None = Field(default=None, ge=0.0, le=10_000.0, allow_inf_nan=False)
+    watermark: bool | None = None
     stall_s: float = Field(default=3.0, ge=0.5, le=600.0, allow_inf_nan=False)
 
     @model_validator(mode="after")

@@ -32,7 +32,7 @@ async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
     boot_id = secrets.randbits(64)
     references = References(config, boot_id, metrics, keys)
     maker = FrameEncoder(config, encoder, references, metrics)
-    source = sources.make(config.camera, config.view)
+    source = sources.make(config.camera, config.view, config.rig)
     camera = Camera(
         source,
         metrics,

@@ -34,6 +34,7 @@ LONGEST, SHORTEST = 300, 40
 SHORT = {
     "center/web/to_json.py": "the one rule for infinities in JSON, used by three modules of the page",
     "center/steady_clock.py": "pure: the clock of the center",
+    "deploy/local/leash.py": "a program of its own: what ends with its runner",
     "deploy/bench/result_file.py": "when and where figures were measured, for every benchmark that keeps them",
     "edge/camera/framing.py": "pure, between a camera of any size and the encoder",
     "edge/camera/newest.py": "a slot for the newest frame, tested alone",
@@ -53,7 +54,6 @@ SHORT = {
     "wire/runtime/direct.py": "how to connect without a proxy",
     "wire/runtime/errors.py": "the errors that a user can mend; imported by all",
     "wire/runtime/files.py": "how a file is written in one move",
-    "wire/runtime/metrics.py": "what the services' metrics share",
     "wire/runtime/periodic.py": "how background work outlives its failures",
     "wire/runtime/retry.py": "pure: how long to wait",
     "wire/runtime/samples.py": "the one reader of pages for Prometheus",

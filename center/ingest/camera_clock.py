@@ -104,11 +104,14 @@ class CameraClock:
         return captured_at + self.offset
 
     def _greet(self, gap: float, arrived_at: float) -> None:
-        """The first frame: a difference that the Hello showed too is the clock's."""
-        apart = abs(self._hello_gap) > PLAINLY_APART and abs(gap - self._hello_gap) < PLAINLY_APART
-        if not apart and gap < -PLAINLY_APART:
-            apart, self._hello_gap = True, gap
-        self._restart(self._hello_gap if apart else 0.0, arrived_at)
+        """The first frame: a difference that the Hello showed too is the clock's.
+
+        Both were delayed, and delay is never negative: a clock that is behind is so by the smaller gap at most. A Hello
+        alone may have waited for a center or an emulator that stood still.
+        """
+        least = min(self._hello_gap, gap)
+        apart = abs(least) > PLAINLY_APART and abs(gap - self._hello_gap) < PLAINLY_APART
+        self._restart(least if apart or gap < -PLAINLY_APART else 0.0, arrived_at)
 
     def _was_set(self, captured_at: float, gap: float, delay: float, arrived_at: float, not_before: float) -> bool:
         """Whether this frame contradicts what is known. delay: its way here by what is known, seconds."""

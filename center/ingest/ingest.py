@@ -75,7 +75,8 @@ class FrameIngest:
         now = self.clock.now()
         gap = now - hello.sent_at_ns * _NANO if hello.sent_at_ns else 0.0
         rig = self._rigs.admit(hello.rig)
-        session = Session(rig, view, hello.boot_id, _clock(gap, hello.frame_rate), end, drain)
+        clock = rig.known_clock(view, hello.boot_id) or _clock(gap, hello.frame_rate)
+        session = Session(rig, view, hello.boot_id, clock, end, drain)
         rig.connect(session, hello.frame_rate, now, hello.loop_ms / 1e3)
         self._metrics.connected.labels(rig.name, view).set(1)
         self._metrics.clock_offset.labels(rig.name, view).set(gap + self.clock.step)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator
 from typing import Any, Final, Literal
@@ -34,6 +35,7 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
 
     def __init__(self, intake: FrameIngest, links: LinksSection, metrics: Metrics) -> None:
         self._intake, self._links, self._metrics = intake, links, metrics
+        self._boot_id = secrets.randbits(63) + 1
         self._hellos = HelloReader()
 
     async def Transmit(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: N802
@@ -52,7 +54,7 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
         log.info("rig %s: %s camera connected from %s", session.rig.name, session.view, context.peer())
         reader = asyncio.create_task(stream.read(requests, session), name="read")
         try:
-            welcome = link_pb2.Welcome(credit=self._links.credit, received_at_ns=time.time_ns())
+            welcome = link_pb2.Welcome(credit=self._links.credit, received_at_ns=time.time_ns(), boot_id=self._boot_id)
             await context.write(link_pb2.TransmitResponse(welcome=welcome))
             while isinstance(message := await stream.outbox.get(), link_pb2.TransmitResponse):
                 await context.write(message)

@@ -50,6 +50,7 @@ class Camera:
     loop_s: float = 0.0
     heard_at: float = 0.0
     arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=256))
+    clock: CameraClock | None = None
 
     def rate(self, now: float) -> float:
         """Frames per second over the last three seconds."""
@@ -90,13 +91,22 @@ class Rig:
             camera.session.end(line)
         camera.heard_at = now
         restarted = camera.boot_id != session.boot_id
-        camera.session, camera.boot_id = session, session.boot_id
+        camera.session, camera.boot_id, camera.clock = session, session.boot_id, session.clock
         camera.frame_rate, camera.loop_s = frame_rate, loop_s
         self.active_at = now
         self._skew_told = False
         self.view_order = ViewOrder()  # they may have been swapped back
         self._settle_tolerance()
         self.pairer.connect(session.view, now, restarted)
+
+    def known_clock(self, view: View, boot_id: int) -> CameraClock | None:
+        """What is known of the clock of a camera that comes back; None for another start of it.
+
+        What its new Hello says is not needed then, and may be false: on a machine that is too busy to breathe the Hello
+        and the first frame may both be a second late, as if the clock were a second off.
+        """
+        camera = self.cameras[view]
+        return camera.clock if camera.boot_id == boot_id else None
 
     def disconnect(self, session: Session, now: float) -> list[Outcome[Frame]]:
         """A stream ended; says nothing if another has taken its place."""

@@ -78,9 +78,9 @@ class PairBroadcaster:
         return watcher
 
     def close(self) -> None:
-        """End every watcher's loop."""
+        """End every watcher's loop, once it has what is decoded already."""
         for watcher in list(self._watchers):
-            watcher.close()
+            watcher.finish()
 
 
 class Watcher:
@@ -126,18 +126,25 @@ class Watcher:
             del self._unread[slot]
         self._settle()
 
+    def finish(self) -> None:
+        """End the iteration after what is unread, as far as there is credit for it: nothing new is taken.
+
+        The last pairs of a center that stops were acknowledged to their cameras; they must not be lost on the way out.
+        """
+        self._closed = True
+        self._settle()
+
     def close(self) -> None:
         """End the iteration; what is unread is forgotten."""
-        self._closed = True
         self._unread.clear()
-        self._settle()
+        self.finish()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> DecodedPair:
         await self._readable.wait()
-        if self._closed:
+        if not self._unread or self._credit == 0:  # it is readable all the same: closed
             raise StopAsyncIteration
         pair = self._take()
         if self._credit is not None:

@@ -68,7 +68,13 @@ class Bridge:
     """
 
     def __init__(
-        self, link: Link, upstream: str, edge: Edge, call: Call, metrics: Metrics, welcomed: Callable[[], None]
+        self,
+        link: Link,
+        upstream: str,
+        edge: Edge,
+        call: Call,
+        metrics: Metrics,
+        welcomed: Callable[[link_pb2.Welcome], None],
     ) -> None:
         self._link, self._upstream, self._edge, self._call, self._metrics = link, upstream, edge, call, metrics
         self._uplink: asyncio.Queue[tuple[float, link_pb2.TransmitRequest] | None] = asyncio.Queue(QUEUE)
@@ -78,6 +84,10 @@ class Bridge:
         self._complained = False
         self.heard_at = time.monotonic()
         """When the edge last said something."""
+        self.answered_at = time.monotonic()
+        """When the center last said something."""
+        self.waits_since: float | None = None
+        """Since when something that was sent to the center waits for any word of it; None if nothing does."""
 
     async def run(self, hello: link_pb2.TransmitRequest) -> StreamEnd:
         """Work until either side ends; cancel it to break off. No task outlives it.
@@ -152,6 +162,8 @@ class Bridge:
                 wait = due - time.monotonic()
                 if wait > 0.0:
                     await asyncio.sleep(wait)
+                if self.waits_since is None:
+                    self.waits_since = time.monotonic()
                 await self._call.write(request)
             await self._call.done_writing()
         except (aio.AioRpcError, asyncio.InvalidStateError):
@@ -163,13 +175,16 @@ class Bridge:
             async with asyncio.timeout(WELCOME_SECONDS):
                 response: link_pb2.TransmitResponse | None = await read_message(self._call)
             while response is not None:
+                self.answered_at, self.waits_since = time.monotonic(), None
                 if response.HasField("welcome") and not self._welcomed.is_set():
-                    self._on_welcome()
+                    self._on_welcome(response.welcome)
                     await self._downlink.put(response)
                     self.heard_at = time.monotonic()
                     self._welcomed.set()
                     self.report(self.heard_at)
                 else:
+                    if response.HasField("drain") and grpc_kit.stands_for_several(self._upstream):
+                        response.drain.reconnect_after_ms = 0  # another center takes the camera at once
                     await self._downlink.put(response)
                 response = await read_message(self._call)
         except TimeoutError:

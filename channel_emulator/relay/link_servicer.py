@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 import grpc
@@ -28,6 +29,9 @@ PATIENCE_SECONDS: Final = 0.5
 """How long a newcomer waits for the former stream of its view to end: a camera that restarts may be faster than the
 news of its death."""
 
+DEAD_SECONDS: Final = 2.0
+"""A center that has said nothing for so long when an edge gives up may be gone without a word; an edge waits 3 s."""
+
 _log = logging.getLogger("channel_emulator")
 
 
@@ -40,6 +44,8 @@ class _Stream:
         self._boot_id, self._frame_rate = hello.boot_id, hello.frame_rate
         self._replaced = ""
         self.work = asyncio.create_task(bridge.run(link_pb2.TransmitRequest(hello=hello)))
+        self.center = 0
+        """Which start of which center has taken it; 0 while none has, and where that does not tell."""
         self.closed = asyncio.Event()
         """Set when nothing of it is left."""
 
@@ -82,6 +88,7 @@ class TransmitServicer(SymbolLinkServiceServicer):
         self.silence, self.hellos = silence, HelloReader()
         self._streams: dict[tuple[str, View], _Stream] = {}
         self._draining = False
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def Transmit(  # type: ignore[override]  # noqa: N802  # the stub's type knows iterators only
         self, request_iterator: AsyncIterator[link_pb2.TransmitRequest], context: Edge
@@ -156,18 +163,48 @@ class TransmitServicer(SymbolLinkServiceServicer):
         metadata = tuple((key, value) for key, value in edge.invocation_metadata() or () if key in FORWARDED_METADATA)
         channel = self._upstream.channel()
         call = SymbolLinkServiceStub(channel).Transmit(metadata=metadata)
-        bridge = Bridge(link, self._upstream.address, edge, call, self._metrics, lambda: self._welcomed(link))
+        bridge = Bridge(link, self._upstream.address, edge, call, self._metrics, partial(self._welcomed, name, link))
         stream = self._streams[name] = _Stream(link, hello, bridge, channel)
         return stream
 
-    def _welcomed(self, link: Link) -> None:
+    def _welcomed(self, name: tuple[str, View], link: Link, welcome: link_pb2.Welcome) -> None:
         """The center has taken the camera. raises StreamRefused if there is no room for its link any more"""
         self._links.admit(link)
+        self._streams[name].center = welcome.boot_id
+        self._bring_together(name)
         self._metrics.stream(link)
         _log.info("%s: connected", link)
 
+    def _bring_together(self, name: tuple[str, View]) -> None:
+        """If the other view is at another center, ask it to come again: it goes where this one went just now.
+
+        Where several centers stand behind one name, one that stops or starts while the views of a rig connect parts
+        them, and they would never be a pair again.
+        """
+        rig, view = name
+        here, other = self._streams[name].center, self._streams.get((rig, view.other))
+        if other is not None and 0 not in (here, other.center) and other.center != here:
+            _log.warning("%s: its other view is at another center; it is asked to come again", other.link)
+            other.bridge.drain(link_pb2.Drain(reason="the other view of this rig is at another center"))
+
+    def _leave_a_dead_connection(self, stream: _Stream) -> None:
+        """If a stream ends at which the center fell silent, and no other one has heard of it either, connect anew.
+
+        A connection whose other end is gone without a word looks alive, and every new stream would go over it.
+        """
+        since = stream.bridge.waits_since
+        if since is None or time.monotonic() - since < DEAD_SECONDS:
+            return
+        if any(other.bridge.answered_at > since for other in self._streams.values()):
+            return
+        _log.warning("the center at %s is silent; connecting to it anew", self._upstream.address)
+        closing = asyncio.create_task(self._upstream.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
     async def _close(self, name: tuple[str, View], stream: _Stream) -> None:
         """Leave nothing behind, even if this task is being cancelled."""
+        self._leave_a_dead_connection(stream)
         stream.work.cancel()
         try:
             await asyncio.wait([stream.work])

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Self
@@ -34,6 +35,7 @@ class Center(SymbolLinkServiceServicer):
     frames      every frame that came, in order
     refusal     end every stream at its Hello with this status and line
     hang        say nothing to a Hello
+    boot_id     what a Welcome says of this start; 0 says nothing
     streams     how many are open
     """
 
@@ -46,12 +48,15 @@ class Center(SymbolLinkServiceServicer):
         self.refusal: tuple[grpc.StatusCode, str] | None = None
         self.hang = False
         self.drain: link_pb2.Drain | None = None
+        self.boot_id = 0
         self._server = grpc_kit.Server("127.0.0.1:0", keys)
 
     async def start(self) -> str:
         """Returns the address."""
         add_SymbolLinkServiceServicer_to_server(self, self._server.grpc)
-        return f"127.0.0.1:{await self._server.start([])}"
+        port = await self._server.start([])
+        await self._server.ready()
+        return f"127.0.0.1:{port}"
 
     async def stop(self) -> None:
         await self._server.stop(0)
@@ -72,7 +77,7 @@ class Center(SymbolLinkServiceServicer):
                         await context.abort(*self.refusal)
                     if self.hang:
                         await asyncio.Event().wait()
-                    welcome = link_pb2.Welcome(credit=CREDIT, received_at_ns=time.time_ns())
+                    welcome = link_pb2.Welcome(credit=CREDIT, received_at_ns=time.time_ns(), boot_id=self.boot_id)
                     yield link_pb2.TransmitResponse(welcome=welcome)
                     continue
                 if self._keep:
@@ -87,11 +92,15 @@ class Center(SymbolLinkServiceServicer):
 
 
 class Edge:
-    """One stream of a camera. Use it as a context manager; leaving breaks the stream off."""
+    """One stream of a camera. Use it as a context manager; leaving breaks the stream off.
+
+    heard  how often each kind of response came
+    """
 
     def __init__(
         self, address: str, view: View = View.LEFT, rig: str = "demo", boot_id: int = 1, keys: Keyring = NO_KEYS
     ) -> None:
+        self.heard: Counter[str] = Counter()
         self._channel = grpc_kit.connect(address, keys)
         metadata = keys.metadata(("x-rig-id", rig))
         self._call: Any = SymbolLinkServiceStub(self._channel).Transmit(metadata=metadata)
@@ -111,6 +120,10 @@ class Edge:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._channel.close()
+
+    def says(self, *, codec_hash: str) -> None:
+        """For a center that is none of ours: the hash of its codec."""
+        self._hello.codec_hash = codec_hash
 
     async def hello(self) -> link_pb2.Welcome:
         """Say Hello and take the Welcome. raises AioRpcError if the stream is refused"""
@@ -134,6 +147,7 @@ class Edge:
             response = await self._call.read()
             if response is aio.EOF:
                 raise EOFError
+            self.heard[response.WhichOneof("message")] += 1
             if kind in ("", response.WhichOneof("message")):
                 answer: link_pb2.TransmitResponse = response
                 return answer

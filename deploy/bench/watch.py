@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,11 +20,13 @@ RETRY_SECONDS: Final = 0.05
 class Sighting:
     """One message of the watched stream. An instant comes again once it is measured.
 
+    rig       whose it is
     at        time.monotonic of its arrival
     age       seconds since its capture
     psnr_db   of the views that have met their reference
     """
 
+    rig: str
     at: float
     age: float
     captured_at_ns: int
@@ -36,9 +38,9 @@ class Sighting:
 class PairWatcher:
     """Collects sightings in a thread until closed; reconnects for ever."""
 
-    def __init__(self, address: str) -> None:
-        """address: of the center, host:port."""
-        self._address = address
+    def __init__(self, address: str, look: Callable[[pairs_pb2.WatchPairsResponse], object] | None = None) -> None:
+        """address: of the center, host:port; look: shown every message, with its pictures, in the watcher's thread."""
+        self._address, self._look = address, look
         self._seen: list[Sighting] = []
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -51,12 +53,12 @@ class PairWatcher:
         with self._lock:
             return [sighting for sighting in self._seen if sighting.at >= moment]
 
-    def wait_for_pair(self, captured_after_ns: int, timeout: float) -> float | None:
-        """Seconds until a pair captured after a Unix time arrives; None if it does not in time."""
+    def wait_for_pair(self, captured_after_ns: int, timeout: float, rig: str | None = None) -> float | None:
+        """Seconds until a pair captured after a Unix time arrives, of one rig or of any; None if not in time."""
         began = time.monotonic()
         while time.monotonic() - began < timeout:
             for sighting in self.since(began):
-                if sighting.paired and sighting.captured_at_ns > captured_after_ns:
+                if sighting.paired and sighting.captured_at_ns > captured_after_ns and rig in (None, sighting.rig):
                     return sighting.at - began
             time.sleep(0.01)
         return None
@@ -78,11 +80,14 @@ class PairWatcher:
                     self._closed.wait(RETRY_SECONDS)
 
     def _sightings(self, channel: grpc.Channel) -> Iterator[Sighting]:
-        request = pairs_pb2.WatchPairsRequest(without_pictures=True, late_figures=True)
+        request = pairs_pb2.WatchPairsRequest(without_pictures=self._look is None, late_figures=True)
         call = PairServiceStub(channel).WatchPairs(request)
         self._call = call
         for pair in call:
+            if self._look is not None:
+                self._look(pair)
             yield Sighting(
+                rig=pair.rig,
                 at=time.monotonic(),
                 age=(time.time_ns() - pair.captured_at_ns) / 1e9,
                 captured_at_ns=pair.captured_at_ns,

@@ -14,7 +14,7 @@ _CERTS: Final = "a development authority, certificates and tokens for every serv
 _REPLAY: Final = "decode a center's recording again, show it, or turn it into SigMF files"
 _BENCHES: Final = {
     "live": "speed, latency and memory of the whole demo",
-    "faults": "kill and restart each process in turn and time the return of the picture",
+    "faults": "faults on purpose: what is shown meanwhile, what is lost, when all is well again",
     "agree": "does the live system reach the PSNR of the codec alone?",
     "grid": "PSNR of both views over the two links' SNRs",
     "engine": "every engine side by side: speed, PSNR that is lost, memory",

@@ -1,6 +1,5 @@
 """One service as a child process: started, watched, started again, stopped for certain."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -14,7 +13,7 @@ from typing import IO, Final
 import vergence
 
 STOP_SECONDS: Final = 8.0
-_PR_SET_PDEATHSIG: Final = 1
+_LEASH: Final = str(Path(__file__).with_name("leash.py"))
 
 
 @dataclass
@@ -38,15 +37,15 @@ class ServiceProcess:
     def start(self) -> None:
         """Start it in a session of its own, so that Ctrl-C reaches only the runner, which then stops all in order."""
         self._stream = self._stream or self.log.open("ab", buffering=0)
+        leash = [sys.executable, "-I", _LEASH, str(os.getpid())] if sys.platform == "linux" else []
         self._child = subprocess.Popen(
             # As a file and under -P: a center.py in the folder where the demo is started is none of its business.
-            [sys.executable, "-P", vergence.__file__, self.service, "run", "--config", str(self.config)],
+            [*leash, sys.executable, "-P", vergence.__file__, self.service, "run", "--config", str(self.config)],
             stdin=subprocess.DEVNULL,
             stdout=self._stream,
             stderr=self._stream,
             env={**os.environ, **self.environment},
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one thread here
         )
 
     @property
@@ -56,6 +55,10 @@ class ServiceProcess:
     def exit_code(self) -> int | None:
         """None while it runs."""
         return self._child.poll() if self._child else None
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit code once it has ended, None if it never ran. raises TimeoutExpired after `seconds`"""
+        return self._child.wait(seconds) if self._child else None
 
     def restart(self) -> None:
         """Start it again after it has died."""
@@ -99,8 +102,3 @@ def stop_all(processes: list[ServiceProcess]) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     for process in reversed(processes):
         process.make_sure(deadline)
-
-
-def _die_with_parent() -> None:
-    """In the child: the kernel ends it when the runner dies, even by SIGKILL."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -6,7 +6,7 @@ import socket
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +17,7 @@ from deploy.local.secured import Parties
 from wire.runtime.direct import open_url
 from wire.runtime.errors import UserError
 from wire.runtime.samples import read_samples
+from wire.views import View
 
 CONFIG: Final = Path(str(files("deploy"))) / "config"
 FOOTAGE: Final = Path(str(files("deploy"))) / "local" / "footage"
@@ -79,19 +80,35 @@ class Stack:
     """Starts and stops the four services; restarts one that dies later on."""
 
     def __init__(
-        self, ports: Ports, logs: Path, extra: Mapping[str, str] | None = None, certs: Path | None = None
+        self,
+        ports: Ports,
+        logs: Path,
+        extra: Mapping[str, str] | None = None,
+        certs: Path | None = None,
+        more_rigs: Sequence[str] = (),
     ) -> None:
-        """extra: further environment for every service, such as another footage; certs: lock all doors with these."""
+        """
+        extra      further environment for every service, such as another footage
+        certs      lock all doors with these
+        more_rigs  beside the demo's, without metrics of their edges; not behind locked doors
+        """
         self.ports, self.logs, self.parties = ports, logs, Parties(certs)
         shared = {**ports.environment(), **(extra or {})}
-        left = {**shared, "VERGENCE_EDGE__VIEW": "left", "VERGENCE_EDGE__METRICS__PORT": str(ports.left_metrics)}
-        right = {**shared, "VERGENCE_EDGE__VIEW": "right", "VERGENCE_EDGE__METRICS__PORT": str(ports.right_metrics)}
         self.processes = [
             self._process("center", "center", shared, "center"),
             self._process("emulator", "emulator", shared, "emulator"),
-            self._process("edge-left", "edge", left, "demo-left"),
-            self._process("edge-right", "edge", right, "demo-right"),
+            *self._edges(shared, "", (ports.left_metrics, ports.right_metrics)),
         ]
+        for rig in more_rigs:
+            self.processes += self._edges({**shared, "VERGENCE_EDGE__RIG": rig}, f"@{rig}", (0, 0))
+
+    def _edges(self, shared: Mapping[str, str], suffix: str, metrics: tuple[int, int]) -> list[ServiceProcess]:
+        """Both cameras of a rig."""
+        of = {
+            view: {"VERGENCE_EDGE__VIEW": view, "VERGENCE_EDGE__METRICS__PORT": str(metrics[view.position])}
+            for view in View
+        }
+        return [self._process(f"edge-{view}{suffix}", "edge", {**shared, **of[view]}, f"demo-{view}") for view in View]
 
     def _process(self, name: str, service: str, environment: Mapping[str, str], party: str) -> ServiceProcess:
         locked = {**environment, **self.parties.environment(service, party)}
@@ -150,11 +167,15 @@ class Stack:
 
 @contextlib.contextmanager
 def running(
-    ports: Ports, say: Callable[[str], None], extra: Mapping[str, str] | None = None, certs: Path | None = None
+    ports: Ports,
+    say: Callable[[str], None],
+    extra: Mapping[str, str] | None = None,
+    certs: Path | None = None,
+    more_rigs: Sequence[str] = (),
 ) -> Iterator[Stack]:
-    """A started stack that is stopped whatever happens."""
+    """A started stack that is stopped whatever happens. Arguments: `Stack`."""
     with tempfile.TemporaryDirectory(prefix="vergence-") as logs:
-        stack = Stack(ports, Path(logs), extra, certs)
+        stack = Stack(ports, Path(logs), extra, certs, more_rigs)
         try:
             stack.start(say)
             yield stack

@@ -22,12 +22,15 @@ fi
 
 [ -x "$root/opt/vergence/bin/pip" ] || "$python" -m venv "$root/opt/vergence"
 rm -rf build/lib # what an older version left there would come along
-"$root/opt/vergence/bin/pip" install --quiet --disable-pip-version-check --upgrade ".[$service]"
+"$root/opt/vergence/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade ".[$service]"
 install -d -m 755 "$root/etc/vergence" "$root/etc/systemd/system/vergence-.service.d"
 [ -e "$root/etc/vergence/$config" ] || install -m 644 "deploy/config/$service.yaml" "$root/etc/vergence/$config"
 install -m 644 "deploy/systemd/$unit" "$root/etc/systemd/system/$unit"
 install -m 644 deploy/systemd/vergence-.service.d/10-common.conf "$root/etc/systemd/system/vergence-.service.d/"
-"$root/opt/vergence/bin/vergence-$service" check-config --config "$root/etc/vergence/$config"
+if [ -n "$root" ]; then # the programs will run where this folder is /
+  find "$root/opt/vergence/bin" -type f -exec sed -i "1s|^#!$root/|#!/|" {} +
+fi
+"$root/opt/vergence/bin/python" "$root/opt/vergence/bin/vergence-$service" check-config --config "$root/etc/vergence/$config"
 
 if [ -z "$root" ]; then
   systemctl daemon-reload

@@ -1,23 +1,33 @@
 """How many frames may be on their way: the window that keeps live video from turning stale in buffers."""
 
 from dataclasses import dataclass, field
+from typing import Final
+
+WIDEN_AFTER: Final = 16
+"""Frames in a row that came in time before one more may be on its way."""
 
 
 @dataclass(slots=True)
 class CreditWindow:
     """Counts unacknowledged frames; no clock, no thread. Times are seconds on any monotonic clock.
 
+    On a network that is too narrow for the frames that are on their way, each waits behind the others, and all come too
+    late. So a frame that is answered as too late halves how many may be, and a row that come in time widens it again.
+
     ceiling: most frames on their way that we allow ourselves, whatever the other side grants.
     """
 
     ceiling: int
     _granted: int = 0
+    _held_back: int = 0
+    _in_time: int = 0
     _sent: dict[int, float] = field(default_factory=dict)  # sequence -> when it was sent, oldest first
 
     @property
     def size(self) -> int:
         """Frames that may be on their way at once; 0 while closed."""
-        return min(self.ceiling, self._granted)
+        allowed = min(self.ceiling, self._granted)
+        return min(allowed, max(1, self.ceiling - self._held_back))
 
     @property
     def in_use(self) -> int:
@@ -48,6 +58,14 @@ class CreditWindow:
         """
         sent = self._sent.pop(sequence, None)
         return None if sent is None else now - sent
+
+    def came(self, late: bool) -> None:
+        """A frame came too late, or in time."""
+        self._in_time = 0 if late else self._in_time + 1
+        if late:
+            self._held_back = self.ceiling - max(1, (self.ceiling - self._held_back) // 2)
+        elif self._in_time >= WIDEN_AFTER:
+            self._in_time, self._held_back = 0, max(0, self._held_back - 1)
 
     def close(self) -> int:
         """The link is gone. returns how many frames stay unanswered"""

@@ -200,6 +200,8 @@ class Uplink:
         if session.drain is not None:
             # A fleet that was told the same time must not come back in one moment.
             asked = min(session.drain.reconnect_after_ms / 1000, LONGEST_LEAVE_SECONDS)
+            if grpc_kit.stands_for_several(address):
+                asked = 0.0  # another one takes us
             wait = asked * self._rng.uniform(1.0, 1.5) + self._backoff.next()
             reason = session.drain.reason or "no reason given"
             return LinkEnd("drain", f"{address} is going away ({reason}); back in {asked:g} s", wait)

@@ -7,7 +7,7 @@ import pytest
 from edge.camera.newest import NewestSlot
 from edge.log_throttle import OnChange, Throttle
 from edge.uplink.clock import ClockOffset
-from edge.uplink.credit import CreditWindow
+from edge.uplink.credit import WIDEN_AFTER, CreditWindow
 
 
 def test_a_window_is_closed_before_the_welcome() -> None:
@@ -22,6 +22,39 @@ def test_the_smaller_of_ceiling_and_grant_counts(ceiling: int, granted: int, siz
     window = CreditWindow(ceiling)
     window.grant(granted)
     assert window.size == size
+
+
+def test_frames_that_come_too_late_leave_fewer_on_their_way_until_they_come_in_time_again() -> None:
+    window = CreditWindow(4)
+    window.grant(8)
+    sizes = []
+    for late in (True, True, True):
+        window.came(late)
+        sizes.append(window.size)
+    assert sizes == [2, 1, 1]
+    for expected in (2, 3, 4, 4):
+        for _ in range(WIDEN_AFTER):
+            window.came(late=False)
+        assert window.size == expected
+    window.came(late=True)
+    assert window.size == 2
+
+
+def test_one_late_frame_starts_the_row_anew() -> None:
+    window = CreditWindow(1 << 6)
+    window.grant(1 << 6)
+    window.came(late=True)
+    for _ in range(3):
+        for _ in range(WIDEN_AFTER - 1):
+            window.came(late=False)
+        window.came(late=True)
+    assert window.size == 1 << 2
+
+
+def test_a_link_that_grants_nothing_is_closed_however_frames_come() -> None:
+    window = CreditWindow(3)
+    window.came(late=True)
+    assert (window.size, window.open) == (0, False)
 
 
 def test_an_answer_gives_its_credit_back_whatever_the_order() -> None:

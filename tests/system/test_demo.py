@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from deploy.bench.faults import LIMIT_SECONDS, kill
+from deploy.bench.faults.strike import LIMIT_SECONDS, How, strike
 from deploy.bench.watch import PairWatcher
 from deploy.local import cli
 from deploy.local.stack import CONFIG, Ports, Stack, running
@@ -89,9 +89,9 @@ def test_a_worse_link_is_seen_at_once_and_undone_by_a_reset(stack: Stack, watche
 
 @pytest.mark.parametrize("name", ["edge-left", "emulator", "center"])
 def test_a_killed_process_comes_back_and_takes_nobody_with_it(stack: Stack, watcher: PairWatcher, name: str) -> None:
-    done = kill(stack, watcher, name)
+    done = strike(stack, watcher, name, How.KILL, 0.5, ("demo",), fps=10.0)
     assert done.back < LIMIT_SECONDS
-    assert done.bystanders_died == 0
+    assert done.died == 0
     if name == "edge-left":
         assert done.singles > 0
 

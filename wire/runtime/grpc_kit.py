@@ -75,11 +75,21 @@ def most_connections() -> int:
 
 
 # Several centers behind one name: the header x-rig-id picks one, so that both views of a rig meet (gRFC A76). Clients
-# agree without talking, and a center that dies moves its own rigs only.
+# agree without talking, and a center that dies, or says by its health that it is not ready, moves its own rigs only.
 _BY_RIG: Final = (
     "grpc.service_config",
-    '{"loadBalancingConfig": [{"ring_hash_experimental": {"requestHashHeader": "x-rig-id"}}]}',
+    '{"loadBalancingConfig": [{"ring_hash_experimental": {"requestHashHeader": "x-rig-id"}}],'
+    ' "healthCheckConfig": {"serviceName": ""}}',
 )
+
+
+def stands_for_several(address: str) -> bool:
+    """Whether it is a gRPC name, such as `dns:///centers:50051`, behind which there may be several servers."""
+    return address.startswith(("dns:", "ipv4:", "ipv6:"))
+
+
+OWN: Final = ("grpc.use_local_subchannel_pool", 1)
+"""An option: the connection is no other channel's."""
 
 
 def connect(address: str, keys: Keyring = NO_KEYS, *further: tuple[str, int]) -> aio.Channel:
@@ -90,7 +100,7 @@ def connect(address: str, keys: Keyring = NO_KEYS, *further: tuple[str, int]) ->
     keys     what we show and whom we believe; without, plain text
     further  options
     """
-    by_rig = [_BY_RIG] if address.startswith(("dns:", "ipv4:", "ipv6:")) else []
+    by_rig = [_BY_RIG] if stands_for_several(address) else []
     if by_rig:  # gRPC reads the variable at each connect, and knows no other way to be told
         os.environ.setdefault("GRPC_EXPERIMENTAL_RING_HASH_SET_REQUEST_HASH_KEY", "true")
     more, credentials = [*by_rig, *further], keys.channel_credentials()
@@ -100,7 +110,12 @@ def connect(address: str, keys: Keyring = NO_KEYS, *further: tuple[str, int]) ->
 
 
 class Connection:
-    """The channel to one address for as long as a service lives, by certificates as they are at each call."""
+    """The channel to one address for as long as a service lives, by certificates as they are at each call.
+
+    Over a connection that no other channel has: gRPC shares connections between channels to one address, also with one
+    that is closed while its last call is still on the way out, and whoever leaves a dead connection for a new one must
+    not get it back.
+    """
 
     def __init__(self, address: str, keys: Keyring = NO_KEYS) -> None:
         """Connects on first use."""
@@ -116,11 +131,11 @@ class Connection:
         credentials = self.keys.channel_credentials()
         if self._channel is None or credentials is not self._credentials:
             self._credentials = credentials
-            self._channel = connect(self.address, self.keys)
+            self._channel = connect(self.address, self.keys, OWN)
         return self._channel
 
     async def close(self) -> None:
-        """Cut it, with its calls; the next call connects anew."""
+        """Cut it, with its calls; the next call connects anew, whatever becomes of the former connection."""
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()

@@ -190,21 +190,27 @@ class Welcome(_message.Message):
 
     CREDIT_FIELD_NUMBER: _builtins.int
     RECEIVED_AT_NS_FIELD_NUMBER: _builtins.int
+    BOOT_ID_FIELD_NUMBER: _builtins.int
     credit: _builtins.int
     """How many frames may be on their way without an acknowledgement, 1 or more. A sender that goes on without credit is
     ended with RESOURCE_EXHAUSTED.
     """
     received_at_ns: _builtins.int
     """The receiver's clock at the Hello, Unix time in nanoseconds; always set."""
+    boot_id: _builtins.int
+    """Optional. Random number of this start of the center. Views of one rig that are told different ones are at two
+    centers, and would never be a pair; who carries both asks one to leave.
+    """
     def __init__(
         self,
         *,
         credit: _builtins.int = ...,
         received_at_ns: _builtins.int = ...,
+        boot_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "received_at_ns", b"received_at_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "credit", b"credit", "received_at_ns", b"received_at_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

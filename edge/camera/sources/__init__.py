@@ -7,6 +7,7 @@ from edge.camera.sources.folder import Folder
 from edge.camera.sources.network import NetworkCamera
 from edge.camera.sources.synthetic import Synthetic
 from edge.camera.sources.video import Video
+from edge.camera.sources.watermark import Watermarked
 from edge.camera.sources.webcam import webcam
 from edge.config import CameraConfig, CameraKind
 from wire.views import View
@@ -14,9 +15,10 @@ from wire.views import View
 __all__ = ["CameraRefused", "Picture", "SkippedFrame", "Source", "make"]
 
 
-def make(camera: CameraConfig, view: View) -> Source:
+def make(camera: CameraConfig, view: View, rig: str = "demo") -> Source:
     """The source that a configuration asks for, not opened yet.
 
+    rig     whose camera it is, for its watermark
     raises  UserError if a built-in clip is not installed
     """
     match camera.kind:
@@ -33,4 +35,6 @@ def make(camera: CameraConfig, view: View) -> Source:
             footage = Video(str(camera.path), ticks)
         case CameraKind.SYNTHETIC:
             footage = Synthetic(view, ticks)
+            if camera.watermark:
+                footage = Watermarked(footage, rig, view)
     return Clocked(footage, ticks, delay_ms=camera.delay_ms or 0.0)

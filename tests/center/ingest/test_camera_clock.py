@@ -98,3 +98,17 @@ def test_the_gap_shows_a_clock_that_falls_behind() -> None:
         jitter = 0.05 * (frame % 2)
         clock.correct(captured_at=frame / 10 - 1e-3 * frame / 10, arrived_at=frame / 10 + 0.01 + jitter)
     assert clock.gap == pytest.approx(0.01 + 0.1, abs=0.011)
+
+
+@pytest.mark.parametrize("waited", [1.04, 1.4, 2.5])
+def test_a_hello_that_waited_for_a_center_that_stood_still_says_nothing_of_the_clock(waited: float) -> None:
+    """The frames after it come at once: it is no clock that is a second off, whose instants would be wrong by that."""
+    clock = CameraClock(waited, period=0.5)
+    for sequence in range(10):
+        captured_at = 100.0 + 0.5 * sequence
+        assert clock.correct(captured_at, captured_at + 0.06) == pytest.approx(captured_at)
+
+
+def test_a_clock_that_is_behind_is_so_by_the_smaller_of_both_gaps_at_most() -> None:
+    clock = CameraClock(5.6, period=0.1)
+    assert clock.correct(100.0, 105.05) == pytest.approx(105.05)

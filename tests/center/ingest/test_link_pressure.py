@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.center.conftest import awgn, frames
+from tests.center.conftest import Camera, awgn, frames
 from tests.waiting import eventually
 from wire.geometry import SYMBOLS
-from wire.runtime.grpc_kit import STATUS_LOST, healthy
+from wire.runtime.grpc_kit import STATUS_LOST, connect, healthy
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2
 from wire.views import View
@@ -58,6 +58,25 @@ async def test_frames_without_credit_are_dropped_at_the_door(camera: Any) -> Non
     assert [answer.sequence for answer in refused] == [4, 5], "1 to 3 wait for the right camera"
     assert refused[0].reason == "overload"
     assert "wait for acknowledgements" in refused[0].detail
+
+
+async def test_a_camera_that_comes_back_on_a_busy_machine_keeps_its_clock(start_center: Any) -> None:
+    """Its Hello and its first frame are both more than a second late, as if its clock were that much behind: the
+    picture was shown as one of another instant."""
+    center = await start_center(links={"age_budget_ms": 0})
+    pairs = center.hub.watch()
+    async with connect(f"127.0.0.1:{center.port}") as channel:
+        left = Camera(channel, View.LEFT)
+        await left.connect()
+        await left.send(1, captured_at=time.time() - 5.0)
+        await asyncio.wait_for(anext(pairs), 5)
+        await left.leave()
+        again = Camera(channel, View.LEFT, sent_at_ns=round((time.time() - 1.4) * 1e9))
+        await again.connect()
+        captured_at = time.time() - 1.2
+        await again.send(2, captured_at=captured_at)
+        shown = await asyncio.wait_for(anext(pairs), 5)
+    assert shown.captured_at_ns * 1e-9 == pytest.approx(captured_at, abs=0.01)
 
 
 async def test_a_sender_that_never_reads_is_not_read_for_ever(camera: Any) -> None:

@@ -75,12 +75,16 @@ async def test_a_new_pair_is_shown_even_if_the_clock_was_set_back() -> None:
     assert (await anext(watcher)).measured
 
 
-async def test_closing_ends_every_loop() -> None:
+async def test_closing_ends_every_loop_after_what_is_decoded() -> None:
     hub = PairBroadcaster()
-    watcher = hub.watch()
+    watcher, gone, page = hub.watch(), hub.watch(), hub.watch(credit=0)
     hub.publish(pair("lab", 1))
+    gone.close()
     hub.close()
-    assert [each async for each in watcher] == []
+    hub.publish(pair("lab", 2))
+    assert [each.captured_at_ns async for each in watcher] == [1], "the last pair of a center that stops is shown"
+    assert [each async for each in gone] == [], "who left himself gets nothing more"
+    assert [each async for each in page] == [], "what there is no credit for is not waited for"
 
 
 async def test_watchers_that_went_away_are_not_kept() -> None:

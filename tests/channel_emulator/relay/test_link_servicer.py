@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -12,7 +13,8 @@ from prometheus_client import generate_latest
 
 from channel_emulator.emulator import Emulator
 from channel_emulator.links.registry import FORGET_SECONDS
-from channel_emulator.relay import bridge
+from channel_emulator.relay import bridge, link_servicer
+from deploy.bench.faults.proxy import Proxy
 from deploy.bench.loopback import CREDIT, Center, Edge, picture
 from tests.channel_emulator.conftest import refusal, sample
 from tests.waiting import eventually
@@ -69,6 +71,53 @@ async def test_the_centers_drain_reaches_the_edge(center: Center, start: Start) 
         with pytest.raises(EOFError):
             await edge.hear("welcome")
     assert (drain.reason, drain.reconnect_after_ms) == ("update", 7)
+
+
+async def test_a_drain_by_one_of_several_centers_sends_the_edge_on_at_once(center: Any, start: Start) -> None:
+    _, address = await start(upstream=f"ipv4:{center.address}")
+    center.drain = link_pb2.Drain(reason="update", reconnect_after_ms=700)
+    async with Edge(address) as edge:
+        await edge.hello()
+        await edge.send(link_pb2.TransmitRequest(frame=picture(1)))
+        assert (await edge.hear("drain")).drain.reconnect_after_ms == 0
+
+
+async def test_views_of_a_rig_at_two_centers_are_brought_together(center: Center, start: Start) -> None:
+    """As when one center comes back while the views connect. Else they would never be a pair again."""
+    _, address = await start()
+    center.boot_id = 1
+    async with Edge(address) as left, Edge(address, View.RIGHT) as right, Edge(address, rig="other") as other:
+        await left.hello()
+        await other.hello()
+        center.boot_id = 2  # the same name leads elsewhere now
+        await right.hello()
+        drain = (await left.hear("drain")).drain
+        assert (drain.reason, drain.reconnect_after_ms) == ("the other view of this rig is at another center", 0)
+        await left.leave()
+        async with Edge(address) as again:
+            await again.hello()
+            for edge in (again, right, other):  # nobody else is sent away
+                await edge.frame(picture(1))
+                assert edge.heard["drain"] == 0
+
+
+async def test_a_connection_to_a_center_that_is_gone_without_a_word_is_left_for_a_new_one(
+    center: Any, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every new stream went over the dead one, for more than a minute."""
+    monkeypatch.setattr(link_servicer, "DEAD_SECONDS", 0.2)
+    with Proxy(int(center.address.rpartition(":")[2])) as proxy:
+        _, address = await start(upstream=proxy.address)
+        async with Edge(address, boot_id=1) as edge:
+            await edge.hello()
+            proxy.abandon()
+            await edge.send(link_pb2.TransmitRequest(frame=picture(1)))
+            await asyncio.sleep(0.5)
+        async with Edge(address, boot_id=1) as again:
+            async with asyncio.timeout(10):
+                await again.hello()
+            assert (await again.frame(picture(1))).outcome == link_pb2.OUTCOME_ACCEPTED
+        assert proxy.connections == 2
 
 
 async def test_a_broken_contract_ends_the_stream(center: Center, start: Start) -> None:

@@ -139,6 +139,14 @@ async def test_a_fleet_that_is_drained_does_not_come_back_in_one_moment(rig: Rig
     assert 2.7 < max(waits) < 3.1
 
 
+async def test_drained_by_one_of_several_we_go_to_another_at_once(rig: Rig) -> None:
+    link = rig.uplink._config.link.model_copy(update={"address": "dns:///centers:50051"})
+    rig.uplink._config = rig.uplink._config.model_copy(update={"link": link})
+    session = SimpleNamespace(drain=link_pb2.Drain(reconnect_after_ms=2_000))
+    cap = rig.uplink._config.link.backoff_cap_s
+    assert max(rig.uplink._ended(session).wait for _ in range(50)) <= cap  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "status",
     [

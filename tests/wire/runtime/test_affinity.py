@@ -28,6 +28,7 @@ class Center(reference_grpc.ReferenceServiceServicer):
     async def start(self) -> None:
         reference_grpc.add_ReferenceServiceServicer_to_server(self, self.server.grpc)
         self.port = await self.server.start(["vergence.v1.ReferenceService"])
+        await self.server.ready()
 
 
 @pytest.fixture
@@ -67,3 +68,18 @@ async def test_a_center_that_dies_moves_its_own_rigs_only(centers: list[Center])
         assert had <= center.rigs
     assert set().union(*(center.rigs for center in left)) == set(RIGS)
     assert sum(len(center.rigs) for center in left) == len(RIGS)
+
+
+async def test_a_center_that_is_about_to_leave_gets_no_new_streams(centers: list[Center]) -> None:
+    async with grpc_kit.connect("ipv4:" + ",".join(f"127.0.0.1:{center.port}" for center in centers)) as channel:
+        await call_from_every_rig(channel)
+        leaving, *_ = sorted(centers, key=lambda center: -len(center.rigs))
+        await leaving.server.leave()  # it still answers
+        for _ in range(100):  # the news is on its way
+            for center in centers:
+                center.rigs.clear()
+            await call_from_every_rig(channel)
+            if not leaving.rigs:
+                break
+    assert not leaving.rigs
+    assert set().union(*(center.rigs for center in centers)) == set(RIGS)

@@ -45,7 +45,7 @@ async def test_bytes_that_are_no_message_are_an_invalid_argument(channel: aio.Ch
 async def test_requests_that_are_messages_pass(channel: aio.Channel) -> None:
     request = health_pb2.HealthCheckRequest().SerializeToString()
     answer = await raw(channel.unary_unary(CHECK))(request)
-    assert health_pb2.HealthCheckResponse.FromString(answer).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    assert health_pb2.HealthCheckResponse.FromString(answer).status == health_pb2.HealthCheckResponse.SERVING
     call: Any = raw(channel.unary_stream(WATCH))(request)
     assert health_pb2.HealthCheckResponse.FromString(await call.read()).status
     call.cancel()

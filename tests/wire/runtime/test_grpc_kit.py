@@ -1,13 +1,17 @@
+import asyncio
 import random
 import socket
 
 import pytest
+from grpc import aio
 from prometheus_client import CollectorRegistry
 
+from deploy.bench.faults.proxy import Proxy
 from wire import codec
 from wire.runtime import grpc_kit, metrics
 from wire.runtime.errors import UserError, cause
 from wire.runtime.retry import Backoff
+from wire.security.keyring import NO_KEYS
 from wire.views import View
 
 
@@ -34,6 +38,23 @@ def test_views_know_their_place_and_their_other() -> None:
     assert [View.from_proto(view.to_proto()).position for view in View] == [0, 1]
     with pytest.raises(UserError, match="view 0 is unknown"):
         View.from_proto(0)
+
+
+async def test_a_channel_of_its_own_never_gets_a_connection_that_another_one_has() -> None:
+    """An edge that leaves a dead connection for a new one was given the dead one back, for three more seconds."""
+    server = grpc_kit.Server("127.0.0.1:0")
+    port = await server.start([])
+    channels: list[aio.Channel] = []
+    with Proxy(port) as proxy:
+        for own, connections in ((False, 1), (True, 3)):
+            for _ in range(2):
+                channel = grpc_kit.connect(proxy.address, NO_KEYS, *([grpc_kit.OWN] if own else []))
+                await asyncio.wait_for(channel.channel_ready(), 10)
+                channels.append(channel)
+            assert proxy.connections == connections
+        for channel in channels:
+            await channel.close()
+    await server.stop(0)
 
 
 async def test_a_server_is_not_healthy_before_it_is_ready() -> None:
