@@ -85,7 +85,7 @@ clean: ## remove the virtual environments
 $(DEMO)/.ready: pyproject.toml
 	@echo "installing the services into $(DEMO) (no torch)"
 	@$(PYTHON) -m venv $(DEMO)
-	@$(DEMO)/bin/pip install $(PIP_FLAGS) --editable '.[edge,emulator,center]'
+	@$(DEMO)/bin/pip install $(PIP_FLAGS) --editable '.[edge,emulator,center,certs]'
 	@touch $@
 
 $(DEV)/.ready: pyproject.toml constraints.txt
