@@ -3,7 +3,7 @@ PYTHON ?= python3
 DEMO := .venv/demo
 DEV := .venv/dev
 # A variable of its own, because commas would end an argument of $(or).
-EIGHT_PAIRS := --pairs deploy/local/footage --limit 8 --out runs/evaluate --systems proposed-1,proposed-2,proposed-absent,baseline,bpg-capacity,jpeg2000-capacity,bpg-ldpc
+EIGHT_PAIRS := --pairs deploy/local/footage --limit 8 --out runs/evaluate --systems proposed-1,proposed-2,proposed-absent,baseline,dsin-capacity,dwsic-capacity,bpg-capacity,jpeg2000-capacity,bpg-ldpc
 PAGE_TESTS := $(shell find tests -name '*.test.js' -o -name '*.test.mjs')
 PIP_FLAGS := --disable-pip-version-check --progress-bar on
 

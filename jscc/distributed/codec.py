@@ -27,7 +27,7 @@ class Widths:
     fusion   of DSIN's fusion network
     """
 
-    main: tuple[int, ...] = (32, 64, 128, 160)
+    main: tuple[int, ...] = (32, 64, 128, 256)
     private: tuple[int, ...] = (16, 32, 64, 96)
     fusion: int = 32
     lambdas: tuple[float, ...] = LAMBDAS

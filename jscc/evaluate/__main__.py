@@ -17,11 +17,11 @@ from jscc.evaluate.report.page import write_report
 from jscc.evaluate.rows import Row
 from jscc.evaluate.session import DELTAS, Request, read_scenes, run_session
 from jscc.evaluate.systems.base import CHANNELS, Channel, Pair
-from jscc.evaluate.systems.registry import GROUPS, LDPC, NAMES, NEURAL, expand
+from jscc.evaluate.systems.registry import GROUPS, LDPC, NAMES, NEURAL, SIDE_INFORMATION, expand
 from wire.runtime.errors import UserError
 
 SYSTEMS_HELP = f"of {', '.join((*NAMES, *GROUPS))}, NAME@WEIGHTS, module:Class"
-DEFAULT_SYSTEMS = (*NEURAL, "bpg-capacity", "jpeg2000-capacity", *LDPC)
+DEFAULT_SYSTEMS = (*NEURAL, *SIDE_INFORMATION, "bpg-capacity", "jpeg2000-capacity", *LDPC)
 
 
 def parser() -> argparse.ArgumentParser:

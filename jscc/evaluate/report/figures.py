@@ -145,5 +145,8 @@ def _refer(axes: Axes, curves: Curves, quantity: Quantity, channel: str) -> bool
                 linewidth=0.7,
                 label=name,
             )
-            drawn = drawn or bool(line)
+            if line:
+                low, high = axes.get_ylim()
+                axes.set_ylim(min(low, *line.values()), max(high, *line.values()))
+                drawn = True
     return drawn

@@ -3,8 +3,9 @@
 python -m jscc.evaluate.report.networks
 """
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from jscc.distributed.transmission import LATENT
 from jscc.distributed.validation import reconstruct
 from jscc.distributed.weights import Trained, load, shipped
 from jscc.evaluate.systems.neural import WEIGHTS
+from jscc.evaluate.systems.registry import NEURAL, SIDE_INFORMATION
 from jscc.model.checkpoint import read_about, resolve
 from jscc.model.codec import load as load_codec
 from wire import geometry
@@ -91,28 +93,36 @@ def _steps(about: dict[str, Any]) -> str:
     return f"{total:,}" if total else "see its card"
 
 
-def table() -> str:
-    """Markdown: every learned system whose weights are there."""
-    costs = {f"{system} ({name})": of_network(name) for system, name in WEIGHTS.items() if system != "proposed-absent"}
-    for name in ("dsin", "dwsic"):
-        if shipped(name).is_file():
-            costs[f"{name}-capacity"] = of_side_information(load(shipped(name)))
-    lines = [
-        "| system | parameters, encoder / decoder | GMAC a view, encoder / decoder | training steps |",
-        "|---|---|---|---|",
-    ]
+def costs(names: Iterable[str]) -> dict[str, Cost]:
+    """Of the learned systems among names of the bench; those whose weights are no longer there are left out."""
+    found: dict[str, Cost] = {}
+    for name in names:
+        base, _, weights = name.partition("@")
+        with contextlib.suppress(FileNotFoundError):
+            if base in SIDE_INFORMATION:
+                found[name] = of_side_information(load(shipped(base.removesuffix("-capacity"))))
+            elif base in WEIGHTS:
+                found[name] = of_network(weights or WEIGHTS[base])
+    return found
+
+
+def table(names: Iterable[str]) -> str:
+    """Markdown: the learned systems among names of the bench; empty if there are none."""
+    found = costs(names)
+    head = "| system | parameters, encoder / decoder | GMAC a view, encoder / decoder | training steps |"
+    lines = [head, "|---|---|---|---|"]
     lines += [
         f"| {name} | {c.encoder_parameters / 1e6:.2f} M / {c.decoder_parameters / 1e6:.2f} M"
         f" | {c.encoder_gmac:.2f} / {c.decoder_gmac:.2f} | {c.steps} |"
-        for name, c in costs.items()
+        for name, c in found.items()
     ]
-    return "\n".join(lines)
+    return "\n".join(lines) if found else ""
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table of all shipped ones."""
     try:
-        print(table())
+        print(table((*NEURAL, *SIDE_INFORMATION)))
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from error
 

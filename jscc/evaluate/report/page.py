@@ -8,6 +8,7 @@ from typing import Any, Final
 from jscc.evaluate.report.claims import page as claims_page
 from jscc.evaluate.report.figures import draw
 from jscc.evaluate.report.gallery import show
+from jscc.evaluate.report.networks import table
 from jscc.evaluate.report.summary import markdown
 from jscc.evaluate.rows import Row
 from jscc.evaluate.session import Request
@@ -41,12 +42,14 @@ def write_report(rows: Sequence[Row], out: Path, request: Request, shown: Pair, 
 
 
 def write_page(rows: Sequence[Row], out: Path, settings: Mapping[str, Any], command: str) -> None:
-    """`results.md`, with the command that made it, the wall time, and the encoders and weights that took part."""
+    """`results.md`: tables, the command that made it, wall time, encoders and weights, and what the networks cost."""
     marks = {name: mark for name, mark in settings["systems"].items() if mark and envelope_of(name) is None}
     notes = [f"`{command}`", f"{settings['seconds'] / 60:.1f} minutes of wall time, seed {settings['seed']}."]
     notes += [f"{name}: {mark}." for name, mark in sorted(marks.items())]
     notes += [f"{name}: trained for MS-SSIM." for name in sorted(_aimed(settings))]
-    write_atomically(out / "results.md", markdown(rows, "Results of the bench", notes))
+    page = markdown(rows, "Results of the bench", notes)
+    costs = table(settings["systems"])
+    write_atomically(out / "results.md", f"{page}\n## The learned systems\n\n{costs}\n" if costs else page)
 
 
 def _aimed(settings: Mapping[str, Any]) -> set[str]:

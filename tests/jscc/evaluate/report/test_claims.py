@@ -53,6 +53,7 @@ def measured() -> list[Row]:
     made = curve("proposed-1", 24, 0.3) + curve("baseline", 23, 0.3) + curve("proposed-2", 25.5, 0.25, math.inf)
     made += curve("proposed-1", 24.5, 0.29, 5.0) + curve("proposed-1", 24.8, 0.28, 10.0) + curve(AIMED, 29, 0.3)
     made += curve("proposed-absent", 23.1, 0.3, -math.inf) + curve("proposed-2@small-ms-ssim", 24.9, 0.2, math.inf)
+    made += curve("dsin-capacity", 24, 0.3, math.inf) + curve("dwsic-capacity", 25, 0.25, math.inf)
     made += curve("bpg-capacity", 22.5, 0.5) + curve("jpeg2000-capacity", 21, 0.5)
     made += curve("proposed-1", 23.5, 0.29, channel="rayleigh") + curve("baseline", 22.5, 0.29, channel="rayleigh")
     return made + [row for channel in CHANNELS for row in modes(channel)]
@@ -71,8 +72,9 @@ def held(rows: list[Row]) -> list[str]:
 
 
 def test_every_claim_gets_its_numbers_and_a_verdict() -> None:
-    assert held(measured()) == ["yes"] * 11 + ["no claim"]
+    assert held(measured()) == ["yes"] * 11 + ["no claim"] * 2
     text = table(with_envelopes(measured()), SETTINGS)
+    assert "proposed-2 - dwsic-capacity: +0.50" in text
     assert "proposed-1 - baseline: +1.00 ± 0.00 (-2 dB) to +1.00 ± 0.00 dB" in text
     assert "from 8 dB on); ahead at 8, 10, 12 dB" in text
     assert "`gallery.png`: bpg-capacity 22.10 dB / 0.9100; proposed-1 23.20 dB / 0.9300." in text
