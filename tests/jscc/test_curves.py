@@ -143,7 +143,7 @@ def test_a_missing_matplotlib_says_what_to_install(first: Path, monkeypatch: pyt
 
     runs = [read_run(first)]
     monkeypatch.setattr("importlib.import_module", missing)
-    with pytest.raises(UserError, match=r"drawing curves needs matplotlib.*pip install 'vergence\[train\]'"):
+    with pytest.raises(UserError, match=r"drawing curves needs matplotlib.*pip install '\.\[train\]'"):
         draw(runs, first / "x.svg")
 
 

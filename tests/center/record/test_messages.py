@@ -95,7 +95,9 @@ async def test_a_missing_extra_is_one_line(start_center: Any, tmp_path: Path, mo
     monkeypatch.delattr("center.record.messages", raising=False)
     monkeypatch.delattr("center.record.recorder", raising=False)
     monkeypatch.setitem(sys.modules, "mcap.writer", None)
-    with pytest.raises(UserError, match=r"record\.folder is set, but mcap.* is not installed; install the extra: pip"):
+    with pytest.raises(
+        UserError, match=r"record\.folder is set, but mcap.* is not installed; in a checkout of vergence: pip"
+    ):
         await start_center(record={"folder": str(tmp_path)})
 
 
