@@ -22,7 +22,7 @@ secure: $(DEMO)/.ready ## the demo in compose over mutual TLS and tokens, by cer
 	@VERGENCE_USER=$$(id -u):$$(id -g) docker compose -f compose.yaml -f deploy/compose.mtls.yaml up $(ARGS)
 
 test: lint ## lint, types and every test
-	$(DEV)/bin/python -m pytest $(ARGS)
+	$(DEV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(DEV)/.ready ## ruff, mypy --strict, buf lint and buf breaking against the newest tag
 	$(DEV)/bin/ruff check .
