@@ -52,8 +52,8 @@ class Center:
     def __init__(self, config: CenterConfig, engine: engines.Engine | None = None) -> None:
         self._config, self._engine = config, engine
         keys = Keyring(config.security)
-        self.hub, self.metrics = PairBroadcaster(config.links.max_rigs), Metrics()
-        self._measuring = QualityMonitor(config.quality, self.hub, self.metrics)
+        self.broadcaster, self.metrics = PairBroadcaster(config.links.max_rigs), Metrics()
+        self._quality = QualityMonitor(config.quality, self.broadcaster, self.metrics)
         self.clock = SteadyClock()
         pairing = config.pairing
         self.rigs = Rigs(
@@ -62,12 +62,12 @@ class Center:
             pairing.silence_ms / 1e3,
             config.links.max_rigs,
         )
-        self._pipeline = Pipeline(config.batching, self.rigs, self.hub, self._measuring, self.metrics, self.clock)
-        self._intake = FrameIngest(config.links, self.rigs, self._pipeline, self.metrics, self.clock)
+        self._pipeline = Pipeline(config.batching, self.rigs, self.broadcaster, self._quality, self.metrics, self.clock)
+        self._ingest = FrameIngest(config.links, self.rigs, self._pipeline, self.metrics, self.clock)
         self.page = Page(
             config.page.host,
             config.page.port,
-            self.hub,
+            self.broadcaster,
             self.metrics.registry,
             config.emulator,
             self.status,
@@ -86,11 +86,11 @@ class Center:
         raises  UserError if a port is taken or the codec cannot be loaded
         """
         await self.page.start()
-        links = SymbolLinkServicer(self._intake, self._config.links, self.metrics)
+        links = SymbolLinkServicer(self._ingest, self._config.links, self.metrics)
         symbol_link_service_pb2_grpc.add_SymbolLinkServiceServicer_to_server(links, self.server.grpc)
-        pair_service_pb2_grpc.add_PairServiceServicer_to_server(PairServicer(self.hub), self.server.grpc)
+        pair_service_pb2_grpc.add_PairServiceServicer_to_server(PairServicer(self.broadcaster), self.server.grpc)
         reference_service_pb2_grpc.add_ReferenceServiceServicer_to_server(
-            ReferenceServicer(self._measuring, self.rigs, self.clock), self.server.grpc
+            ReferenceServicer(self._quality, self.rigs, self.clock), self.server.grpc
         )
         self.port = await self.server.start(SERVICES)
         began = time.monotonic()
@@ -118,10 +118,10 @@ class Center:
         """
         self.metrics.ready.set(0)
         await self.server.leave()
-        await self._intake.drain(self._config.drain_s)
+        await self._ingest.drain(self._config.drain_s)
         done = await self._pipeline.finish(max(self._config.drain_s, _LAST_GRACE))
-        await self._measuring.close()
-        self.hub.close()
+        await self._quality.close()
+        self.broadcaster.close()
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close, _DISK_GRACE)
         if self._sweeper is not None:
@@ -134,7 +134,7 @@ class Center:
     def status(self) -> dict[str, Any]:
         """What the page and its API tell."""
         engine, now = self._pipeline.engine, self.clock.now()
-        why = "draining" if self._intake.draining else "loading the decoder" if engine is None else ""
+        why = "draining" if self._ingest.draining else "loading the decoder" if engine is None else ""
         return {
             "ready": not why,
             "why": why,
@@ -167,17 +167,17 @@ class Center:
         made = recorder.Recorder(self._config.record, session, self.metrics, step=lambda: self.clock.step)
         made.start()
         self._recorder = made
-        self._pipeline.on_decoded, self._measuring.on_measured = made.decoded, made.measured
+        self._pipeline.on_decoded, self._quality.on_measured = made.decoded, made.measured
 
     def sweep(self) -> None:
         """Forget who and what went away, and look at those that are here; done once a second."""
         now, idle = self.clock.now(), self._config.links.evict_s
-        self._measuring.expire(now)
+        self._quality.expire(now)
         for rig in self.rigs:
             for reason, holds in rig.check_agreement().items():
                 self.metrics.disagreement.labels(rig.name, reason).set(holds)
         for name in self.rigs.evict(now, idle):
-            self.hub.forget(name)
+            self.broadcaster.forget(name)
             self.metrics.forget(name)
             log.info("rig %s is forgotten after %.0f s without a camera", name, idle)
 

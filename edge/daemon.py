@@ -36,7 +36,7 @@ async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
     camera = Camera(
         source,
         metrics,
-        on_shot=lambda: loop.call_soon_threadsafe(uplink.wake),
+        on_frame=lambda: loop.call_soon_threadsafe(uplink.wake),
         on_skip=lambda: metrics.dropped(uplink.held_up_by),
         silence_s=config.camera.silence_s,
     )

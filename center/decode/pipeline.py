@@ -1,6 +1,6 @@
-"""The live path behind the intake: pairers' decisions in, decoded pairs out.
+"""The live path behind the frame ingest: pairers' decisions in, decoded pairs out.
 
-    pairer (per rig) -> batcher (all rigs) -> decoder thread -> publisher -> hub, measuring
+    pairer (per rig) -> batcher (all rigs) -> decoder thread -> publisher -> broadcaster, quality monitor
 
 A frame is acknowledged when it leaves for the decoder or is dropped, never before: a camera's credit is
 exactly what this center has not begun to decode, so a slow decoder slows the cameras instead of ageing pictures.
@@ -56,8 +56,8 @@ class Pipeline:
         self,
         batching: BatchingSection,
         rigs: Rigs,
-        hub: PairBroadcaster,
-        measuring: QualityMonitor,
+        broadcaster: PairBroadcaster,
+        quality: QualityMonitor,
         metrics: Metrics,
         clock: SteadyClock,
     ) -> None:
@@ -67,7 +67,7 @@ class Pipeline:
             batching.max_size, batching.max_delay_ms / 1e3, batching.queue, batching.queue_per_rig, batching.ahead
         )
         self._rigs, self._metrics, self._clock = rigs, metrics, clock
-        self._publisher = Publisher(rigs, hub, measuring, metrics, clock)
+        self._publisher = Publisher(rigs, broadcaster, quality, metrics, clock)
         self._due: list[tuple[float, int, Rig]] = []  # a heap: when to look at a rig's pairer
         self._look_at: dict[Rig, float] = {}  # the entry of a rig that counts; it has one at most
         self._scheduled = itertools.count()

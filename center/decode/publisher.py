@@ -28,9 +28,15 @@ class Publisher:
     """Makes results of decoded jobs and shows them. All methods belong to the event loop's thread."""
 
     def __init__(
-        self, rigs: Rigs, hub: PairBroadcaster, measuring: QualityMonitor, metrics: Metrics, clock: SteadyClock
+        self, rigs: Rigs, broadcaster: PairBroadcaster, quality: QualityMonitor, metrics: Metrics, clock: SteadyClock
     ) -> None:
-        self._rigs, self._hub, self._measuring, self._metrics, self._clock = rigs, hub, measuring, metrics, clock
+        self._rigs, self._broadcaster, self._quality, self._metrics, self._clock = (
+            rigs,
+            broadcaster,
+            quality,
+            metrics,
+            clock,
+        )
         self._look: asyncio.Task[None] | None = None
         self._looked_at = -math.inf
 
@@ -63,8 +69,8 @@ class Publisher:
             single=outcome == "single",
             views=results,
         )
-        self._hub.publish(pair)
-        self._measuring.decoded(pair, decoded, ended)
+        self._broadcaster.publish(pair)
+        self._quality.decoded(pair, decoded, ended)
         return True
 
     async def close(self) -> None:

@@ -33,18 +33,18 @@ RECONNECT_AFTER_MS: Final = 1_000
 class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
     """Takes symbols in. The handler writes, one task beside it reads."""
 
-    def __init__(self, intake: FrameIngest, links: LinksSection, metrics: Metrics) -> None:
-        self._intake, self._links, self._metrics = intake, links, metrics
+    def __init__(self, ingest: FrameIngest, links: LinksSection, metrics: Metrics) -> None:
+        self._ingest, self._links, self._metrics = ingest, links, metrics
         self._boot_id = secrets.randbits(63) + 1
         self._hellos = HelloReader()
 
     async def Transmit(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: N802
         """Writes with `context.write`, not as a generator: so the clean-up below runs at once, whatever happens."""
-        stream = _Stream(self._intake, self._links)
+        stream = _Stream(self._ingest, self._links)
         try:
             requests: AsyncIterator[link_pb2.TransmitRequest] = request_iterator  # what it makes must not go unread
             hello = await self._hellos.read(lambda: _next(requests))
-            session = self._intake.connect(hello, stream.replaced, stream.say_drain)
+            session = self._ingest.connect(hello, stream.replaced, stream.say_drain)
         except StreamRefused as problem:
             self._metrics.hellos.labels(problem.reason).inc()
             level = logging.INFO if problem.code is grpc.StatusCode.UNAVAILABLE else logging.WARNING
@@ -62,16 +62,16 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
                 await abort(context, message.code, UserError(message.line))
         finally:
             reader.cancel()
-            self._intake.disconnect(session)
+            self._ingest.disconnect(session)
             log.info("rig %s: a stream of the %s camera ended", session.rig.name, session.view)
 
 
 class _Stream:
     """One stream's reader, and the outbox that its writer empties."""
 
-    def __init__(self, intake: FrameIngest, links: LinksSection) -> None:
+    def __init__(self, ingest: FrameIngest, links: LinksSection) -> None:
         self.outbox: asyncio.Queue[link_pb2.TransmitResponse | StreamEnd] = asyncio.Queue()
-        self._intake, self._links = intake, links
+        self._ingest, self._links = ingest, links
         self._credit = Credit(links.credit)
         self._no_more = False
         self._ended = False
@@ -86,9 +86,9 @@ class _Stream:
                     self._end(grpc.StatusCode.INVALID_ARGUMENT, "after the Hello every message must be a frame")
                     return
                 self._take(session, request.frame)
-            self._intake.disconnect(session)  # the end may wait long for a sender that does not read
+            self._ingest.disconnect(session)  # the end may wait long for a sender that does not read
         except StopAsyncIteration:
-            self._intake.disconnect(session)
+            self._ingest.disconnect(session)
             self._no_more = True
             self._end_if_done()
         except TimeoutError:
@@ -108,9 +108,9 @@ class _Stream:
 
     def _take(self, session: Session, frame: link_pb2.SymbolFrame) -> None:
         if self._credit.take():
-            self._intake.receive(session, frame, self._answer, self._credit.given_at)
+            self._ingest.receive(session, frame, self._answer, self._credit.given_at)
             return
-        self._intake.refuse(session, frame, self._answer)
+        self._ingest.refuse(session, frame, self._answer)
         if self._credit.exceeded > MOST_BEYOND_CREDIT:
             line = f"{self._credit.exceeded} frames came without credit; wait for acknowledgements"
             log.warning("rig %s: the %s camera is cut off: %s", session.rig.name, session.view, line)
@@ -119,7 +119,7 @@ class _Stream:
     def _answer(
         self, sequence: int, outcome: "link_pb2.Outcome.ValueType", reason: Reason | Literal[""], detail: str
     ) -> None:
-        self._credit.answer(self._intake.clock.now())
+        self._credit.answer(self._ingest.clock.now())
         answer = link_pb2.Acknowledgement(sequence=sequence, outcome=outcome, reason=reason, detail=detail)
         self.outbox.put_nowait(link_pb2.TransmitResponse(acknowledgement=answer))
         if self.outbox.qsize() > MOST_UNREAD:

@@ -29,11 +29,11 @@ class Show:
     """
 
     def __init__(self, replay: Replay, port: int, speed: float, source: str) -> None:
-        self.hub = PairBroadcaster()
+        self.broadcaster = PairBroadcaster()
         self._replay, self._speed, self._source = replay, speed, source
         self._shown: OrderedDict[FrameKey, DecodedPair] = OrderedDict()
         self._ended = False
-        self.page = Page(LOOPBACK, port, self.hub, own_registry(), "", self.status)
+        self.page = Page(LOOPBACK, port, self.broadcaster, own_registry(), "", self.status)
 
     def status(self) -> dict[str, Any]:
         """What the page asks for."""
@@ -81,7 +81,7 @@ class Show:
             self._shown[view.frame.key] = pair
         while len(self._shown) > _KEPT:
             self._shown.popitem(last=False)
-        self.hub.publish(pair)
+        self.broadcaster.publish(pair)
 
     def _publish_figures(self, event: ReplayedFigures) -> None:
         pair = self._shown.get(event.key)
@@ -90,7 +90,7 @@ class Show:
         figures = event.figures
         measured = pair.with_figures(event.key.view, figures.psnr_db, figures.ms_ssim, event.reference)
         self._shown.update({key: measured for key, of in self._shown.items() if of is pair})
-        self.hub.publish(measured)
+        self.broadcaster.publish(measured)
 
 
 def to_pair(event: ReplayedPair, shown_at_ns: int) -> DecodedPair:

@@ -69,7 +69,7 @@ async def watch(ports: Ports, seconds: float) -> tuple[list[float], list[float]]
     await center.start()
     taken, done = [], []
     began = time.monotonic()
-    with center.hub.watch() as pairs:
+    with center.broadcaster.watch() as pairs:
         while (now := time.monotonic() - began) < seconds + SETTLE_SECONDS:
             pair = await asyncio.wait_for(anext(pairs), 20)
             if now > SETTLE_SECONDS and not pair.measured:

@@ -156,7 +156,7 @@ async def _show(again: "Replay", source: _Source, arguments: argparse.Namespace,
     finally:
         playing.cancel()
         stopped.cancel()
-        show.hub.close()
+        show.broadcaster.close()
         await show.page.stop()
 
 

@@ -48,14 +48,14 @@ class Camera:
         self,
         source: Source,
         metrics: Metrics,
-        on_shot: Callable[[], object],
+        on_frame: Callable[[], object],
         on_skip: Callable[[], object],
         silence_s: float = 3.0,
     ) -> None:
-        """on_shot, on_skip: called in the capture thread for a new shot, and for one that nobody took in time.
+        """on_frame, on_skip: called in the capture thread for a new shot, and for one that nobody took in time.
         silence_s: a camera without a picture for so many seconds counts as down, even one that hangs."""
         self._source, self._metrics = source, metrics
-        self._on_shot, self._on_skip = on_shot, on_skip
+        self._on_frame, self._on_skip = on_frame, on_skip
         self._slot: NewestSlot[CapturedFrame] = NewestSlot()
         self._stop = threading.Event()
         self._backoff = Backoff(REOPEN_FIRST, REOPEN_CAP, random.Random())
@@ -134,7 +134,7 @@ class Camera:
             self._backoff.reset()
             self._said.log(logging.INFO, "up", f"{self._source.name}: up")
             self._metrics.captured(captured_at_ns / 1e9, shot.capture_us / 1e6)
-            self._on_shot()
+            self._on_frame()
 
     def _fail(self, line: str) -> None:
         self._opened = False

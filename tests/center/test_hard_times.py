@@ -67,7 +67,7 @@ async def test_setting_the_host_s_clock_loses_no_pair(center: Any, camera: Any, 
     left, right = camera(View.LEFT), camera(View.RIGHT)
     await left.connect()
     await right.connect()
-    pairs = center.hub.watch()
+    pairs = center.broadcaster.watch()
     for sequence in range(1, 7):
         if sequence == 3:
             center.clock._unix = lambda: time.time() + step
@@ -102,7 +102,7 @@ async def test_the_clock_s_offset_is_watched_while_frames_flow(center: Any, came
 async def test_a_pair_that_is_long_past_its_time_is_not_shown(engine: Any, center: Any, camera: Any) -> None:
     left = camera(View.LEFT)
     await left.connect()
-    pairs = center.hub.watch()
+    pairs = center.broadcaster.watch()
     engine.seconds = 1.2  # as if the machine had stood still
     await left.send(1, age_budget_ms=100)
     await left.answer()
@@ -118,7 +118,7 @@ async def test_a_partner_that_is_late_joins_the_view_that_still_waits(engine: An
         left, right = Camera(channel, View.LEFT), Camera(channel, View.RIGHT)
         await left.connect()
         await right.connect()
-        pairs = center.hub.watch()
+        pairs = center.broadcaster.watch()
         engine.seconds = 0.4
         now = time.time()
         for each in (left, right):

@@ -71,7 +71,7 @@ async def test_every_stage_and_outcome_is_counted_once(engine: Any, center: Any,
     await left.connect()
     await right.connect()
     stages = [link_pb2.StageTime(stage=name, microseconds=100) for name in ("capture", "encode", "channel")]
-    pairs = center.hub.watch()
+    pairs = center.broadcaster.watch()
     await left.send(1, stages=stages)
     await right.send(1, stages=stages)
     await asyncio.wait_for(anext(pairs), 5)
@@ -106,7 +106,7 @@ async def test_every_stage_and_outcome_is_counted_once(engine: Any, center: Any,
 async def test_status_tells_of_every_rig(center: Any, camera: Any) -> None:
     left = camera(View.LEFT)
     await left.connect()
-    pairs = center.hub.watch()
+    pairs = center.broadcaster.watch()
     await left.send(1)
     await asyncio.wait_for(anext(pairs), 5)
     status = center.status()

@@ -216,7 +216,7 @@ async def test_a_token_that_is_withdrawn_or_expires_ends_the_streams_that_it_ope
             await right.hello()
             watch: Any = PairServiceStub(channel).WatchPairs(WatchPairsRequest(), metadata=viewer.metadata())
             waiting = asyncio.create_task(watch.read())
-            await eventually(lambda: bool(house.center.hub._watchers) or waiting.done())
+            await eventually(lambda: bool(house.center.broadcaster._watchers) or waiting.done())
             await asyncio.sleep(0.2)
             assert not waiting.done(), "as long as it counts it stays"
             change()

@@ -29,10 +29,10 @@ class Bench:
     def __init__(self, patience: float = 0.08, most: int = 2_000) -> None:
         self.at, self.metrics = 1_000.0, Metrics()
         self.rigs = Rigs(None, patience, 1.0, most)
-        hub = PairBroadcaster()
+        broadcaster = PairBroadcaster()
         clock = SteadyClock(lambda: self.at, lambda: self.at)
-        self.measuring = QualityMonitor(QualitySection(), hub, self.metrics)
-        self.pipeline = Pipeline(BatchingSection(), self.rigs, hub, self.measuring, self.metrics, clock)
+        self.quality = QualityMonitor(QualitySection(), broadcaster, self.metrics)
+        self.pipeline = Pipeline(BatchingSection(), self.rigs, broadcaster, self.quality, self.metrics, clock)
         self.pipeline.engine = FakeEngine()
         self.answers: list[tuple[int, Any, str, str]] = []
 
@@ -61,7 +61,7 @@ class Bench:
 
     async def close(self) -> None:
         await self.pipeline.finish(5.0)
-        await self.measuring.close()
+        await self.quality.close()
 
 
 @pytest.fixture

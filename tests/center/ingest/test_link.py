@@ -24,7 +24,7 @@ async def test_two_cameras_make_a_pair(center: Any, camera: Any) -> None:
     left, right = camera(View.LEFT), camera(View.RIGHT)
     assert (await left.connect()).credit == 3
     await right.connect()
-    pairs = center.hub.watch("lab")
+    pairs = center.broadcaster.watch("lab")
     now = time.time()
     stages = [
         link_pb2.StageTime(stage="encode", microseconds=7000),
@@ -62,7 +62,7 @@ async def test_what_is_equalised_reaches_the_decoder(engine: Any, center: Any, c
 async def test_alone_a_camera_is_decoded_at_once(center: Any, camera: Any) -> None:
     left = camera(View.LEFT)
     await left.connect()
-    pairs = center.hub.watch()
+    pairs = center.broadcaster.watch()
     await left.send(1)
     pair = await asyncio.wait_for(anext(pairs), 5)
     assert pair.single
@@ -74,7 +74,7 @@ async def test_a_frame_whose_partner_is_lost_is_shown_after_patience(center: Any
     left, right = camera(View.LEFT), camera(View.RIGHT)
     await left.connect()
     await right.connect()
-    pairs = center.hub.watch()
+    pairs = center.broadcaster.watch()
     await left.send(1)
     pair = await asyncio.wait_for(anext(pairs), 5)
     assert pair.single
@@ -104,7 +104,7 @@ async def test_when_a_camera_leaves_the_other_one_goes_on(center: Any, camera: A
     await left.connect()
     await right.connect()
     right.call.cancel()
-    pairs = center.hub.watch()
+    pairs = center.broadcaster.watch()
     for sequence in range(1, 4):
         await left.send(sequence)
         assert (await asyncio.wait_for(anext(pairs), 5)).single

@@ -184,5 +184,5 @@ class TestImpatience:
         await asyncio.sleep(0.15)
         center.sweep()
         assert b'rig="one"' not in await asyncio.to_thread(exposition, center)
-        assert center.hub.rigs() == []
+        assert center.broadcaster.rigs() == []
         await camera(View.LEFT, rig="two").connect()

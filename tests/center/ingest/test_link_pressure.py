@@ -64,7 +64,7 @@ async def test_a_camera_that_comes_back_on_a_busy_machine_keeps_its_clock(start_
     """Its Hello and its first frame are both more than a second late, as if its clock were that much behind: the
     picture was shown as one of another instant."""
     center = await start_center(links={"age_budget_ms": 0})
-    pairs = center.hub.watch()
+    pairs = center.broadcaster.watch()
     async with connect(f"127.0.0.1:{center.port}") as channel:
         left = Camera(channel, View.LEFT)
         await left.connect()
@@ -162,7 +162,7 @@ async def test_a_decoder_that_fails_once_does_not_end_the_stream(engine: Any, ce
     await left.answer()
     await eventually(lambda: center.status()["live_rigs"][0]["drops"] == {"decoder": 1})
     engine.fails = False
-    pairs = center.hub.watch()
+    pairs = center.broadcaster.watch()
     await left.send(2)
     assert (await asyncio.wait_for(anext(pairs), 5)).views[0].sequence == 2
     assert (frames(center, "accepted"), frames(center, "failed")) == (1, 1), "each frame counts once"
@@ -173,15 +173,15 @@ async def test_a_pair_that_cannot_be_shown_does_not_hold_up_the_next(
 ) -> None:
     left = camera(View.LEFT)
     await left.connect()
-    pairs = center.hub.watch()
-    publish, calls = center.hub.publish, iter((1, 2))
+    pairs = center.broadcaster.watch()
+    publish, calls = center.broadcaster.publish, iter((1, 2))
 
     def fails_once(pair: Any) -> None:
         if next(calls) == 1:
             raise RuntimeError("on purpose")
         publish(pair)
 
-    monkeypatch.setattr(center.hub, "publish", fails_once)
+    monkeypatch.setattr(center.broadcaster, "publish", fails_once)
     for sequence in (1, 2):
         await left.send(sequence)
         assert (await left.answer()).outcome == ACCEPTED
@@ -205,7 +205,7 @@ async def test_draining_tells_every_stream_and_decodes_what_is_here(engine: Any,
     left, right = camera(View.LEFT), camera(View.RIGHT)
     await left.connect()
     await right.connect()
-    pairs = center.hub.watch()
+    pairs = center.broadcaster.watch()
     engine.seconds = 0.1
     await left.send(1)
     await asyncio.sleep(0.03)

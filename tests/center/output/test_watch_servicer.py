@@ -38,7 +38,7 @@ async def first(call: Any) -> Any:
 async def watching(center: Any, count: int = 1) -> None:
     """Wait until the center knows its watchers."""
     async with asyncio.timeout(5):
-        while len(center.hub._watchers) < count:  # noqa: ASYNC110 it tells nobody
+        while len(center.broadcaster._watchers) < count:  # noqa: ASYNC110 it tells nobody
             await asyncio.sleep(0.005)
 
 
@@ -136,7 +136,7 @@ async def test_a_referenced_frame_is_measured(
     stub = reference_grpc.ReferenceServiceStub(channel)
     left = camera(View.LEFT)
     await left.connect()
-    pairs = center.hub.watch()
+    pairs = center.broadcaster.watch()
     if reference_first:
         await stub.SubmitReference(reference())
     await left.send(1, referenced=True)
@@ -159,7 +159,7 @@ async def test_a_reference_of_another_boot_is_not_mistaken(center: Any, channel:
     stub = reference_grpc.ReferenceServiceStub(channel)
     left = camera(View.LEFT)
     await left.connect()
-    pairs = center.hub.watch(late_figures=True)
+    pairs = center.broadcaster.watch(late_figures=True)
     await stub.SubmitReference(reference(1, boot_id=2))
     await stub.SubmitReference(reference(2))
     for sequence in (1, 2):
@@ -199,7 +199,7 @@ async def test_watchers_are_bounded_and_one_that_leaves_makes_room(center: Any, 
     for call in calls:
         call.cancel()
     async with asyncio.timeout(5):
-        while len(center.hub._watchers):  # noqa: ASYNC110 it tells nobody
+        while len(center.broadcaster._watchers):  # noqa: ASYNC110 it tells nobody
             await asyncio.sleep(0.005)
     again = watch(channel)
     await watching(center)

@@ -38,7 +38,7 @@ async def drive(center: Any) -> None:
         state = awgn(5.0)
         state.gain.CopyFrom(pack_complex(GAINS))
         state.coherence = 512
-        with center.hub.watch(late_figures=True) as pairs:
+        with center.broadcaster.watch(late_figures=True) as pairs:
             at = time.time()
             await left.send(3, at, channel_state=state, referenced=True)
             await right.send(4, at, channel_state=awgn(8.0))

@@ -162,7 +162,7 @@ async def test_pairs_are_shown_while_the_disk_hangs(
         left, right = Camera(channel, View.LEFT), Camera(channel, View.RIGHT)
         await left.connect()
         await right.connect()
-        pairs = center.hub.watch()
+        pairs = center.broadcaster.watch()
         for sequence in range(1, 21):
             at = time.time()
             await left.send(sequence, at, channel_state=awgn(5.0))

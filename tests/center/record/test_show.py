@@ -41,7 +41,7 @@ async def show(codec_engine: Engine) -> AsyncIterator[Show]:
     made = Show(Replay(lambda session: codec_engine, with_ms_ssim=True), 0, 1.0, "ring")
     await made.page.start()
     yield made
-    made.hub.close()
+    made.broadcaster.close()
     await made.page.stop()
 
 

@@ -18,7 +18,7 @@ STATUS: dict[str, Any] = {"ready": True, "why": "", "codec": "small-joint", "cod
 
 
 @pytest.fixture
-def hub() -> PairBroadcaster:
+def broadcaster() -> PairBroadcaster:
     return PairBroadcaster()
 
 
@@ -28,10 +28,10 @@ def status() -> dict[str, Any]:
 
 
 @pytest.fixture
-async def page(hub: PairBroadcaster, status: dict[str, Any]) -> AsyncIterator[Page]:
+async def page(broadcaster: PairBroadcaster, status: dict[str, Any]) -> AsyncIterator[Page]:
     registry = CollectorRegistry()
     Counter("vergence_center_pairs", "Pairs.", registry=registry).inc(3)
-    page = Page("127.0.0.1", 0, hub, registry, "", lambda: status)
+    page = Page("127.0.0.1", 0, broadcaster, registry, "", lambda: status)
     await page.start()
     yield page
     await page.stop()
@@ -99,10 +99,10 @@ async def test_health_follows_the_center(client: httpx.AsyncClient, status: dict
 
 
 async def test_status_is_plain_json_whatever_the_center_says(
-    client: httpx.AsyncClient, status: dict[str, Any], hub: PairBroadcaster
+    client: httpx.AsyncClient, status: dict[str, Any], broadcaster: PairBroadcaster
 ) -> None:
     status.update(delay=float("inf"), share=float("nan"), path=Path("x"), rates={"left": (1.0, 2)})
-    hub.publish(DecodedPair("lab", 1, 1, single=True, views=()))
+    broadcaster.publish(DecodedPair("lab", 1, 1, single=True, views=()))
     told = json.loads((await client.get("/api/status")).content, parse_constant=pytest.fail)
     assert told["codec_hash"] == "00ff"
     assert told["rigs"] == ["lab"]
@@ -166,10 +166,10 @@ async def test_prometheus_and_probes_may_use_any_name(client: httpx.AsyncClient)
         assert (await client.get(path, headers={"Host": "center:8080"})).status_code == 200
 
 
-async def test_a_taken_port_is_a_problem_that_says_what_to_do(hub: PairBroadcaster) -> None:
+async def test_a_taken_port_is_a_problem_that_says_what_to_do(broadcaster: PairBroadcaster) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        page = Page("127.0.0.1", port, hub, CollectorRegistry(), "", lambda: STATUS)
+        page = Page("127.0.0.1", port, broadcaster, CollectorRegistry(), "", lambda: STATUS)
         with pytest.raises(
             UserError, match=f"cannot serve the page on 127.0.0.1:{port}: address already in use; stop what"
         ):
@@ -177,16 +177,16 @@ async def test_a_taken_port_is_a_problem_that_says_what_to_do(hub: PairBroadcast
         await page.stop()
 
 
-async def test_a_host_that_is_not_ours_is_a_problem(hub: PairBroadcaster) -> None:
-    page = Page("192.0.2.1", 0, hub, CollectorRegistry(), "", lambda: STATUS)
+async def test_a_host_that_is_not_ours_is_a_problem(broadcaster: PairBroadcaster) -> None:
+    page = Page("192.0.2.1", 0, broadcaster, CollectorRegistry(), "", lambda: STATUS)
     with pytest.raises(UserError, match=r"cannot serve the page on 192\.0\.2\.1:0: cannot assign"):
         await page.start()
 
 
-async def test_a_port_is_free_again_after_the_stop(hub: PairBroadcaster) -> None:
-    first = Page("127.0.0.1", 0, hub, CollectorRegistry(), "", lambda: STATUS)
+async def test_a_port_is_free_again_after_the_stop(broadcaster: PairBroadcaster) -> None:
+    first = Page("127.0.0.1", 0, broadcaster, CollectorRegistry(), "", lambda: STATUS)
     await first.start()
     await first.stop()
-    second = Page("127.0.0.1", first.port, hub, CollectorRegistry(), "", lambda: STATUS)
+    second = Page("127.0.0.1", first.port, broadcaster, CollectorRegistry(), "", lambda: STATUS)
     await second.start()
     await second.stop()

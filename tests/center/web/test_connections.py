@@ -33,13 +33,13 @@ OTHER_CLIENT = "127.0.0.2"
 
 
 @pytest.fixture
-def hub() -> PairBroadcaster:
+def broadcaster() -> PairBroadcaster:
     return PairBroadcaster()
 
 
 @pytest.fixture
-async def page(hub: PairBroadcaster) -> AsyncIterator[Page]:
-    page = Page("127.0.0.1", 0, hub, CollectorRegistry(), "", lambda: {"ready": True}, limits=SHORT)
+async def page(broadcaster: PairBroadcaster) -> AsyncIterator[Page]:
+    page = Page("127.0.0.1", 0, broadcaster, CollectorRegistry(), "", lambda: {"ready": True}, limits=SHORT)
     await page.start()
     yield page
     await page.stop()
@@ -155,10 +155,10 @@ async def test_all_clients_together_are_bounded(dial: Any) -> None:
     assert (await until_closed(reader)).startswith(b"HTTP/1.1 503")
 
 
-async def test_a_browser_counts_and_outlives_the_limits_of_a_request(page: Page, hub: PairBroadcaster) -> None:
+async def test_a_browser_counts_and_outlives_the_limits_of_a_request(page: Page, broadcaster: PairBroadcaster) -> None:
     async with connect(f"ws://127.0.0.1:{page.port}/ws?rig=lab") as browser:
         await asyncio.sleep(2 * SHORT.request_seconds)
-        hub.publish(DecodedPair("lab", 1, 1, single=True, views=()))
+        broadcaster.publish(DecodedPair("lab", 1, 1, single=True, views=()))
         assert b'"rig":"lab"' in await asyncio.wait_for(browser.recv(), 5)  # type: ignore[operator]
         with ExitStack() as more:
             for _ in range(SHORT.most_per_client - 1):

@@ -64,14 +64,14 @@ async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 @pytest.fixture
-def hub() -> PairBroadcaster:
+def broadcaster() -> PairBroadcaster:
     return PairBroadcaster()
 
 
 @pytest.fixture
-async def address(hub: PairBroadcaster) -> AsyncIterator[str]:
+async def address(broadcaster: PairBroadcaster) -> AsyncIterator[str]:
     """Of the page behind the proxy, with its port and prefix, without a scheme."""
-    page = Page("127.0.0.1", 0, hub, CollectorRegistry(), "", lambda: {"ready": True})
+    page = Page("127.0.0.1", 0, broadcaster, CollectorRegistry(), "", lambda: {"ready": True})
     await page.start()
     proxy = PrefixProxy(page.port)
     yield f"127.0.0.1:{await proxy.start()}{PREFIX}/"
@@ -99,7 +99,7 @@ async def test_the_scripts_name_no_path_from_the_root() -> None:
         assert rooted == [], path.name
 
 
-async def test_the_interface_and_the_pairs_are_beside_the_page(address: str, hub: PairBroadcaster) -> None:
+async def test_the_interface_and_the_pairs_are_beside_the_page(address: str, broadcaster: PairBroadcaster) -> None:
     async with httpx.AsyncClient(base_url=f"http://{address}") as client:
         assert (await client.get("api/status")).json()["ready"]
         own = f"http://{address.partition('/')[0]}"
@@ -108,6 +108,6 @@ async def test_the_interface_and_the_pairs_are_beside_the_page(address: str, hub
     async with connect(f"ws://{address}ws?rig=lab") as browser:
         receiving = asyncio.create_task(browser.recv())
         while not receiving.done():
-            hub.publish(DecodedPair("lab", 1, 1, single=True, views=()))
+            broadcaster.publish(DecodedPair("lab", 1, 1, single=True, views=()))
             await asyncio.wait([receiving], timeout=0.05)
         assert b'"rig":"lab"' in receiving.result()  # type: ignore[operator]

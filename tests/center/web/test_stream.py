@@ -52,20 +52,20 @@ def picture(files: bytes, place: list[int]) -> NDArray[np.uint8]:
 
 
 @pytest.fixture
-def hub() -> PairBroadcaster:
+def broadcaster() -> PairBroadcaster:
     return PairBroadcaster()
 
 
 @pytest.fixture
-async def page(hub: PairBroadcaster) -> AsyncIterator[Page]:
-    page = Page("127.0.0.1", 0, hub, CollectorRegistry(), "", dict)
+async def page(broadcaster: PairBroadcaster) -> AsyncIterator[Page]:
+    page = Page("127.0.0.1", 0, broadcaster, CollectorRegistry(), "", dict)
     await page.start()
     yield page
     await page.stop()
 
 
 @pytest.fixture
-async def browser(page: Page, hub: PairBroadcaster) -> AsyncIterator[Any]:
+async def browser(page: Page, broadcaster: PairBroadcaster) -> AsyncIterator[Any]:
     async with connect(f"ws://127.0.0.1:{page.port}/ws?rig=lab") as browser:
         await watched(page)
         yield browser
@@ -83,8 +83,8 @@ async def read_on(browser: Any) -> None:
         await browser.recv()
 
 
-async def test_a_message_is_a_header_and_pictures(hub: PairBroadcaster, browser: Any) -> None:
-    hub.publish(pair(7, view(View.LEFT, 7, 27.5, MOTTLED), view(View.RIGHT, 8)))
+async def test_a_message_is_a_header_and_pictures(broadcaster: PairBroadcaster, browser: Any) -> None:
+    broadcaster.publish(pair(7, view(View.LEFT, 7, 27.5, MOTTLED), view(View.RIGHT, 8)))
     header, files = unpack(await browser.recv())
     assert (header["rig"], header["pairing"]) == ("lab", "paired")
     left, right = header["views"]
@@ -106,9 +106,9 @@ async def test_a_message_is_a_header_and_pictures(hub: PairBroadcaster, browser:
     assert np.abs(shown - MOTTLED).mean() < 4  # a JPEG of quality 92 is near, not equal
 
 
-async def test_what_json_cannot_carry_is_said_in_words(hub: PairBroadcaster, browser: Any) -> None:
+async def test_what_json_cannot_carry_is_said_in_words(broadcaster: PairBroadcaster, browser: Any) -> None:
     infinite = float("inf")
-    hub.publish(pair(1, ViewResult(View.LEFT, 1, infinite, GREY, float("nan"), {}, infinite, 1.0, GREY)))
+    broadcaster.publish(pair(1, ViewResult(View.LEFT, 1, infinite, GREY, float("nan"), {}, infinite, 1.0, GREY)))
     header, _ = unpack(await browser.recv())
     assert header["pairing"] == "single"
     [left] = header["views"]
@@ -116,13 +116,15 @@ async def test_what_json_cannot_carry_is_said_in_words(hub: PairBroadcaster, bro
     assert header["measured"][0]["psnr_db"] == "identical"
 
 
-async def test_a_slow_browser_misses_frames_and_never_sees_stale_ones(hub: PairBroadcaster, browser: Any) -> None:
+async def test_a_slow_browser_misses_frames_and_never_sees_stale_ones(
+    broadcaster: PairBroadcaster, browser: Any
+) -> None:
     for number in range(1, CREDIT + 1):
-        hub.publish(pair(number))
+        broadcaster.publish(pair(number))
         header, _ = unpack(await browser.recv())
         assert header["views"][0]["sequence"] == number
     for number in range(CREDIT + 1, 20):
-        hub.publish(pair(number))
+        broadcaster.publish(pair(number))
         await asyncio.sleep(0)
     await browser.send("shown")  # had a message been sent without credit, it would come before that of number 19
     header, _ = unpack(await browser.recv())
@@ -130,14 +132,14 @@ async def test_a_slow_browser_misses_frames_and_never_sees_stale_ones(hub: PairB
 
 
 async def test_a_browser_that_answers_nothing_is_left(
-    hub: PairBroadcaster, page: Page, browser: Any, monkeypatch: pytest.MonkeyPatch
+    broadcaster: PairBroadcaster, page: Page, browser: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient = functools.partial(stream.serve_watcher, unanswered=0.05)
     monkeypatch.setattr(app, "serve_watcher", impatient)
     async with connect(f"ws://127.0.0.1:{page.port}/ws?rig=lab") as silent:
         await watched(page, 2)
         for number in range(1, CREDIT + 1):
-            hub.publish(pair(number))
+            broadcaster.publish(pair(number))
             await silent.recv()
         with pytest.raises(ConnectionClosed) as closed:
             await silent.recv()
@@ -147,21 +149,21 @@ async def test_a_browser_that_answers_nothing_is_left(
     await browser.recv()  # the other one, within its time, is still there
 
 
-async def test_each_rig_has_its_own_figures(hub: PairBroadcaster, page: Page) -> None:
+async def test_each_rig_has_its_own_figures(broadcaster: PairBroadcaster, page: Page) -> None:
     """A browser that takes every rig: one rig's figures and original never stand in a message of another."""
     async with connect(f"ws://127.0.0.1:{page.port}/ws") as browser:
         await watched(page)
-        hub.publish(pair(1, view(View.LEFT, 1, 25.0, MOTTLED), view(View.RIGHT, 1), rig="barn"))
-        hub.publish(pair(2, rig="lab"))
+        broadcaster.publish(pair(1, view(View.LEFT, 1, 25.0, MOTTLED), view(View.RIGHT, 1), rig="barn"))
+        broadcaster.publish(pair(2, rig="lab"))
         headers = [unpack(await browser.recv())[0] for _ in range(2)]
     assert [(header["rig"], len(header["measured"])) for header in headers] == [("barn", 1), ("lab", 0)]
 
 
-async def test_late_figures_come_without_their_old_picture(hub: PairBroadcaster, browser: Any) -> None:
+async def test_late_figures_come_without_their_old_picture(broadcaster: PairBroadcaster, browser: Any) -> None:
     older, newer = pair(1), pair(9)
-    hub.publish(newer)
+    broadcaster.publish(newer)
     assert unpack(await browser.recv())[0]["views"][0]["sequence"] == 9
-    hub.publish(replace(older, views=(view(View.LEFT, 1, 30.0, MOTTLED), *older.views[1:])))
+    broadcaster.publish(replace(older, views=(view(View.LEFT, 1, 30.0, MOTTLED), *older.views[1:])))
     header, files = unpack(await browser.recv())
     assert header["views"] == []
     [measured] = header["measured"]
@@ -171,7 +173,7 @@ async def test_late_figures_come_without_their_old_picture(hub: PairBroadcaster,
 
 @pytest.mark.parametrize("failing", ["center.web.stream.make_message", "center.output.broadcast.Watcher.acknowledge"])
 async def test_a_failure_is_told_to_the_browser_and_in_the_log(
-    hub: PairBroadcaster,
+    broadcaster: PairBroadcaster,
     browser: Any,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -181,7 +183,7 @@ async def test_a_failure_is_told_to_the_browser_and_in_the_log(
         raise RuntimeError("on purpose")
 
     monkeypatch.setattr(failing, fail)
-    hub.publish(pair(1))
+    broadcaster.publish(pair(1))
     await browser.send("shown")
     with pytest.raises(ConnectionClosed) as closed:
         await read_on(browser)
@@ -191,17 +193,17 @@ async def test_a_failure_is_told_to_the_browser_and_in_the_log(
     assert "on purpose" in caplog.text
 
 
-async def test_another_rig_is_not_shown(hub: PairBroadcaster, browser: Any) -> None:
-    hub.publish(pair(1, rig="barn"))
-    hub.publish(pair(2, rig="lab"))
+async def test_another_rig_is_not_shown(broadcaster: PairBroadcaster, browser: Any) -> None:
+    broadcaster.publish(pair(1, rig="barn"))
+    broadcaster.publish(pair(2, rig="lab"))
     header, _ = unpack(await browser.recv())
     assert header["rig"] == "lab"
 
 
-async def test_without_a_rig_every_rig_is_shown(hub: PairBroadcaster, page: Page) -> None:
+async def test_without_a_rig_every_rig_is_shown(broadcaster: PairBroadcaster, page: Page) -> None:
     async with connect(f"ws://127.0.0.1:{page.port}/ws") as browser:
         await watched(page)
-        hub.publish(pair(1, rig="barn"))
+        broadcaster.publish(pair(1, rig="barn"))
         assert unpack(await browser.recv())[0]["rig"] == "barn"
 
 
@@ -210,8 +212,8 @@ async def test_a_page_of_another_origin_may_not_watch(page: Page) -> None:
         await connect(f"ws://127.0.0.1:{page.port}/ws", origin="https://elsewhere.example")  # type: ignore[arg-type]
 
 
-async def test_a_browser_that_leaves_is_forgotten(hub: PairBroadcaster, page: Page, browser: Any) -> None:
-    hub.publish(pair(1))
+async def test_a_browser_that_leaves_is_forgotten(broadcaster: PairBroadcaster, page: Page, browser: Any) -> None:
+    broadcaster.publish(pair(1))
     await browser.recv()
     await browser.close()
     await watched(page, 0)
@@ -219,7 +221,7 @@ async def test_a_browser_that_leaves_is_forgotten(hub: PairBroadcaster, page: Pa
 
 
 async def test_no_picture_is_encoded_while_nobody_watches(
-    hub: PairBroadcaster, page: Page, monkeypatch: pytest.MonkeyPatch
+    broadcaster: PairBroadcaster, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded: list[NDArray[np.uint8]] = []
     encode = jpeg.encode
@@ -229,18 +231,18 @@ async def test_no_picture_is_encoded_while_nobody_watches(
         return encode(picture)
 
     monkeypatch.setattr(jpeg, "encode", spy)
-    hub.publish(pair(1, replace(view(View.LEFT, 1), picture=MOTTLED)))
+    broadcaster.publish(pair(1, replace(view(View.LEFT, 1), picture=MOTTLED)))
     assert page._watchers == 0
     async with connect(f"ws://127.0.0.1:{page.port}/ws?rig=lab") as browser:
         await watched(page)
-        hub.publish(pair(2))
+        broadcaster.publish(pair(2))
         assert unpack(await browser.recv())[0]["views"][0]["sequence"] == 2
     assert encoded, "the spy sees what is encoded"
     assert all(each is GREY for each in encoded), "nothing of pair 1"
 
 
-async def test_the_stop_ends_the_watchers(hub: PairBroadcaster) -> None:
-    page = Page("127.0.0.1", 0, hub, CollectorRegistry(), "", dict)
+async def test_the_stop_ends_the_watchers(broadcaster: PairBroadcaster) -> None:
+    page = Page("127.0.0.1", 0, broadcaster, CollectorRegistry(), "", dict)
     await page.start()
     async with connect(f"ws://127.0.0.1:{page.port}/ws") as browser:
         await watched(page)
@@ -251,8 +253,8 @@ async def test_the_stop_ends_the_watchers(hub: PairBroadcaster) -> None:
     assert page._watchers == 0
 
 
-async def test_a_hub_that_closes_ends_the_watchers(hub: PairBroadcaster, page: Page, browser: Any) -> None:
-    hub.close()
+async def test_a_hub_that_closes_ends_the_watchers(broadcaster: PairBroadcaster, page: Page, browser: Any) -> None:
+    broadcaster.close()
     with pytest.raises(ConnectionClosed) as closed:
         await browser.recv()
     assert closed.value.rcvd is not None

@@ -58,7 +58,7 @@ def run(source: Scripted, silence_s: float = 30.0) -> tuple[Camera, Metrics, lis
     camera = Camera(
         source,
         metrics,
-        on_shot=lambda: events.append("shot"),
+        on_frame=lambda: events.append("shot"),
         on_skip=lambda: events.append("skip"),
         silence_s=silence_s,
     )
