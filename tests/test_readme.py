@@ -136,7 +136,7 @@ def test_make_test_lints_and_runs_every_test(programs: Path) -> None:
     started = shell(f"env -u MAKEFLAGS -u ARGS {block('make test').strip()} --dry-run DEV={programs}", programs, ROOT)
     told, _ = started.communicate(timeout=30)
     assert started.returncode == 0, told
-    assert [line for line in told.splitlines() if line.endswith("python -m pytest ")]
+    assert [line for line in told.splitlines() if line.endswith("python -m pytest -n 2 --dist loadfile ")]
     assert "bin/ruff check ." in told
     assert "bin/mypy" in told
 
