@@ -198,9 +198,10 @@ class TransmitServicer(SymbolLinkServiceServicer):
         if any(other.bridge.answered_at > since for other in self._streams.values()):
             return
         _log.warning("the center at %s is silent; connecting to it anew", self._upstream.address)
-        closing = asyncio.create_task(self._upstream.close())
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        if (former := self._upstream.leave()) is not None:
+            closing = asyncio.create_task(former.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     async def _close(self, name: tuple[str, View], stream: _Stream) -> None:
         """Leave nothing behind, even if this task is being cancelled."""

@@ -134,11 +134,15 @@ class Connection:
             self._channel = connect(self.address, self.keys, OWN)
         return self._channel
 
+    def leave(self) -> aio.Channel | None:
+        """From this moment on calls connect anew. returns the former channel, to be closed; None if there is none"""
+        former, self._channel = self._channel, None
+        return former
+
     async def close(self) -> None:
         """Cut it, with its calls; the next call connects anew, whatever becomes of the former connection."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close()
+        if (former := self.leave()) is not None:
+            await former.close()
 
 
 def _server_options() -> list[tuple[str, int]]:
