@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 import center.metrics
 import channel_emulator.metrics
 import edge.metrics
+from deploy.observe import marks
 from wire.runtime.metrics import DECIBELS, SECONDS
 
 TABLE: Final = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
@@ -84,5 +85,4 @@ def _buckets(bounds: tuple[float, ...], scale: float) -> str:
 
 
 if __name__ == "__main__":
-    TABLE.write_text(table(), encoding="utf-8")
-    print(f"wrote {TABLE}")
+    marks.write(TABLE, table())

@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 import wire.v1
+from deploy.observe import marks
 from wire.security.interceptor import STATUS
 from wire.security.methods import CLAIMS_A_VIEW, OPEN, UNSERVED, roles_of
 from wire.security.tokens import Denial, Role
@@ -21,7 +22,7 @@ BEGIN, END = "<!-- begin of the table: make metrics -->", "<!-- end of the table
 STRANGER: Final = "camera of another rig or view"
 CALLERS: Final = (
     *(role.value for role in Role),
-    "camera of another rig or view",
+    STRANGER,
     "no token",
     "unknown token",
     "expired",
@@ -69,11 +70,8 @@ def _rows() -> Iterator[str]:
 
 def page(text: str) -> str:
     """SECURITY.md with the table of today."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{table()}\n{END}{after}"
+    return marks.between(text, BEGIN, END, f"\n\n{table()}\n")
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    print(f"wrote {PAGE}")
+    marks.write(PAGE, page(PAGE.read_text(encoding="utf-8")))

@@ -19,6 +19,7 @@ from channel_emulator.channel import snr
 from channel_emulator.links import registry
 from channel_emulator.relay import bridge
 from channel_emulator.relay import link_servicer as relay
+from deploy.observe import marks
 from edge.encode import references
 from edge.uplink import uplink
 from wire import codec_manifest
@@ -185,9 +186,7 @@ def tables() -> str:
 
 def page(text: str) -> str:
     """docs/limits.md with the tables as they are now. text: as it stands there"""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{tables()}{END}{after}"
+    return marks.between(text, BEGIN, END, f"\n{tables()}")
 
 
 def keys() -> set[str]:
@@ -196,5 +195,4 @@ def keys() -> set[str]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    print(f"wrote {PAGE}")
+    marks.write(PAGE, page(PAGE.read_text(encoding="utf-8")))
