@@ -17,7 +17,6 @@ demo: $(DEMO)/.ready ## two cameras, two noisy links, one center, one page (Ctrl
 	@exec $(DEMO)/bin/vergence demo $(ARGS)
 
 secure: $(DEMO)/.ready ## the demo in compose over mutual TLS and tokens, by certificates in deploy/certs
-	@$(DEMO)/bin/pip install $(PIP_FLAGS) --quiet --editable '.[certs]'
 	@test -d deploy/certs || $(DEMO)/bin/vergence certs deploy/certs
 	@VERGENCE_USER=$$(id -u):$$(id -g) docker compose -f compose.yaml -f deploy/compose.mtls.yaml up $(ARGS)
 
