@@ -1,15 +1,14 @@
 """What a training of these codecs depends on beside the pictures and the widths."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 from jscc.data.batches import Mixture
-from jscc.train.settings import PATCH, PICTURE
+from jscc.train.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
-class DistributedSettings:
+class DistributedSettings(Schedule):
     """The numbers of a run; ValueError names the one that makes no sense."""
 
     steps: int = 10_000
@@ -33,27 +32,4 @@ class DistributedSettings:
     mixture: Mixture = dataclasses.field(default_factory=Mixture)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "patches", "pictures", "warm_up"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"--seed is {self.seed}; it must be in 0...{2**32 - 1}")
-        if not 0 < self.lr < math.inf:
-            raise ValueError(f"--lr is {self.lr}; it must be above 0, and finite")
-        for name in ("alpha", "beta"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"--{name} is {getattr(self, name)}; it must be at least 0, and finite")
-        for name in ("whole_share", "ema"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be in 0...1")
-
-    def size_at(self, step: int) -> tuple[int, tuple[int, int]]:
-        """Pairs and their size (rows, columns) at a step."""
-        whole = step >= round(self.steps * (1 - self.whole_share))
-        return (self.pictures, PICTURE) if whole else (self.patches, PATCH)
-
-    def lr_at(self, step: int) -> float:
-        """Linear warm-up, then a cosine to 1 % at the last step."""
-        warm = min(1.0, (step + 1) / self.warm_up)
-        progress = min(1.0, step / max(self.steps - 1, 1))
-        return self.lr * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+        self.check("alpha", "beta")

@@ -14,7 +14,8 @@ from jscc.distributed.transform import start_as_block_transform
 from jscc.model.checkpoint import WeightsError, fill
 from jscc.train.optimizer import Muon
 from jscc.train.run_folder import described
-from jscc.train.state import DAMAGED
+from jscc.train.schedule import averaging_weight
+from jscc.train.state import read_state
 from wire.runtime.files import replacing
 
 SAVED: Final = {"system", "widths", "settings", "step", "model", "ema", "optimisers"}
@@ -70,8 +71,8 @@ class DistributedState:
 
     @torch.no_grad()
     def average(self, decay: float) -> None:
-        """Move the average towards the weights; early in training it follows faster."""
-        weight = 1 - min(decay, (1 + self.step) / (10 + self.step))
+        """Move the average towards the weights."""
+        weight = averaging_weight(self.step, decay)
         torch._foreach_lerp_(list(self.ema.parameters()), list(self.model.parameters()), weight)
 
     def save(self, path: Path, settings: dict[str, Any]) -> None:
@@ -173,12 +174,4 @@ def _optimisers(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
 
 def read_saved(path: Path) -> dict[str, Any]:
     """What `DistributedState.save` wrote; FileNotFoundError or ValueError if there is none, or it is damaged."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path.parent} is no training: it has no {path.name}")
-    try:
-        saved = torch.load(path, weights_only=True, map_location="cpu")
-        if not isinstance(saved, dict) or not saved.keys() >= SAVED:
-            raise RuntimeError("other contents")
-    except DAMAGED as error:
-        raise ValueError(f"{path} is not a saved training of jscc.distributed, or damaged") from error
-    return saved
+    return read_state(path, SAVED, f"{path} is not a saved training of jscc.distributed, or damaged")

@@ -19,7 +19,7 @@ from jscc.distributed.state import DistributedState
 from jscc.train.overrides import changed
 from jscc.train.pictures import read_pictures
 from jscc.train.run_folder import RunFolder, described
-from jscc.train.settings import PATCH
+from jscc.train.schedule import PATCH
 from wire.runtime.errors import UserError
 
 NUMBERS = ("steps", "seed", "lr", "warm_up", "ema", "alpha", "beta", "patches", "pictures", "whole_share")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +9,11 @@ from typing import Any
 from jscc.data.batches import Mixture
 from jscc.train.link_sampling import LinkSampling
 from jscc.train.loss import Distortion
-from wire import geometry
-
-PICTURE = (geometry.HEIGHT, geometry.WIDTH)
-PATCH = (geometry.HEIGHT // 2, geometry.WIDTH // 2)
+from jscc.train.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
-class TrainSettings:
+class TrainSettings(Schedule):
     """The numbers of a run; ValueError names the one that makes no sense."""
 
     steps: int = 250_000
@@ -43,38 +39,13 @@ class TrainSettings:
     draws: LinkSampling = dataclasses.field(default_factory=LinkSampling)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "patches", "pictures", "warm_up"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"--seed is {self.seed}; it must be in 0...{2**32 - 1}")
-        if not 0 < self.lr < math.inf:
-            raise ValueError(f"--lr is {self.lr}; it must be above 0, and finite")
-        for name in ("alpha", "weight_decay"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(
-                    f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 0, and finite"
-                )
-        for name in ("whole_share", "ema"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be in 0...1")
+        self.check("alpha", "weight_decay")
         if self.loss == "ms-ssim" and self.whole_share < 1:
             raise ValueError("--loss ms-ssim needs whole pictures: add --whole-share 1")
-
-    def size_at(self, step: int) -> tuple[int, tuple[int, int]]:
-        """Pairs and their size (rows, columns) at a step."""
-        whole = step >= round(self.steps * (1 - self.whole_share))
-        return (self.pictures, PICTURE) if whole else (self.patches, PATCH)
 
     def fewest_pairs(self) -> int:
         """Pairs of the smallest step."""
         return min(self.size_at(step)[0] for step in (0, self.steps - 1))
-
-    def lr_at(self, step: int) -> float:
-        """Linear warm-up, then a cosine to 1 % at the last step."""
-        warm = min(1.0, (step + 1) / self.warm_up)
-        progress = min(1.0, step / max(self.steps - 1, 1))
-        return self.lr * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
 def completed(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from jscc.model.transfer import encoder_and_what_fits, new_blocks, with_new_bloc
 from jscc.train.pictures import TrainingPictures
 from jscc.train.run_folder import RunFolder, described
 from jscc.train.run_log import differences
-from jscc.train.settings import PATCH, TrainSettings, completed
+from jscc.train.schedule import PATCH
+from jscc.train.settings import TrainSettings, completed
 from jscc.train.state import TrainState, describe_config_diff, new_model, read_start
 from wire.runtime.errors import UserError
 

@@ -5,7 +5,7 @@ All randomness of a step is a function of (seed, step), so there is no generator
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Final
@@ -19,6 +19,7 @@ from jscc.model.config import CodecConfig
 from jscc.train.optimizer import make_optimisers, plain_state
 from jscc.train.run_folder import STATE, described
 from jscc.train.run_log import differences
+from jscc.train.schedule import averaging_weight
 from wire.runtime.files import replacing
 
 DAMAGED: Final = (EOFError, IndexError, KeyError, RuntimeError, TypeError, UnicodeError, UnpicklingError, ValueError)
@@ -44,8 +45,8 @@ class TrainState:
                 group["lr"] = lr
 
     def averaging_weight(self, decay: float) -> float:
-        """How far the average moves towards the weights after this step; early in training it follows faster."""
-        return 1 - min(decay, (1 + self.step) / (10 + self.step))
+        """How far the average moves towards the weights after this step."""
+        return averaging_weight(self.step, decay)
 
     def averaged(self) -> tuple[list[Tensor], list[Tensor]]:
         """The average and the weights of every parameter that is trained, in one order."""
@@ -109,16 +110,20 @@ def new_model(config: CodecConfig, seed: int, device: torch.device) -> JointCode
     return model
 
 
-def read_state(path: Path) -> dict[str, Any]:
-    """What `TrainState.save` wrote; ValueError if the file is damaged."""
+def read_state(path: Path, keys: Collection[str] = SAVED, damaged: str = "") -> dict[str, Any]:
+    """What a training has saved; FileNotFoundError or ValueError if there is none, or it is damaged.
+
+    keys     that it must have: by default what `TrainState.save` writes
+    damaged  what to say of a file that has not, in place of our own words
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path.parent} is no training: it has no {path.name}")
     try:
         saved = torch.load(path, weights_only=True, map_location="cpu")
-        if not isinstance(saved, dict) or not saved.keys() >= SAVED:
+        if not isinstance(saved, dict) or not saved.keys() >= set(keys):
             raise RuntimeError("other contents")
     except DAMAGED as error:
-        raise ValueError(f"{path} is not a saved training, or damaged") from error
+        raise ValueError(damaged or f"{path} is not a saved training, or damaged") from error
     return saved
 
 
