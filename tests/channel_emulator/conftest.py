@@ -47,6 +47,14 @@ async def refusal(edge: Edge, *messages: link_pb2.TransmitRequest) -> aio.AioRpc
             await edge.hello()
         for message in messages:
             await edge.send(message)
+    except aio.AioRpcError as error:
+        return error
+    return await ending(edge)
+
+
+async def ending(edge: Edge) -> aio.AioRpcError:
+    """How a stream ends while one only reads: gRPC may lose a status that comes while one writes."""
+    try:
         while True:
             await edge.hear()
     except aio.AioRpcError as error:

@@ -16,7 +16,7 @@ from channel_emulator.links.registry import FORGET_SECONDS
 from channel_emulator.relay import bridge, link_servicer
 from deploy.bench.faults.proxy import Proxy
 from deploy.bench.loopback import CREDIT, Center, Edge, picture
-from tests.channel_emulator.conftest import refusal, sample
+from tests.channel_emulator.conftest import ending, refusal, sample
 from tests.waiting import eventually
 from wire.runtime import grpc_kit
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -234,7 +234,7 @@ async def test_a_call_that_is_cancelled_under_the_bridge_does_not_leave_the_edge
         await edge.hello()
         (stream,) = emulator._transmit._streams.values()
         stream.bridge._call.cancel()
-        error = await refusal(edge, link_pb2.TransmitRequest(frame=picture(1)))
+        error = await ending(edge)
     assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "the stream was cut off; connect again")
 
 
