@@ -56,7 +56,7 @@ class BatchingSection(Section):
 
     max_size: Annotated[int, Field(ge=1, le=32)] = 4
     max_delay_ms: Milliseconds = 5.0
-    queue: PositiveInt = 16
+    queue: PositiveInt = 64
     queue_per_rig: PositiveInt = 1
     ahead: Annotated[int, Field(ge=0, le=4)] = 0
 

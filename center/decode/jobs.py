@@ -12,10 +12,15 @@ from center.ingest.frames import Frame
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """One or two views of one instant, left first. queued_at: when their pairing was decided, Unix seconds."""
+    """One or two views of one instant, left first.
+
+    queued_at  when their pairing was decided, seconds on the clock
+    deferred   one view whose partner was late, or dropped on its way; decoded only when nothing else waits
+    """
 
     frames: tuple[Frame, ...]
     queued_at: float
+    deferred: bool = False
 
     @property
     def rig(self) -> str:

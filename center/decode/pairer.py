@@ -37,9 +37,13 @@ class Paired(Generic[A]):
 
 @dataclass(frozen=True, slots=True)
 class Single(Generic[A]):
-    """The partner never came: to be decoded alone."""
+    """The partner never came: to be decoded alone.
+
+    awaited  the other camera is there and the rig has paired of late: the partner was late, or dropped on its way
+    """
 
     frame: A
+    awaited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,9 @@ Outcome = Paired[A] | Single[A] | DroppedLate[A] | Repeated[A]
 
 MOST_WAITING: Final = 8
 """More frames than this never wait for partners, whatever the patience."""
+
+NEVER_PAIRS: Final = 8
+"""Frames alone in a row after which no partner is awaited any longer: such a rig is to be seen, pair or not."""
 
 SET_BACK: Final = 1.0
 """Seconds. A camera whose frames go back by more than this follows a clock that was set back."""
@@ -88,6 +95,7 @@ class Pairer(Generic[A]):
         self._heard_at = dict.fromkeys(View, float("-inf"))  # -inf: not connected
         self._last_captured_at = dict.fromkeys(View, float("-inf"))
         self._delay = dict.fromkeys(View, float("nan"))
+        self._alone_in_a_row = 0
 
     def connect(self, view: View, now: float, restarted: bool) -> None:
         """A camera said Hello. restarted: it counts its sequences anew."""
@@ -95,11 +103,16 @@ class Pairer(Generic[A]):
         if restarted:
             self._newest[view] = 0
 
+    def credit(self, view: View, now: float) -> None:
+        """A camera that is connected was given credit: while it had none, its silence was our doing."""
+        if self._heard_at[view] > float("-inf"):
+            self._heard_at[view] = max(self._heard_at[view], now)
+
     def disconnect(self, view: View) -> list[Outcome[A]]:
         """A camera is gone: nothing waits for it any longer."""
         self._heard_at[view] = float("-inf")
         if self._waiting and self._waiting[0].view is not view:
-            return self.flush()
+            return [*self.flush()]
         return []
 
     def push(self, frame: A) -> list[Outcome[A]]:
@@ -110,7 +123,7 @@ class Pairer(Generic[A]):
         self._newest[view] = frame.sequence
         decided: list[Outcome[A]] = []
         if frame.captured_at < self._last_captured_at[view] - SET_BACK:
-            decided = self.flush()
+            decided += self.flush()
             self._late_until = dict.fromkeys(View, float("-inf"))
             self._heard_at[view] = float("-inf")
         self._last_captured_at[view] = frame.captured_at
@@ -123,19 +136,19 @@ class Pairer(Generic[A]):
             if not self._expected(other, frame.arrived_at):
                 decided += self.flush()
             elif len(self._waiting) > MOST_WAITING:
-                decided.append(self._alone(self._waiting.popleft()))
+                decided.append(self._alone(self._waiting.popleft(), frame.arrived_at))
         return decided
 
     def expire(self, now: float) -> list[Outcome[A]]:
         """Release alone what has waited for `patience`."""
         released: list[Outcome[A]] = []
         while self._waiting and now >= self._waiting[0].arrived_at + self.patience:
-            released.append(self._alone(self._waiting.popleft()))
+            released.append(self._alone(self._waiting.popleft(), now))
         return released
 
-    def flush(self) -> list[Outcome[A]]:
-        """Release alone everything that waits."""
-        released: list[Outcome[A]] = [self._alone(frame) for frame in self._waiting]
+    def flush(self) -> list[Single[A]]:
+        """Release alone everything that waits; no partner is awaited."""
+        released = [self._alone(frame) for frame in self._waiting]
         self._waiting.clear()
         return released
 
@@ -163,27 +176,31 @@ class Pairer(Generic[A]):
             waiting.append(frame)
             return decided
         while waiting and waiting[0].captured_at < frame.captured_at - self.tolerance:
-            decided.append(self._alone(waiting.popleft()))
+            decided.append(self._alone(waiting.popleft(), frame.arrived_at))
         while len(waiting) > 1 and _distance(waiting[1], frame) < _distance(waiting[0], frame):
-            decided.append(self._alone(waiting.popleft()))
+            decided.append(self._alone(waiting.popleft(), frame.arrived_at))
         if not waiting:
             waiting.append(frame)
         elif waiting[0].captured_at > frame.captured_at + self.tolerance:
-            decided.append(self._alone(frame))
+            decided.append(self._alone(frame, frame.arrived_at))
         else:
             partner = waiting.popleft()
+            self._alone_in_a_row = 0
             for each in (frame, partner):
                 self._late_until[each.view] = max(self._late_until[each.view], each.captured_at)
             left, right = (frame, partner) if frame.view is View.LEFT else (partner, frame)
             decided.append(Paired(left, right))
         return decided
 
-    def _alone(self, frame: A) -> Single[A]:
-        """Release a frame; its partner, should it still come, is late."""
+    def _alone(self, frame: A, now: float | None = None) -> Single[A]:
+        """Release a frame; its partner, should it still come, is late. now: seconds; None awaits no partner"""
+        self._alone_in_a_row += 1
+        hoped_for = now is not None and self._expected(frame.view.other, now)
+        awaited = hoped_for and self._alone_in_a_row <= NEVER_PAIRS
         own, other = frame.view, frame.view.other
         self._late_until[own] = max(self._late_until[own], frame.captured_at)
         self._late_until[other] = max(self._late_until[other], frame.captured_at + self.tolerance)
-        return Single(frame)
+        return Single(frame, awaited)
 
 
 def _distance(one: Arrival, other: Arrival) -> float:

@@ -17,10 +17,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, Literal
 
 from center.config import BatchingSection
-from center.decode.batcher import Batcher
+from center.decode.batcher import Batcher, Dropped
 from center.decode.engines import Engine
 from center.decode.jobs import Decoded, Job, decode
 from center.decode.pairer import DroppedLate, Outcome, Paired, Repeated, Single
@@ -107,7 +107,7 @@ class Pipeline:
     def drop(self, frame: Frame, reason: Reason, detail: str) -> None:
         """Answer and count a frame that will not be decoded."""
         self.count_drop(frame.key.rig, frame.view, "dropped", reason)
-        frame.answer(frame.sequence, link_pb2.OUTCOME_DROPPED, reason, detail)
+        self._answer(frame, link_pb2.OUTCOME_DROPPED, reason, detail)
 
     def count_drop(self, rig: str, view: View, outcome: str, reason: str) -> None:
         """outcome: "dropped", "rejected" or "failed"."""
@@ -123,7 +123,8 @@ class Pipeline:
         returns   whether it was done in time; otherwise its thread is left behind
         """
         for rig in self._rigs:
-            self._decide(rig, rig.pairer.flush())
+            for outcome in rig.pairer.flush():
+                self._enqueue(Job((outcome.frame,), self._clock.now(), deferred=True))  # after the pairs that wait
         self.pump()
         self._closed = True
         give_up_at = time.monotonic() + patience
@@ -140,37 +141,45 @@ class Pipeline:
         self._thread.shutdown(wait=done, cancel_futures=True)
         return done
 
+    def _answer(
+        self, frame: Frame, outcome: "link_pb2.Outcome.ValueType", reason: Reason | Literal[""], detail: str
+    ) -> None:
+        """Give a frame's credit back to its camera."""
+        if (rig := self._rigs.get(frame.key.rig)) is not None:
+            rig.pairer.credit(frame.view, self._clock.now())
+        frame.answer(frame.sequence, outcome, reason, detail)
+
     def _decide(self, rig: Rig, outcomes: Iterable[Outcome[Frame]]) -> None:
         for outcome in outcomes:
             match outcome:
                 case Paired(left, right):
                     self._enqueue(Job((left, right), self._clock.now()))
-                case Single(frame):
-                    self._enqueue(Job((frame,), self._clock.now()))
+                case Single(frame, awaited):
+                    self._enqueue(Job((frame,), self._clock.now(), deferred=awaited))
                 case DroppedLate(frame):
-                    if not self._complete(rig, frame):
-                        self._metrics.pairs.labels(rig.name, "late").inc()
-                        self.drop(frame, "late", f"its instant was shown already, without it; {rig.explain_skew()}")
+                    self._take_late(rig, frame)
                 case Repeated(frame, newest):
                     detail = f"sequence {frame.sequence} is not above {newest}, the newest of this camera; count up"
                     self.count_drop(rig.name, frame.view, "rejected", "sequence")
-                    frame.answer(frame.sequence, link_pb2.OUTCOME_REJECTED, "sequence", detail)
+                    self._answer(frame, link_pb2.OUTCOME_REJECTED, "sequence", detail)
         self._schedule(rig)
 
-    def _complete(self, rig: Rig, frame: Frame) -> bool:
-        """Let a frame that came late join its partner, if that still waits for the decoder.
+    def _take_late(self, rig: Rig, frame: Frame) -> None:
+        """Let a frame that came late join its partner, if that still waits for the decoder; else drop it.
 
         So a busy decoder spends nothing on a lone view whose partner was merely late.
         """
         job = self._batcher.newest(rig.name)
-        if job is None or len(job.frames) != 1 or job.frames[0].view is frame.view:
-            return False
-        partner = job.frames[0]
-        if abs(partner.captured_at - frame.captured_at) > rig.pairer.tolerance:
-            return False
-        left, right = (partner, frame) if partner.view is View.LEFT else (frame, partner)
-        self._batcher.replace_newest(Job((left, right), job.queued_at))
-        return True
+        if job is not None and _completes(job, frame, rig.pairer.tolerance):
+            left, right = (*job.frames, frame) if frame.view is View.RIGHT else (frame, *job.frames)
+            self._make_room(self._batcher.replace_newest(Job((left, right), job.queued_at)))
+            return
+        if abs(rig.given_up_at - frame.captured_at) <= rig.pairer.tolerance:
+            detail = "its partner came long before it, and was dropped: the decoder has too much to do"
+            self.drop(frame, "overload", detail)
+            return
+        self._metrics.pairs.labels(rig.name, "late").inc()
+        self.drop(frame, "late", f"its instant was shown already, without it; {rig.explain_skew()}")
 
     def _schedule(self, rig: Rig) -> None:
         """Look at a rig again when its pairer has something to release.
@@ -209,10 +218,18 @@ class Pipeline:
         if self._closed:
             self._drop_job(job, "overload", "the center is shutting down")
             return
-        for dropped in self._batcher.push(job):
-            self._superseded[dropped.job.rig].extend(dropped.job.frames)
-            if dropped.job.rig != job.rig:
-                self._settle_superseded(dropped.job.rig)
+        self._make_room(self._batcher.push(job))
+
+    def _make_room(self, outdone: Iterable[Dropped[Job]]) -> None:
+        """Drop jobs for newer ones. They are answered when the one that stands in their turn leaves; where none does,
+        and of a deferred one, which may stay for as long as the decoder is busy, at once."""
+        for dropped in outdone:
+            job = dropped.job
+            self._superseded[job.rig].extend(job.frames)
+            if job.deferred and (rig := self._rigs.get(job.rig)) is not None:
+                rig.given_up_at = job.frames[0].captured_at
+            if job.deferred or not self._batcher.has_turn(job.rig):
+                self._settle_superseded(job.rig)
 
     def _settle_superseded(self, rig: str) -> None:
         """Answer the frames that made room for the one that leaves now."""
@@ -230,7 +247,7 @@ class Pipeline:
         for job in jobs:
             self._settle_superseded(job.rig)
             for frame in job.frames:
-                frame.answer(frame.sequence, link_pb2.OUTCOME_ACCEPTED, "", "")
+                self._answer(frame, link_pb2.OUTCOME_ACCEPTED, "", "")
         self._decoding.add(asyncio.create_task(self._decode(self.engine, jobs), name="decode"))
 
     async def _decode(self, engine: Engine, jobs: Sequence[Job]) -> None:
@@ -267,3 +284,10 @@ class Pipeline:
         began = self._clock.now()
         decoded = decode(engine, jobs)
         return began, self._clock.now(), decoded
+
+
+def _completes(job: Job, frame: Frame, tolerance: float) -> bool:
+    """Whether a frame is the other view of a job's instant. tolerance: seconds"""
+    partner = job.frames[0]
+    near = abs(partner.captured_at - frame.captured_at) <= tolerance
+    return len(job.frames) == 1 and partner.view is not frame.view and near

@@ -13,7 +13,7 @@ from center.ingest.agreement import REASONS, CameraFacts, disagreements
 from center.ingest.camera_clock import CameraClock
 from center.ingest.frames import Frame
 from wire.contract.handshake import Refusal, StreamRefused, check_name
-from wire.contract.occupancy import Holder, take_over
+from wire.contract.occupancy import Holder, silence_of, take_over
 from wire.views import View
 
 log = logging.getLogger(__name__)
@@ -71,12 +71,14 @@ class Rig:
         self.cameras = {view: Camera() for view in View}
         self.pairer: Pairer[Frame] = Pairer(0.0, patience, silence)
         self.active_at = 0.0
+        self.given_up_at = -math.inf
+        """Capture time of the newest frame that waited for its partner in vain and was dropped for overload."""
         self.decoded = {"paired": 0, "single": 0}
         self.drops: Counter[str] = Counter()
         self._skew_told = False
         self._disagree: set[str] = set()
         self.view_order = ViewOrder()
-        self._settle_tolerance()
+        self._settle()
 
     def connect(self, session: Session, frame_rate: float, now: float, loop_s: float = 0.0) -> None:
         """A stream takes over its camera by the rule of `wire.contract.occupancy`; a stream that it replaces is ended.
@@ -96,7 +98,7 @@ class Rig:
         self.active_at = now
         self._skew_told = False
         self.view_order = ViewOrder()  # they may have been swapped back
-        self._settle_tolerance()
+        self._settle()
         self.pairer.connect(session.view, now, restarted)
 
     def known_clock(self, view: View, boot_id: int) -> CameraClock | None:
@@ -139,7 +141,7 @@ class Rig:
     def retune(self, tolerance: float | None, patience: float) -> None:
         """Change tolerance and patience while frames flow, seconds."""
         self.tolerance, self.pairer.patience = tolerance, patience
-        self._settle_tolerance()
+        self._settle()
 
     def explain_skew(self) -> str:
         """One line on why frames come too late for their partners; logged once for each connection."""
@@ -178,11 +180,13 @@ class Rig:
             return None
         return CameraFacts(camera.frame_rate, camera.loop_s, camera.session.clock.way)
 
-    def _settle_tolerance(self) -> None:
-        """Half a frame period of the faster camera, unless it is set."""
+    def _settle(self) -> None:
+        """The tolerance is half a frame period of the faster camera, unless it is set; the slower one sets how long a
+        camera may be silent."""
         rates = [camera.frame_rate for camera in self.cameras.values() if camera.frame_rate > 0.0]
         half_a_period = 0.5 / max(rates, default=USUAL_FRAME_RATE)
         self.pairer.tolerance = half_a_period if self.tolerance is None else self.tolerance
+        self.pairer.silence = silence_of(self._silence, min(rates, default=0.0))
 
 
 class Rigs:
