@@ -56,7 +56,10 @@ class LoadCamera:
         # A pool of its own: else all cameras would share one connection, and one stalled window.
         own = ("grpc.use_local_subchannel_pool", 1)
         self._channel = grpc_kit.connect(address, keys, own)
-        self._call: Any = SymbolLinkServiceStub(self._channel).Transmit(metadata=keys.metadata(("x-rig-id", rig)))
+        self._call: Any = SymbolLinkServiceStub(self._channel).Transmit(
+            metadata=keys.metadata(("x-rig-id", rig)),
+            wait_for_ready=True,  # many connect at once; on a busy machine the first attempt takes too long for some
+        )
         self._credit = asyncio.Semaphore(0)
         self._due: asyncio.Queue[tuple[int, int]] = asyncio.Queue(1)
         self._tasks: list[asyncio.Task[None]] = []
