@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
+from center.decode.batch_size import MOST
 from center.decode.engines import Device, Kind
 from wire.codec import DEFAULT
 from wire.contract.occupancy import SILENCE_SECONDS
@@ -54,7 +55,7 @@ class PairingSection(Section):
 class BatchingSection(Section):
     """How instants of all rigs are put together for the decoder."""
 
-    max_size: Annotated[int, Field(ge=1, le=32)] = 4
+    max_size: Annotated[int, Field(ge=1, le=MOST)] | None = None
     max_delay_ms: Milliseconds = 5.0
     queue: PositiveInt = 64
     queue_per_rig: PositiveInt = 1

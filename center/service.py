@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import prometheus_client
 
 from center.config import CenterConfig
-from center.decode import engines
+from center.decode import batch_size, engines
 from center.decode.pipeline import Pipeline
 from center.ingest.ingest import FrameIngest
 from center.ingest.link_servicer import SymbolLinkServicer
@@ -94,7 +94,7 @@ class Center:
         )
         self.port = await self.server.start(SERVICES)
         began = time.monotonic()
-        engine = await asyncio.to_thread(self._load)
+        engine, self._pipeline.max_size = await asyncio.to_thread(self._load)
         self._start_recorder(engine)
         self._pipeline.engine = engine  # from now on streams are taken
         self._sweeper = asyncio.create_task(
@@ -103,11 +103,12 @@ class Center:
         await self.server.ready()
         self.metrics.ready.set(1)
         log.info(
-            "ready on port %d: codec %s (%s), %s, warm after %.1f s",
+            "ready on port %d: codec %s (%s), %s, batches of %d, warm after %.1f s",
             self.port,
             self._config.codec,
             engine.codec_hash,
             engine.name,
+            self._pipeline.max_size,
             time.monotonic() - began,
         )
 
@@ -141,16 +142,22 @@ class Center:
             "codec": self._config.codec,
             "codec_hash": engine.codec_hash if engine else "",
             "engine": engine.name if engine else "",
+            "batch": self._pipeline.max_size,
             "queue": self._pipeline.queued,
             "live_rigs": [rig.status(now) for rig in self.rigs],
             "recording": self._recorder.status() if self._recorder else {"state": "off"},
         }
 
-    def _load(self) -> engines.Engine:
+    def _load(self) -> tuple[engines.Engine, int]:
+        """The warm decoder, and how many pairs its batches hold."""
         section = self._config.engine
         engine = self._engine or engines.load(self._config.codec, section.kind, section.device, section.threads)
-        engines.warm_up(engine, self._config.batching.max_size)
-        return engine
+        most = self._config.batching.max_size
+        if most is None:
+            engines.warm_up(engine, 1)
+            most = batch_size.learn(engine)
+        engines.warm_up(engine, most)
+        return engine, most
 
     def _start_recorder(self, engine: engines.Engine) -> None:
         """raises UserError if the folder cannot be used or the extra is not installed"""

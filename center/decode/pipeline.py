@@ -64,7 +64,7 @@ class Pipeline:
         self.engine: Engine | None = None
         self.on_decoded: OnDecoded = lambda *_: None
         self._batcher: Batcher[Job] = Batcher(
-            batching.max_size, batching.max_delay_ms / 1e3, batching.queue, batching.queue_per_rig, batching.ahead
+            batching.max_size or 1, batching.max_delay_ms / 1e3, batching.queue, batching.queue_per_rig, batching.ahead
         )
         self._rigs, self._metrics, self._clock = rigs, metrics, clock
         self._publisher = Publisher(rigs, broadcaster, quality, metrics, clock)
@@ -76,6 +76,15 @@ class Pipeline:
         self._superseded: defaultdict[str, list[Frame]] = defaultdict(list)
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+
+    @property
+    def max_size(self) -> int:
+        """Instants in a batch at most."""
+        return self._batcher.max_size
+
+    @max_size.setter
+    def max_size(self, size: int) -> None:
+        self._batcher.max_size = size
 
     @property
     def queued(self) -> int:

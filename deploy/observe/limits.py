@@ -10,7 +10,7 @@ from pydantic import BaseModel
 import center.config
 import channel_emulator.config
 import wire.codec_graph
-from center.decode import pairer
+from center.decode import batch_size, pairer
 from center.ingest import frames, link_servicer
 from center.output import quality_monitor, watch_servicer
 from center.record import reader, replay, sigmf
@@ -119,7 +119,7 @@ def limits() -> dict[str, list[Limit]]:
                 "that of the rig served last is dropped",
             ),
             _set(center_, "batching.queue_per_rig", "of one rig", "", "the oldest is dropped: no rig takes more"),
-            _set(center_, "batching.max_size", "batch"),
+            Limit("batch", batch_size.MOST, "pairs", "batching.max_size", "by default as many as save time"),
         ],
         "Center: references, watchers, page": [
             _set(

@@ -14,6 +14,7 @@ from grpc import aio
 
 from deploy.bench.load.frames import PreparedFrames
 from deploy.local.secured import Parties
+from wire.contract.handshake import FRAME_RATES
 from wire.runtime import grpc_kit
 from wire.security.keyring import NO_KEYS, Keyring
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -71,7 +72,7 @@ class LoadCamera:
             view=self._view.to_proto(),
             codec_hash=self._prepared.codec_hash,
             boot_id=1 + self._view.position,
-            frame_rate=self._rate,
+            frame_rate=self._rate if self._rate >= FRAME_RATES[0] else 0.0,
             sent_at_ns=time.time_ns(),
         )
         await self._call.write(link_pb2.TransmitRequest(hello=hello))
