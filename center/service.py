@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -78,6 +79,7 @@ class Center:
         self.server = Server(config.listen, keys, self.metrics.call_refused)
         self.port = 0
         self._sweeper: asyncio.Task[None] | None = None
+        self._swept_at = -math.inf
         self._recorder: Recorder | None = None
 
     async def start(self) -> None:
@@ -180,7 +182,10 @@ class Center:
         """Forget who and what went away, and look at those that are here; done once a second."""
         now, idle = self.clock.now(), self._config.links.evict_s
         self._quality.expire(now)
+        since, self._swept_at = self._swept_at, now
         for rig in self.rigs:
+            if not rig.heard_since(since):
+                continue  # nothing new is known of it; thousands that stand by cost nothing
             for reason, holds in rig.check_agreement().items():
                 self.metrics.disagreement.labels(rig.name, reason).set(holds)
         for name in self.rigs.evict(now, idle):

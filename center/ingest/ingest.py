@@ -45,6 +45,7 @@ class FrameIngest:
     ) -> None:
         self.draining = False
         self._empty = asyncio.Event()
+        self._streams: set[Session] = set()
         self.clock = clock
         self._links, self._rigs, self._pipeline, self._metrics = links, rigs, pipeline, metrics
 
@@ -78,6 +79,7 @@ class FrameIngest:
         clock = rig.known_clock(view, hello.boot_id) or _clock(gap, hello.frame_rate)
         session = Session(rig, view, hello.boot_id, clock, end, drain)
         rig.connect(session, hello.frame_rate, now, hello.loop_ms / 1e3)
+        self._streams.add(session)
         self._metrics.connected.labels(rig.name, view).set(1)
         self._metrics.clock_offset.labels(rig.name, view).set(gap + self.clock.step)
         if abs(gap) > PLAINLY_APART:
@@ -95,7 +97,8 @@ class FrameIngest:
         if rig.cameras[view].session is session:
             self._metrics.connected.labels(rig.name, view).set(0)
             self._pipeline.handle(rig, rig.disconnect(session, self.clock.now()))
-        if not self.sessions():
+        self._streams.discard(session)
+        if not self._streams:
             self._empty.set()
 
     def receive(
@@ -169,16 +172,16 @@ class FrameIngest:
         answer(message.sequence, link_pb2.OUTCOME_DROPPED, "overload", detail)
 
     def sessions(self) -> list[Session]:
-        """Every stream that is open."""
-        return [camera.session for rig in self._rigs for camera in rig.cameras.values() if camera.session is not None]
+        """Every stream that speaks for a camera."""
+        return [session for session in self._streams if session.rig.cameras[session.view].session is session]
 
     async def drain(self, patience: float) -> None:
         """Take no new stream; wait at most `patience` seconds for the open ones to leave. Their frames still count."""
         self.draining = True
+        self._empty.clear()
         for session in self.sessions():
-            self._empty.clear()
             session.drain()
-        if self.sessions():
+        if self._streams:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), patience)
 

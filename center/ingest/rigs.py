@@ -135,6 +135,10 @@ class Rig:
             self._disagree = set(found)
         return {reason: reason in found for reason in REASONS}
 
+    def heard_since(self, since: float) -> bool:
+        """Whether a camera has said Hello, sent a frame or gone since then, seconds."""
+        return self.active_at >= since or any(camera.heard_at >= since for camera in self.cameras.values())
+
     def connected(self) -> list[View]:
         return [view for view, camera in self.cameras.items() if camera.session is not None]
 

@@ -117,17 +117,18 @@ async def load(pid: int, port: int, rigs: int, rate: float, seconds: float) -> d
         began = time.monotonic()
         for number in range(warm + round(rate * seconds)):
             if number == warm:
-                used, accepted = cpu_seconds(pid), sent.outcomes["accepted"]
+                used, answered, accepted = cpu_seconds(pid), sent.outcomes.total(), sent.outcomes["accepted"]
             await asyncio.sleep(began + number / rate - time.monotonic())
             now = time.time_ns()
             for camera in pairs[number % rigs]:
                 camera.capture(1 + number // rigs, now)
         await asyncio.sleep(0.5)
-        shown = (sent.outcomes["accepted"] - accepted) / 2
+        pairs_in = (sent.outcomes.total() - answered) / 2
         return {
             "rigs": rigs,
-            "pairs": shown,
-            "cpu_ms_per_pair": (cpu_seconds(pid) - used) / shown * 1e3,
+            "pairs": pairs_in,
+            "decoded": (sent.outcomes["accepted"] - accepted) / 2,
+            "cpu_ms_per_pair": (cpu_seconds(pid) - used) / pairs_in * 1e3,
             "idle_cpu": idle,
             "idle_kb_per_rig": (connected - before) / rigs / 1024,
             "active_kb_per_rig": (resident(pid) - before) / rigs / 1024,
@@ -153,15 +154,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="store the result")
     parsed = parser.parse_args(arguments)
     rows = [measure(rigs, parsed.rate, parsed.seconds, parsed.decode_ms) for rigs in parsed.rigs]
-    print(
-        f"{'rigs':>5} {'pairs':>6} {'CPU a pair':>11} {'ratio':>6} {'idle CPU':>9} {'idle rig':>9} {'active rig':>11}"
-    )
+    print(f"{'rigs':>5} {'pairs':>6} {'decoded':>8} {'CPU a pair':>10}  {'ratio':>6} {'idle CPU':>9}  kB: idle, active")
     for row in rows:
         ratio = row["cpu_ms_per_pair"] / rows[0]["cpu_ms_per_pair"]
         print(
-            f"{row['rigs']:>5} {row['pairs']:>6.0f} {row['cpu_ms_per_pair']:>8.2f} ms {ratio:>6.2f}"
-            f" {row['idle_cpu']:>8.1%} {row['idle_kb_per_rig']:>6.0f} kB {row['active_kb_per_rig']:>8.0f} kB"
+            f"{row['rigs']:>5} {row['pairs']:>6.0f} {row['decoded']:>8.0f} {row['cpu_ms_per_pair']:>8.2f} ms"
+            f" {ratio:>6.2f} {row['idle_cpu']:>9.1%} {row['idle_kb_per_rig']:>13.0f} · {row['active_kb_per_rig']:.0f}"
         )
+    print("CPU a pair that was answered, decoded or not")
     if parsed.json:
         store(parsed.json, measured_here({"rate": parsed.rate, "rows": rows}))
     return 0
