@@ -70,6 +70,7 @@ class LinksSection(Section):
     idle_s: PositiveFloat = 60.0
     max_rigs: PositiveInt = 64
     evict_s: PositiveFloat = 60.0
+    reunite_s: Annotated[float, Field(ge=0.0, le=3_600.0)] = 0.0
 
 
 class QualitySection(Section):

@@ -14,6 +14,7 @@ from center.decode import batch_size, engines
 from center.decode.pipeline import Pipeline
 from center.ingest.ingest import FrameIngest
 from center.ingest.link_servicer import SymbolLinkServicer
+from center.ingest.reunion import REASON
 from center.ingest.rigs import Rigs
 from center.metrics import Metrics
 from center.output.broadcast import PairBroadcaster
@@ -62,6 +63,7 @@ class Center:
             pairing.patience_ms / 1e3,
             pairing.silence_ms / 1e3,
             config.links.max_rigs,
+            config.links.reunite_s,
         )
         self._pipeline = Pipeline(config.batching, self.rigs, self.broadcaster, self._quality, self.metrics, self.clock)
         self._ingest = FrameIngest(config.links, self.rigs, self._pipeline, self.metrics, self.clock)
@@ -186,6 +188,9 @@ class Center:
         for rig in self.rigs:
             if not rig.heard_since(since):
                 continue  # nothing new is known of it; thousands that stand by cost nothing
+            if (lone := rig.to_reunite(now)) is not None:
+                log.info("rig %s: its %s view has been alone for long; it is asked to come again", rig.name, lone.view)
+                lone.drain(REASON, 0)
             for reason, holds in rig.check_agreement().items():
                 self.metrics.disagreement.labels(rig.name, reason).set(holds)
         for name in self.rigs.evict(now, idle):

@@ -25,6 +25,8 @@ from wire.views import View
 log = logging.getLogger(__name__)
 
 _NANO: Final = 1e-9
+RECONNECT_AFTER_MS: Final = 1_000
+"""What cameras are asked to wait for a center that restarts; those that know another one do not."""
 _MOST_STEPS_TOLD: Final = 8
 """Of one stream; a camera whose clock jumps with every frame must not fill the log."""
 
@@ -54,12 +56,12 @@ class FrameIngest:
         """The decoder behind the pipeline; None until it is warm, and so long no stream is taken."""
         return self._pipeline.engine
 
-    def connect(self, hello: link_pb2.Hello, end: Callable[[str], None], drain: Callable[[], None]) -> Session:
+    def connect(self, hello: link_pb2.Hello, end: Callable[[str], None], drain: Callable[[str, int], None]) -> Session:
         """Take a stream in.
 
         hello   checked by the handshake
         end     called with a line when a newer stream of the same camera takes its place
-        drain   called when the center goes away
+        drain   called with a reason when the camera is to leave, and after how many ms it may come again
         raises  StreamRefused if the stream cannot be taken
         """
         if self.draining:
@@ -180,7 +182,7 @@ class FrameIngest:
         self.draining = True
         self._empty.clear()
         for session in self.sessions():
-            session.drain()
+            session.drain("the center is shutting down", RECONNECT_AFTER_MS)
         if self._streams:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), patience)

@@ -12,6 +12,7 @@ from center.decode.view_order import SWAPPED, ViewOrder
 from center.ingest.agreement import REASONS, CameraFacts, disagreements
 from center.ingest.camera_clock import CameraClock
 from center.ingest.frames import Frame
+from center.ingest.reunion import Reunion
 from wire.contract.handshake import Refusal, StreamRefused, check_name
 from wire.contract.occupancy import Holder, silence_of, take_over
 from wire.views import View
@@ -27,7 +28,7 @@ class Session:
     """One stream of one camera.
 
     end     called with a line when another stream takes its place
-    drain   called when the center goes away
+    drain   called with the reason why it is to leave, and after how many ms it may come again
     newest  highest sequence that came
     """
 
@@ -36,7 +37,7 @@ class Session:
     boot_id: int
     clock: CameraClock
     end: Callable[[str], None]
-    drain: Callable[[], None]
+    drain: Callable[[str, int], None]
     newest: int = 0
 
 
@@ -62,10 +63,13 @@ class Camera:
 
 
 class Rig:
-    """Two cameras and their pairer. Times in seconds; tolerance None is half a frame period."""
+    """Two cameras and their pairer. Times in seconds; tolerance None is half a frame period; reunite: `Reunion`."""
 
-    def __init__(self, name: str, tolerance: float | None, patience: float, silence: float) -> None:
+    def __init__(
+        self, name: str, tolerance: float | None, patience: float, silence: float, reunite: float = 0.0
+    ) -> None:
         self.name = name
+        self._reunion = Reunion(reunite)
         self.tolerance = tolerance
         self._silence = silence
         self.cameras = {view: Camera() for view in View}
@@ -139,6 +143,14 @@ class Rig:
         """Whether a camera has said Hello, sent a frame or gone since then, seconds."""
         return self.active_at >= since or any(camera.heard_at >= since for camera in self.cameras.values())
 
+    def to_reunite(self, now: float) -> Session | None:
+        """The stream of a view that has been alone so long that it is to be asked to come again; None if there is none.
+
+        To be called about once a second.
+        """
+        here = [camera.session for camera in self.cameras.values() if camera.session is not None]
+        return here[0] if self._reunion.is_due(len(here), now) else None
+
     def connected(self) -> list[View]:
         return [view for view, camera in self.cameras.items() if camera.session is not None]
 
@@ -196,8 +208,11 @@ class Rig:
 class Rigs:
     """Every rig that is known, at most `most`."""
 
-    def __init__(self, tolerance: float | None, patience: float, silence: float, most: int) -> None:
+    def __init__(
+        self, tolerance: float | None, patience: float, silence: float, most: int, reunite: float = 0.0
+    ) -> None:
         self._tolerance, self._patience, self._silence, self._most = tolerance, patience, silence, most
+        self._reunite = reunite
         self._rigs: dict[str, Rig] = {}
 
     def __iter__(self) -> Iterator[Rig]:
@@ -218,7 +233,7 @@ class Rigs:
                 raise StreamRefused(
                     Refusal.FULL, f"{self._most} rigs are known already; raise links.max_rigs or use another center"
                 )
-            rig = self._rigs[name] = Rig(name, self._tolerance, self._patience, self._silence)
+            rig = self._rigs[name] = Rig(name, self._tolerance, self._patience, self._silence, self._reunite)
         return rig
 
     def change_pairing(self, tolerance: float | None, patience: float) -> None:

@@ -148,8 +148,8 @@ def measure(rigs: int, rate: float, seconds: float, decode_ms: float) -> dict[st
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.bench.rigs", description=__doc__)
     parser.add_argument("--rigs", type=int, nargs="+", default=[1, 64, 1_000], help="default 1 64 1000")
-    parser.add_argument("--rate", type=float, default=40.0, help="pairs a second of all rigs together (default 40)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long it counts (default 10)")
+    parser.add_argument("--rate", type=float, default=60.0, help="pairs a second of all rigs together (default 60)")
+    parser.add_argument("--seconds", type=float, default=17.0, help="how long it counts (default 17)")
     parser.add_argument("--decode-ms", type=float, default=5.0, help="what the decoder takes, asleep (default 5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="store the result")
     parsed = parser.parse_args(arguments)

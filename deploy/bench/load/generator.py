@@ -72,7 +72,7 @@ class LoadCamera:
             view=self._view.to_proto(),
             codec_hash=self._prepared.codec_hash,
             boot_id=1 + self._view.position,
-            frame_rate=self._rate if self._rate >= FRAME_RATES[0] else 0.0,
+            frame_rate=max(self._rate, FRAME_RATES[0]),
             sent_at_ns=time.time_ns(),
         )
         await self._call.write(link_pb2.TransmitRequest(hello=hello))

@@ -219,7 +219,7 @@ async def test_a_slow_camera_is_waited_for_though_its_period_is_longer_than_the_
     bench = Bench()
     rig = bench.rigs.admit("slow")
     for view in View:
-        session = Session(rig, view, 1, CameraClock(0.0), lambda line: None, lambda: None)
+        session = Session(rig, view, 1, CameraClock(0.0), lambda line: None, lambda reason, after_ms: None)
         rig.connect(session, frame_rate=0.5, now=bench.at)
     paired = 0
     for sequence in range(1, 6):
