@@ -9,8 +9,6 @@ encode at full speed, on the cores that the decoder needs, what is then thrown a
 """
 
 import asyncio
-import heapq
-import itertools
 import logging
 import math
 import time
@@ -23,6 +21,7 @@ from center.config import BatchingSection
 from center.decode.batcher import Batcher, Dropped
 from center.decode.engines import Engine
 from center.decode.jobs import Decoded, Job, decode
+from center.decode.looks import Looks
 from center.decode.pairer import DroppedLate, Outcome, Paired, Repeated, Single
 from center.decode.publisher import Publisher
 from center.ingest.frames import Frame
@@ -68,9 +67,7 @@ class Pipeline:
         )
         self._rigs, self._metrics, self._clock = rigs, metrics, clock
         self._publisher = Publisher(rigs, broadcaster, quality, metrics, clock)
-        self._due: list[tuple[float, int, Rig]] = []  # a heap: when to look at a rig's pairer
-        self._look_at: dict[Rig, float] = {}  # the entry of a rig that counts; it has one at most
-        self._scheduled = itertools.count()
+        self._looks: Looks[Rig] = Looks()  # when to look at a rig's pairer again
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder")
         self._decoding: set[asyncio.Task[None]] = set()
         self._superseded: defaultdict[str, list[Frame]] = defaultdict(list)
@@ -99,11 +96,8 @@ class Pipeline:
     def pump(self) -> None:
         """Do what is due now, and come back when the next thing is."""
         now = self._clock.now()
-        while self._due and self._due[0][0] <= now:
-            at, _, rig = heapq.heappop(self._due)
-            if self._look_at.get(rig) == at:
-                del self._look_at[rig]
-                self._release(rig, now)
+        for rig in self._looks.due(now):
+            self._release(rig, now)
         for dropped in self._batcher.expire(now):
             self._drop_job(dropped.job, dropped.reason, "it grew too old in the queue")
             self._settle_superseded(dropped.job.rig)
@@ -171,7 +165,7 @@ class Pipeline:
                     detail = f"sequence {frame.sequence} is not above {newest}, the newest of this camera; count up"
                     self.count_drop(rig.name, frame.view, "rejected", "sequence")
                     self._answer(frame, link_pb2.OUTCOME_REJECTED, "sequence", detail)
-        self._schedule(rig)
+        self._looks.plan(rig, rig.pairer.deadline)
 
     def _take_late(self, rig: Rig, frame: Frame) -> None:
         """Let a frame that came late join its partner, if that still waits for the decoder; else drop it.
@@ -190,31 +184,18 @@ class Pipeline:
         self._metrics.pairs.labels(rig.name, "late").inc()
         self.drop(frame, "late", f"its instant was shown already, without it; {rig.explain_skew()}")
 
-    def _schedule(self, rig: Rig) -> None:
-        """Look at a rig again when its pairer has something to release.
-
-        Deadlines only move back while frames come and go, so the look that is planned already is early enough: it
-        plans the next one. Only a shorter patience needs an earlier one.
-        """
-        self._plan(rig, rig.pairer.deadline)
-
-    def _plan(self, rig: Rig, at: float) -> None:
-        if at < self._look_at.get(rig, math.inf):
-            self._look_at[rig] = at
-            heapq.heappush(self._due, (at, next(self._scheduled), rig))
-
     def _release(self, rig: Rig, now: float) -> None:
         """Decode alone what has waited for its partner long enough."""
         try:
             self._decide(rig, rig.pairer.expire(now))
         except Exception:  # one rig must hold up no other
             log.exception("rig %s: its frames could not be released", rig.name)
-            self._plan(rig, now + _AGAIN)
+            self._looks.plan(rig, now + _AGAIN)
 
     def _come_back(self, now: float) -> None:
         """Set the timer to the next deadline."""
         due = min(
-            self._due[0][0] if self._due else math.inf,
+            self._looks.next_at,
             self._batcher.deadline(len(self._decoding)),
             self._batcher.next_expiry,
         )

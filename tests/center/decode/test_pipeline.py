@@ -82,7 +82,7 @@ async def test_a_rig_is_looked_at_once_however_many_of_its_frames_waited(bench: 
             bench.push(rig, bench.frame(rig, View.RIGHT, sequence - 1, older, older + 1.0))
         bench.at += PERIOD
         bench.pipeline.pump()
-        assert len(bench.pipeline._due) <= 2
+        assert len(bench.pipeline._looks) <= 2
     await bench.close()
 
 
