@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
@@ -125,12 +126,13 @@ class Batcher(Generic[J]):
                 late.append(Dropped(self._remove(job.rig, job), "late"))
         return late
 
-    def take(self, now: float, in_flight: int) -> list[J]:
+    def take(self, now: float, in_flight: int, soon_at: float = math.inf) -> list[J]:
         """The next batch, in the order of the rigs' turns, or nothing.
 
         in_flight  batches that the decoder holds, with the one it works on
+        soon_at    from when on it may hold one more because it will be free in a moment, seconds
         """
-        if now < self.deadline(in_flight):
+        if now < self.deadline(in_flight, soon_at):
             return []
         if not self._turns:
             return [self._take_deferred()]  # no more of them: whole pairs may come meanwhile
@@ -141,12 +143,12 @@ class Batcher(Generic[J]):
             batch.append(self._remove(rig))
         return batch
 
-    def deadline(self, in_flight: int) -> float:
+    def deadline(self, in_flight: int, soon_at: float = math.inf) -> float:
         """From when on `take` gives something; +inf until another job or an idle decoder changes that."""
         if not self._turns:
             return float("-inf") if self._deferred and in_flight == 0 else float("inf")
         if in_flight > self.ahead:
-            return float("inf")
+            return soon_at if in_flight == self.ahead + 1 else math.inf
         if in_flight == 0 or len(self._turns) >= self.max_size:
             return float("-inf")
         return self._next().queued_at + self.max_delay

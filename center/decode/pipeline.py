@@ -20,6 +20,7 @@ from typing import Final, Literal
 from center.config import BatchingSection
 from center.decode.batcher import Batcher, Dropped
 from center.decode.engines import Engine
+from center.decode.forecast import Forecast
 from center.decode.jobs import Decoded, Job, decode
 from center.decode.looks import Looks
 from center.decode.pairer import DroppedLate, Outcome, Paired, Repeated, Single
@@ -68,6 +69,7 @@ class Pipeline:
         self._rigs, self._metrics, self._clock = rigs, metrics, clock
         self._publisher = Publisher(rigs, broadcaster, quality, metrics, clock)
         self._looks: Looks[Rig] = Looks()  # when to look at a rig's pairer again
+        self._forecast = Forecast()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder")
         self._decoding: set[asyncio.Task[None]] = set()
         self._superseded: defaultdict[str, list[Frame]] = defaultdict(list)
@@ -101,7 +103,7 @@ class Pipeline:
         for dropped in self._batcher.expire(now):
             self._drop_job(dropped.job, dropped.reason, "it grew too old in the queue")
             self._settle_superseded(dropped.job.rig)
-        while jobs := self._batcher.take(now, len(self._decoding)):
+        while jobs := self._batcher.take(now, len(self._decoding), self._forecast.soon_at):
             self._start(jobs)
         self._metrics.queue_pairs.set(len(self._batcher))
         self._metrics.queue_age.set(self._batcher.age(now))
@@ -196,7 +198,7 @@ class Pipeline:
         """Set the timer to the next deadline."""
         due = min(
             self._looks.next_at,
-            self._batcher.deadline(len(self._decoding)),
+            self._batcher.deadline(len(self._decoding), self._forecast.soon_at),
             self._batcher.next_expiry,
         )
         if self._timer is not None:
@@ -238,6 +240,7 @@ class Pipeline:
             self._settle_superseded(job.rig)
             for frame in job.frames:
                 self._answer(frame, link_pb2.OUTCOME_ACCEPTED, "", "")
+        self._forecast.start(len(jobs), self._clock.now())
         self._decoding.add(asyncio.create_task(self._decode(self.engine, jobs), name="decode"))
 
     async def _decode(self, engine: Engine, jobs: Sequence[Job]) -> None:
@@ -246,9 +249,11 @@ class Pipeline:
             began, ended, decoded = await loop.run_in_executor(self._thread, self._timed, engine, jobs)
         except Exception:  # an engine may raise anything; one bad batch must not end the live path
             log.exception("the decoder failed on a batch of %d", len(jobs))
+            self._forecast.give_up()
             for frame in (frame for job in jobs for frame in job.frames):
                 self.count_drop(frame.key.rig, frame.view, "failed", "decoder")
         else:
+            self._forecast.end(began, ended)
             self.on_decoded(jobs, decoded, began, ended)
             for job, views in zip(jobs, decoded, strict=True):
                 self._show(job, views, began, ended)
