@@ -9,7 +9,7 @@ from center.decode.engines import Device, Kind
 from wire.codec import DEFAULT
 from wire.contract.occupancy import SILENCE_SECONDS
 from wire.runtime.yaml_config import Address, Section
-from wire.security.section import SecuredConfig
+from wire.security.section import FileName, SecuredConfig, is_loopback
 
 _HOST_NAME: Final = set(string.ascii_lowercase + string.digits + "-_.")
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -31,8 +31,16 @@ class PageSection(Section):
     host: str = "127.0.0.1"
     port: Port = 8080
     hosts: tuple[HostName, ...] = ()
+    certificate: FileName = ""
+    key: FileName = ""
     max_connections: PositiveInt = 256
     max_connections_per_client: PositiveInt = 64
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key go together; set both, or none for plain HTTP")
+        return self
 
 
 class EngineSection(Section):
@@ -120,3 +128,17 @@ class CenterConfig(SecuredConfig):
 
     def connects(self) -> dict[str, str]:
         return {"emulator": self.emulator}
+
+    def open_doors(self) -> list[str]:
+        return [*super().open_doors(), *self._open_page()]
+
+    def _open_page(self) -> list[str]:
+        page, lines = self.page, []
+        if is_loopback(f"{page.host}:{page.port}"):
+            return []
+        where = f"page.host {page.host}"
+        if not page.certificate:
+            lines.append(f"{where} is open to the network in plain HTTP; set page.certificate and page.key")
+        if not self.security.tokens:
+            lines.append(f"{where} lets everybody see and set everything; set security.tokens")
+        return lines

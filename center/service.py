@@ -21,6 +21,7 @@ from center.output.watch_servicer import PairServicer, ReferenceServicer
 from center.steady_clock import SteadyClock
 from center.web.app import Page
 from center.web.connections import Limits
+from center.web.tls import PageCertificate
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import Server
 from wire.runtime.periodic import repeat
@@ -74,6 +75,8 @@ class Center:
             config.page.hosts,
             Limits(config.page.max_connections, config.page.max_connections_per_client),
             keys,
+            self.metrics.call_refused,
+            PageCertificate(config.page.certificate, config.page.key) if config.page.certificate else None,
         )
         self.server = Server(config.listen, keys, self.metrics.call_refused)
         self.port = 0
