@@ -13,7 +13,7 @@ import cv2
 from edge.camera.framing import fit
 from edge.camera.newest import NewestSlot
 from edge.camera.sources import CameraRefused, Picture, SkippedFrame, Source
-from edge.log_throttle import OnChange
+from wire.runtime.log_throttle import OnChange
 from edge.metrics import Metrics
 from wire.runtime.errors import UserError, cause
 from wire.runtime.retry import Backoff

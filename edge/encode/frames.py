@@ -13,7 +13,7 @@ from edge.camera.capture import CapturedFrame
 from edge.camera.sources import Picture
 from edge.config import EdgeConfig
 from edge.encode.references import References
-from edge.log_throttle import Throttle
+from wire.runtime.log_throttle import Throttle
 from edge.metrics import Metrics
 from wire.contract import arrays
 from wire.v1 import symbol_link_service_pb2 as link_pb2

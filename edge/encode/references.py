@@ -8,7 +8,7 @@ from grpc import aio
 from edge.camera.frame_clock import FrameClock
 from edge.camera.sources import Picture
 from edge.config import EdgeConfig
-from edge.log_throttle import Throttle
+from wire.runtime.log_throttle import Throttle
 from edge.metrics import Metrics
 from wire.contract import arrays
 from wire.runtime import grpc_kit

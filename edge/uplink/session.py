@@ -10,7 +10,7 @@ from grpc import aio
 
 from edge.camera.capture import CapturedFrame
 from edge.encode.frames import FrameEncoder
-from edge.log_throttle import Throttle
+from wire.runtime.log_throttle import Throttle
 from edge.metrics import Metrics
 from edge.uplink.clock import ClockOffset
 from edge.uplink.credit import CreditWindow

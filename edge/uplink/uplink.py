@@ -12,7 +12,7 @@ from grpc import aio
 
 from edge.config import EdgeConfig
 from edge.encode.frames import FrameEncoder
-from edge.log_throttle import OnChange, Throttle
+from wire.runtime.log_throttle import OnChange, Throttle
 from edge.metrics import Metrics
 from edge.uplink.clock import ClockOffset
 from edge.uplink.credit import CreditWindow

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from edge.camera.newest import NewestSlot
-from edge.log_throttle import OnChange, Throttle
+from wire.runtime.log_throttle import OnChange, Throttle
 from edge.uplink.clock import ClockOffset
 from edge.uplink.credit import WIDEN_AFTER, CreditWindow
 
