@@ -1,6 +1,7 @@
 """Untouched pictures to the center, past the channel, so that quality can be measured there."""
 
 import asyncio
+import logging
 from typing import Final
 
 from grpc import aio
@@ -8,10 +9,10 @@ from grpc import aio
 from edge.camera.frame_clock import FrameClock
 from edge.camera.sources import Picture
 from edge.config import EdgeConfig
-from wire.runtime.log_throttle import Throttle
 from edge.metrics import Metrics
 from wire.contract import arrays
 from wire.runtime import grpc_kit
+from wire.runtime.log_throttle import Throttle
 from wire.security.keyring import NO_KEYS, Keyring
 from wire.v1 import reference_service_pb2 as reference_pb2
 from wire.v1.reference_service_pb2_grpc import ReferenceServiceStub
@@ -29,7 +30,7 @@ class References:
         self._ticks = FrameClock(config.camera.fps)
         self._address = config.reference.address
         self._rig, self._view, self._boot_id = config.rig, config.view, boot_id
-        self._metrics, self._throttle = metrics, Throttle()
+        self._metrics, self._throttle = metrics, Throttle(logging.getLogger("edge"))
         self._connection = grpc_kit.Connection(self._address, keys)
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -10,11 +10,11 @@ from grpc import aio
 
 from edge.camera.capture import CapturedFrame
 from edge.encode.frames import FrameEncoder
-from wire.runtime.log_throttle import Throttle
 from edge.metrics import Metrics
 from edge.uplink.clock import ClockOffset
 from edge.uplink.credit import CreditWindow
 from wire.runtime.grpc_kit import await_call
+from wire.runtime.log_throttle import Throttle
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 
 Call = aio.StreamStreamCall[link_pb2.TransmitRequest, link_pb2.TransmitResponse]

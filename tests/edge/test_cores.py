@@ -1,11 +1,8 @@
-"""The pure cores: the credit window, the newest slot, the clock offset, the throttle."""
-
-import logging
+"""The pure cores: the credit window, the newest slot and the clock offset."""
 
 import pytest
 
 from edge.camera.newest import NewestSlot
-from wire.runtime.log_throttle import OnChange, Throttle
 from edge.uplink.clock import ClockOffset
 from edge.uplink.credit import WIDEN_AFTER, CreditWindow
 
@@ -123,21 +120,3 @@ def test_old_samples_of_the_clock_are_forgotten() -> None:
     offsets = [clock.sample(0, 2_000_000_000, 1_000_000_000) for _ in range(8)]
     assert offsets[0] == 0.0
     assert offsets[-1] == pytest.approx(1.0)
-
-
-def test_a_flood_of_warnings_becomes_one_line_that_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    now = 0.0
-    throttle = Throttle(interval=10.0, clock=lambda: now)
-    for _ in range(100):
-        throttle.warn("power", "too loud")
-    throttle.warn("shape", "too wide")
-    now = 10.0
-    throttle.warn("power", "too loud")
-    assert caplog.messages == ["too loud", "too wide", "too loud (99 more like this)"]
-
-
-def test_a_state_is_logged_when_it_changes(caplog: pytest.LogCaptureFixture) -> None:
-    said = OnChange()
-    for key in ("down", "down", "up", "down"):
-        said.log(logging.INFO, key, f"it is {key}")
-    assert caplog.messages == ["it is down", "it is up", "it is down"]
