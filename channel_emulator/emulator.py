@@ -94,7 +94,7 @@ async def run(config: EmulatorConfig, stop: asyncio.Event) -> None:
     """Work until `stop` is set, then drain."""
     emulator = Emulator(config)
     if config.metrics.port:
-        expose(config.metrics.host, config.metrics.port, emulator.metrics.registry)
+        expose(config.metrics, config.metrics.port, emulator.metrics.registry, emulator.metrics.call_refused)
     port = await emulator.start()
     _log.info("listening on port %d, center at %s, %s", port, config.upstream, _names(emulator.links))
     await stop.wait()

@@ -43,7 +43,7 @@ async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
     uplink = Uplink(config, boot_id, camera, maker, metrics, keys, loop_s=lambda: source.loop_s)
     try:
         if config.metrics_port:
-            expose(config.metrics.host, config.metrics_port, metrics.registry)
+            expose(config.metrics, config.metrics_port, metrics.registry)
         await asyncio.to_thread(camera.start)
         notify.ready()  # with or without a link: that may come later
         await _until(stop, uplink)

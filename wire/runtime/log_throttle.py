@@ -11,7 +11,7 @@ INTERVAL_SECONDS: Final = 10.0
 class Throttle:
     """One line per key and interval; the next one says how many were held back.
 
-    Keys come from fixed lists: the table of keys is never cleaned. One thread at a time.
+    Keys come from fixed lists: the table of keys is never cleaned. Threads that meet here may each write a line.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from wire.security.caller import CALLER, Caller
 from wire.security.methods import OPEN, UNSERVED, roles_of
 from wire.security.stay import while_it_counts
 from wire.security.token_file import TokenFile
-from wire.security.tokens import Denial, Principal, TokenRefused
+from wire.security.tokens import Denial, Principal, TokenRefused, bearer
 
 STATUS: Final = {
     Denial.MISSING: grpc.StatusCode.UNAUTHENTICATED,
@@ -23,7 +23,6 @@ STATUS: Final = {
     Denial.RIG: grpc.StatusCode.PERMISSION_DENIED,
 }
 
-_BEARER: Final = "bearer "
 _log = logging.getLogger(__name__)
 
 
@@ -88,9 +87,7 @@ class Door(aio.ServerInterceptor):
 def _presented(details: grpc.HandlerCallDetails) -> str:
     """The token of a call; "" if there is none, or more than one."""
     given = [value for key, value in details.invocation_metadata or () if key == "authorization"]
-    if len(given) != 1 or not isinstance(given[0], str) or not given[0].lower().startswith(_BEARER):
-        return ""
-    return given[0][len(_BEARER) :].strip()
+    return bearer(given[0]) if len(given) == 1 and isinstance(given[0], str) else ""
 
 
 def _refusing(handler: Any, refusal: TokenRefused) -> Any:
