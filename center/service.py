@@ -23,6 +23,7 @@ from center.web.app import Page
 from center.web.connections import Limits
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import Server
+from wire.runtime.metrics import follow_expiry
 from wire.runtime.periodic import repeat
 from wire.runtime.service import EXIT_PROBLEM
 from wire.security.keyring import Keyring
@@ -75,6 +76,7 @@ class Center:
             Limits(config.page.max_connections, config.page.max_connections_per_client),
             keys,
         )
+        follow_expiry(self.metrics.expiry, keys.expires_at)
         self.server = Server(config.listen, keys, self.metrics.call_refused)
         self.port = 0
         self._sweeper: asyncio.Task[None] | None = None

@@ -7,6 +7,7 @@ from typing import Final
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     PlatformCollector,
     ProcessCollector,
@@ -24,6 +25,9 @@ SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.066, 0.1, 0.15
 DECIBELS: Final = tuple(float(db) for db in range(15, 46, 2))
 """Buckets for PSNR, 15 to 45 dB."""
 
+
+EXPIRY: Final = "Unix time at which the first of its certificates ends; +Inf without TLS"
+"""Of the gauge for that, in each service."""
 
 _log = logging.getLogger(__name__)
 _REFUSED: Final = "Calls that were not let in: without a token, with one unknown or expired, of a wrong role or rig."
@@ -49,6 +53,11 @@ def refused_calls(name: str, registry: CollectorRegistry) -> Counter:
     for reason in Denial:
         counter.labels(reason)
     return counter
+
+
+def follow_expiry(gauge: Gauge, *ends: Callable[[], float]) -> None:
+    """Have a gauge of EXPIRY say the first of some ends, Unix times, as they are whenever it is read."""
+    gauge.set_function(lambda: min(end() for end in ends))
 
 
 def expose(

@@ -5,6 +5,7 @@ The server of the library takes every connection, each in a thread of its own, f
 
 import contextlib
 import logging
+import math
 import selectors
 import socket
 import threading
@@ -84,6 +85,10 @@ class MetricsPort:
         """Listen no more, and cut off who is here."""
         self._closing.set()
         self._thread.join()
+
+    def expires_at(self) -> float:
+        """Unix time at which its certificate ends; +inf is plain HTTP."""
+        return self._certificate.expires_at() if self._certificate is not None else math.inf
 
     def get_app(self) -> Application:
         """What answers a request; asked for by the standard library's handler."""

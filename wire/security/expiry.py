@@ -10,8 +10,8 @@ _UTC_TIME, _GENERALIZED_TIME, _VERSION = 0x17, 0x18, 0xA0
 _FORMATS: Final = {_UTC_TIME: "%y%m%d%H%M%SZ", _GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}
 
 
-def expires_at(pem: bytes) -> float:
-    """Unix time at which the first of some certificates ends.
+def ends(pem: bytes) -> list[float]:
+    """Unix times at which some certificates end, in their order.
 
     pem     one certificate or more, PEM; what stands around them does not matter
     raises  ValueError if it holds none, or one that cannot be read
@@ -19,7 +19,7 @@ def expires_at(pem: bytes) -> float:
     texts = pem.decode("ascii", errors="replace").split(_END)[:-1]
     if not texts:
         raise ValueError("no certificate")
-    return min(_not_after(ssl.PEM_cert_to_DER_cert(text[text.find("-----BEGIN") :] + _END)) for text in texts)
+    return [_not_after(ssl.PEM_cert_to_DER_cert(text[text.find("-----BEGIN") :] + _END)) for text in texts]
 
 
 def _not_after(der: bytes) -> float:

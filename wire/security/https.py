@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from wire.runtime.errors import UserError
-from wire.security.expiry import expires_at
+from wire.security.expiry import ends
 from wire.security.followed import Followed
 from wire.security.secret_files import located, warn_if_open
 from wire.security.section import HttpsSection
@@ -18,7 +18,7 @@ class HttpsCertificate:
     """Certificate and key, PEM files. Each handshake sees them as they are then."""
 
     def __init__(self, section: HttpsSection, name: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """name: of the section, such as "metrics". raises UserError that names the file that is missing or wrong"""
+        """name: of the section, such as "metrics". raises UserError that names the files"""
         certificate, key = located(section.certificate), located(section.key)
 
         def read() -> tuple[ssl.SSLContext, float]:
@@ -28,7 +28,7 @@ class HttpsCertificate:
             try:
                 context.load_cert_chain(certificate, key, password=lambda: "")  # else OpenSSL would ask at the terminal
                 warn_if_open(key, key.stat().st_mode)
-                return context, expires_at(certificate.read_bytes())
+                return context, min(ends(certificate.read_bytes()))
             except (ssl.SSLError, OSError, ValueError):
                 raise UserError(
                     f"{name}.certificate {certificate} and {name}.key {key} are no readable PEM pair; give both"

@@ -1,6 +1,7 @@
 """The metrics port: at every address of its name, silent sockets are few and go, and locks hold."""
 
 import logging
+import math
 import shutil
 import socket
 import ssl
@@ -13,7 +14,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter
+from cryptography import x509
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from deploy.observe import doors
 from wire.runtime import health, metrics, scrapes
@@ -158,6 +160,10 @@ def test_a_certificate_that_is_renewed_counts_without_a_restart(
     for name in ("certificate.pem", "key.pem", "tokens.yaml"):
         shutil.copy(certs / "emulator" / name, tmp_path / name)
     with closing(metrics.expose(door(tmp_path), 0, registry)) as served:
+        gauge = Gauge("ends", "", registry=registry)
+        metrics.follow_expiry(gauge, lambda: math.inf, served.expires_at)
+        data = (tmp_path / "certificate.pem").read_bytes()
+        assert registry.get_sample_value("ends") == x509.load_pem_x509_certificate(data).not_valid_after_utc.timestamp()
         first = ssl.get_server_certificate(("127.0.0.1", served.port))
         for name in ("certificate.pem", "key.pem"):
             shutil.copy(certs / "center" / name, tmp_path / name)
