@@ -179,8 +179,8 @@ class Session:
         outcome = _OUTCOMES.get(answer.outcome, "rejected")
         seconds = self._window.acknowledge(answer.sequence, asyncio.get_running_loop().time())
         self._metrics.answered(outcome, answer.reason, seconds)
-        if outcome in ("accepted", "dropped"):
-            self._window.came(late=answer.reason == "late")
+        if outcome in ("accepted", "dropped") and seconds is not None:
+            self._window.came(answer.reason == "late", seconds)
         self._tell_credit()
         self._progress.last_acknowledged = max(self._progress.last_acknowledged, answer.sequence)
         if outcome == "rejected":

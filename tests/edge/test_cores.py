@@ -25,32 +25,47 @@ def test_frames_that_come_too_late_leave_fewer_on_their_way_until_they_come_in_t
     window = CreditWindow(4)
     window.grant(8)
     sizes = []
-    for late in (True, True, True):
-        window.came(late)
+    window.came(late=False, seconds=0.1)
+    for _ in range(3):
+        window.came(late=True, seconds=0.4)
         sizes.append(window.size)
     assert sizes == [2, 1, 1]
     for expected in (2, 3, 4, 4):
         for _ in range(WIDEN_AFTER):
-            window.came(late=False)
+            window.came(late=False, seconds=0.1)
         assert window.size == expected
-    window.came(late=True)
+    window.came(late=True, seconds=0.4)
     assert window.size == 2
+
+
+def test_a_long_way_is_no_narrow_one() -> None:
+    """0.24 s there and back, all the time: what comes too late has waited here, for the answer to the frame before."""
+    window = CreditWindow(3)
+    window.grant(3)
+    window.came(late=False, seconds=0.05)
+    for _ in range(8):
+        window.came(late=True, seconds=0.24)
+    assert window.size == 1, "the way has become longer: nobody can tell at once whether frames wait on it"
+    for _ in range(4 * WIDEN_AFTER):
+        window.came(late=True, seconds=0.24)
+    assert window.size == 3
 
 
 def test_one_late_frame_starts_the_row_anew() -> None:
     window = CreditWindow(1 << 6)
     window.grant(1 << 6)
-    window.came(late=True)
+    window.came(late=False, seconds=0.1)
+    window.came(late=True, seconds=0.4)
     for _ in range(3):
         for _ in range(WIDEN_AFTER - 1):
-            window.came(late=False)
-        window.came(late=True)
+            window.came(late=False, seconds=0.1)
+        window.came(late=True, seconds=0.4)
     assert window.size == 1 << 2
 
 
 def test_a_link_that_grants_nothing_is_closed_however_frames_come() -> None:
     window = CreditWindow(3)
-    window.came(late=True)
+    window.came(late=True, seconds=0.4)
     assert (window.size, window.open) == (0, False)
 
 
