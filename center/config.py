@@ -9,7 +9,7 @@ from center.decode.engines import Device, Kind
 from wire.codec import DEFAULT
 from wire.contract.occupancy import SILENCE_SECONDS
 from wire.runtime.yaml_config import Address, Section
-from wire.security.section import FileName, SecuredConfig, is_loopback
+from wire.security.section import HttpsSection, SecuredConfig, is_loopback
 
 _HOST_NAME: Final = set(string.ascii_lowercase + string.digits + "-_.")
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -25,22 +25,14 @@ def _host_name(text: str) -> str:
 HostName = Annotated[str, AfterValidator(_host_name)]
 
 
-class PageSection(Section):
+class PageSection(HttpsSection):
     """The page for people and Prometheus."""
 
     host: str = "127.0.0.1"
     port: Port = 8080
     hosts: tuple[HostName, ...] = ()
-    certificate: FileName = ""
-    key: FileName = ""
     max_connections: PositiveInt = 256
     max_connections_per_client: PositiveInt = 64
-
-    @model_validator(mode="after")
-    def _together(self) -> Self:
-        if bool(self.certificate) != bool(self.key):
-            raise ValueError("certificate and key go together; set both, or none for plain HTTP")
-        return self
 
 
 class EngineSection(Section):

@@ -21,11 +21,12 @@ from center.output.watch_servicer import PairServicer, ReferenceServicer
 from center.steady_clock import SteadyClock
 from center.web.app import Page
 from center.web.connections import Limits
-from center.web.tls import PageCertificate
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import Server
+from wire.runtime.metrics import follow_expiry
 from wire.runtime.periodic import repeat
 from wire.runtime.service import EXIT_PROBLEM
+from wire.security.https import HttpsCertificate
 from wire.security.keyring import Keyring
 from wire.v1 import pair_service_pb2_grpc, reference_service_pb2_grpc, symbol_link_service_pb2_grpc
 
@@ -65,6 +66,7 @@ class Center:
         )
         self._pipeline = Pipeline(config.batching, self.rigs, self.broadcaster, self._quality, self.metrics, self.clock)
         self._ingest = FrameIngest(config.links, self.rigs, self._pipeline, self.metrics, self.clock)
+        certificate = HttpsCertificate(config.page, "page") if config.page.certificate else None
         self.page = Page(
             config.page.host,
             config.page.port,
@@ -76,8 +78,10 @@ class Center:
             Limits(config.page.max_connections, config.page.max_connections_per_client),
             keys,
             self.metrics.call_refused,
-            PageCertificate(config.page.certificate, config.page.key) if config.page.certificate else None,
+            certificate,
         )
+        ends = [keys.expires_at] if certificate is None else [keys.expires_at, certificate.expires_at]
+        follow_expiry(self.metrics.expiry, *ends)
         self.server = Server(config.listen, keys, self.metrics.call_refused)
         self.port = 0
         self._sweeper: asyncio.Task[None] | None = None

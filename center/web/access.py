@@ -10,11 +10,9 @@ from starlette.responses import Response
 
 from center.web.attempts import Attempts
 from center.web.sessions import Sessions
-from wire.security.tokens import Denial, Principal, TokenRefused
+from wire.security.tokens import LONGEST_TOKEN, Denial, Principal, TokenRefused, bearer
 
 SESSION_HOURS: Final = 12.0
-LONGEST_TOKEN: Final = 256
-_SCHEME: Final = "bearer "
 
 
 class Book(Protocol):
@@ -65,9 +63,7 @@ class Access:
 
     def who(self, connection: HTTPConnection) -> Grant:
         """raises TokenRefused if nobody in the book asks"""
-        header = connection.headers.get("authorization", "")
-        if header[: len(_SCHEME)].lower() == _SCHEME:
-            token = header[len(_SCHEME) :].strip()
+        if token := bearer(connection.headers.get("authorization", "")):
             return Grant(self.authenticate(token), lambda: self.authenticate(token))
         name = self.session_of(connection)
         if not name:

@@ -40,11 +40,12 @@ from center.web.lock import GRANT, Lock
 from center.web.login import Login
 from center.web.roles import roles_of
 from center.web.stream import serve_watcher
-from center.web.tls import PageCertificate, gate
+from center.web.tls import gate
 from center.web.to_json import to_json
 from wire.geometry import HEIGHT, SYMBOLS, WIDTH
 from wire.quality import MS_SSIM_DEFINITION
 from wire.runtime.errors import UserError
+from wire.security.https import HttpsCertificate
 from wire.security.keyring import NO_KEYS, Keyring
 from wire.security.tokens import Denial, TokenRefused
 from wire.units import TRAINED_SNR_DB
@@ -83,7 +84,7 @@ class Page:
         limits: Limits | None = None,
         keys: Keyring = NO_KEYS,
         refused: Callable[[Denial], None] = lambda _: None,
-        certificate: PageCertificate | None = None,
+        certificate: HttpsCertificate | None = None,
     ) -> None:
         self.host, self.port = host, port
         self.certificate = certificate

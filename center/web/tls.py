@@ -1,4 +1,4 @@
-"""HTTPS for the page: a certificate that may be renewed while it counts, and handshakes that are bounded.
+"""HTTPS for the page: handshakes that are bounded.
 
 TLS is not left to uvicorn, which counts a connection only once its handshake is done; sockets that say nothing would
 each take a file for a minute. So a `TlsGate` takes the plain connection, counts it, and hands it on encrypted.
@@ -6,51 +6,17 @@ each take a file for a minute. So a `TlsGate` takes the plain connection, counts
 
 import asyncio
 import ssl
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar
 
 from center.web.connections import BoundedHttp, Limits
-from wire.runtime.errors import UserError
-from wire.security.followed import Followed
-from wire.security.secret_files import located, warn_if_open
-
-
-class PageCertificate:
-    """Certificate and key of the page, PEM files. Each handshake sees them as they are then."""
-
-    def __init__(self, certificate: str, key: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """raises UserError that names the file that is missing or wrong"""
-        certificate_file, key_file = located(certificate), located(key)
-
-        def read() -> ssl.SSLContext:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            context.set_alpn_protocols(["http/1.1"])
-            try:
-                context.load_cert_chain(
-                    certificate_file, key_file, password=lambda: ""
-                )  # else OpenSSL would ask at the terminal
-                warn_if_open(key_file, key_file.stat().st_mode)
-            except (ssl.SSLError, OSError):
-                raise UserError(
-                    f"page.certificate {certificate_file} and page.key {key_file} are no readable PEM pair; give both"
-                ) from None
-            return context
-
-        self._followed = Followed([certificate_file, key_file], read, "certificate of the page")
-        self._clock = clock
-
-    def context(self) -> ssl.SSLContext:
-        """To serve with; the same object until the files change."""
-        return self._followed.value(self._clock())
+from wire.security.https import HttpsCertificate
 
 
 class TlsGate(asyncio.Protocol):
     """A connection that has to become encrypted. Built by uvicorn as its HTTP protocol, with the same arguments."""
 
-    certificate: ClassVar[PageCertificate]
+    certificate: ClassVar[HttpsCertificate]
     inner: ClassVar[type[BoundedHttp]]
     limits: ClassVar[Limits]
     waiting: ClassVar[set["TlsGate"]]
@@ -101,7 +67,7 @@ class TlsGate(asyncio.Protocol):
             self._http.data_received(bytes(self._early))
 
 
-def gate(certificate: PageCertificate, inner: type[BoundedHttp]) -> type[TlsGate]:
+def gate(certificate: HttpsCertificate, inner: type[BoundedHttp]) -> type[TlsGate]:
     """What uvicorn is to serve each connection with. inner: what speaks HTTP once it is encrypted"""
     return type(
         "Gate", (TlsGate,), {"certificate": certificate, "inner": inner, "limits": inner.limits, "waiting": set()}

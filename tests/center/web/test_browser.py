@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from center.output.broadcast import PairBroadcaster
 from center.output.results import DecodedPair, ViewResult
 from center.web.app import Page
-from center.web.tls import PageCertificate
+from tests import locked
 from wire.geometry import HEIGHT, WIDTH
 from wire.security.keyring import Keyring
 from wire.security.section import SecuritySection
@@ -134,7 +134,7 @@ class Served:
         self.token, self.hub = new_token(), PairBroadcaster()
         book = folder / "tokens.yaml"
         book.write_text(f"tokens: [{{name: anna, role: viewer, sha256: {digest(self.token).hex()}}}]\n")
-        certificate = PageCertificate(str(certs / "center/certificate.pem"), str(certs / "center/key.pem"))
+        certificate = locked.https(certs / "center/certificate.pem", certs / "center/key.pem")
         self.page = Page(
             "127.0.0.1",
             0,

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from center.output.broadcast import PairBroadcaster
 from center.web.app import Page
 from center.web.connections import Limits
-from center.web.tls import PageCertificate
+from tests import locked
 from tests.waiting import eventually
 from wire.runtime.errors import UserError
 from wire.security import followed
@@ -33,7 +33,7 @@ def folder(certs: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def page(folder: Path) -> AsyncIterator[Page]:
-    certificate = PageCertificate(str(folder / "certificate.pem"), str(folder / "key.pem"))
+    certificate = locked.https(folder / "certificate.pem", folder / "key.pem")
     limits = Limits(most=MOST, most_per_client=OF_ONE, header_seconds=HANDSHAKE_SECONDS)
     served = Page(
         "127.0.0.1",
@@ -127,4 +127,4 @@ async def shown(page: Page, folder: Path) -> bytes:
 
 def test_files_that_are_no_pair_are_told_by_name(folder: Path, certs: Path) -> None:
     with pytest.raises(UserError, match=r"page.certificate .* and page.key .*no readable PEM pair"):
-        PageCertificate(str(folder / "certificate.pem"), str(certs / "emulator" / "key.pem"))
+        locked.https(folder / "certificate.pem", certs / "emulator" / "key.pem")
