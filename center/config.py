@@ -41,6 +41,7 @@ class EngineSection(Section):
     kind: Kind = "auto"
     device: Device = "auto"
     threads: Annotated[int, Field(ge=0, le=256)] = 2
+    address: Annotated[str, Field(min_length=1, max_length=256)] = "auto"
 
 
 class PairingSection(Section):

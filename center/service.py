@@ -155,7 +155,9 @@ class Center:
 
     def _load(self) -> engines.Engine:
         section = self._config.engine
-        engine = self._engine or engines.load(self._config.codec, section.kind, section.device, section.threads)
+        engine = self._engine or engines.load(
+            self._config.codec, section.kind, section.device, section.threads, section.address
+        )
         engines.warm_up(engine, self._config.batching.max_size)
         return engine
 
