@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from center.decode.engines import Batch, Engine
 from center.ingest.frames import Frame
+from wire.views import View
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,6 +22,14 @@ class Job:
     frames: tuple[Frame, ...]
     queued_at: float
     deferred: bool = False
+
+    def completed_by(self, frame: Frame, tolerance: float) -> "Job | None":
+        """The same with the other view of its instant; None where the frame is not that. tolerance: seconds"""
+        partner, *more = self.frames
+        if more or partner.view is frame.view or abs(partner.captured_at - frame.captured_at) > tolerance:
+            return None
+        both = (partner, frame) if frame.view is View.RIGHT else (frame, partner)
+        return Job(both, self.queued_at)
 
     @property
     def rig(self) -> str:

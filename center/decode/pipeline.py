@@ -9,17 +9,19 @@ encode at full speed, on the cores that the decoder needs, what is then thrown a
 """
 
 import asyncio
+import itertools
 import logging
 import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Literal
+from typing import Final
 
 from center.config import BatchingSection
+from center.decode.answers import Answers
 from center.decode.batcher import Batcher, Dropped
-from center.decode.engines import Engine
+from center.decode.engines import BatchLost, Engine, base
 from center.decode.forecast import Forecast
 from center.decode.jobs import Decoded, Job, decode
 from center.decode.looks import Looks
@@ -32,8 +34,6 @@ from center.output.broadcast import PairBroadcaster
 from center.output.quality_monitor import QualityMonitor
 from center.steady_clock import SteadyClock
 from wire.contract.outcomes import Reason
-from wire.v1 import symbol_link_service_pb2 as link_pb2
-from wire.views import View
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,8 @@ OnDecoded = Callable[[Sequence[Job], Sequence[tuple[Decoded, ...]], float, float
 class Pipeline:
     """Owns the queue and the decoder's thread. All methods belong to the event loop's thread.
 
-    engine      set once it is warm, before the first frame
+    engine      set once it is warm, before the first frame; see `engines.base.in_flight` for one that takes several
+                batches at once
     on_decoded  told of every decoded batch: jobs, their views, when the decoder began and ended (seconds on the clock);
                 must neither wait nor raise
     clock       what every time in here is told on
@@ -61,20 +62,32 @@ class Pipeline:
         metrics: Metrics,
         clock: SteadyClock,
     ) -> None:
-        self.engine: Engine | None = None
+        self._engine: Engine | None = None
         self.on_decoded: OnDecoded = lambda *_: None
         self._batcher: Batcher[Job] = Batcher(
             batching.max_size or 1, batching.max_delay_ms / 1e3, batching.queue, batching.queue_per_rig, batching.ahead
         )
         self._rigs, self._metrics, self._clock = rigs, metrics, clock
+        self.answers = Answers(rigs, metrics, clock)
         self._publisher = Publisher(rigs, broadcaster, quality, metrics, clock)
         self._looks: Looks[Rig] = Looks()  # when to look at a rig's pairer again
         self._forecast = Forecast()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder")
-        self._decoding: set[asyncio.Task[None]] = set()
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="decoder")
+        self._decoding: dict[asyncio.Task[None], int] = {}  # with the numbers of their batches
+        self._numbers = itertools.count()
+        self._shown: dict[str, int] = {}  # the newest batch that a rig was shown of, while older ones may still come
         self._superseded: defaultdict[str, list[Frame]] = defaultdict(list)
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+
+    @property
+    def engine(self) -> Engine | None:
+        return self._engine
+
+    @engine.setter
+    def engine(self, engine: Engine) -> None:
+        self._engine = engine
+        self._threads = ThreadPoolExecutor(base.threads(engine), thread_name_prefix="decoder")
 
     @property
     def max_size(self) -> int:
@@ -103,23 +116,11 @@ class Pipeline:
         for dropped in self._batcher.expire(now):
             self._drop_job(dropped.job, dropped.reason, "it grew too old in the queue")
             self._settle_superseded(dropped.job.rig)
-        while jobs := self._batcher.take(now, len(self._decoding), self._forecast.soon_at):
+        while jobs := self._batcher.take(now, *self._free()):
             self._start(jobs)
         self._metrics.queue_pairs.set(len(self._batcher))
         self._metrics.queue_age.set(self._batcher.age(now))
         self._come_back(now)
-
-    def drop(self, frame: Frame, reason: Reason, detail: str) -> None:
-        """Answer and count a frame that will not be decoded."""
-        self.count_drop(frame.key.rig, frame.view, "dropped", reason)
-        self._answer(frame, link_pb2.OUTCOME_DROPPED, reason, detail)
-
-    def count_drop(self, rig: str, view: View, outcome: str, reason: str) -> None:
-        """outcome: "dropped", "rejected" or "failed"."""
-        self._metrics.frames.labels(rig, view, outcome).inc()
-        self._metrics.drops.labels(rig, view, reason).inc()
-        if (known := self._rigs.get(rig)) is not None:
-            known.drops[reason] += 1
 
     async def finish(self, patience: float) -> bool:
         """Decode what waits, then stop the decoder's thread. What arrives later is dropped.
@@ -143,16 +144,8 @@ class Pipeline:
                 "the decoder did not finish within %.1f s; %d instants are lost", patience, len(self._batcher) + 1
             )
         await self._publisher.close()
-        self._thread.shutdown(wait=done, cancel_futures=True)
+        self._threads.shutdown(wait=done, cancel_futures=True)
         return done
-
-    def _answer(
-        self, frame: Frame, outcome: "link_pb2.Outcome.ValueType", reason: Reason | Literal[""], detail: str
-    ) -> None:
-        """Give a frame's credit back to its camera."""
-        if (rig := self._rigs.get(frame.key.rig)) is not None:
-            rig.pairer.credit(frame.view, self._clock.now())
-        frame.answer(frame.sequence, outcome, reason, detail)
 
     def _decide(self, rig: Rig, outcomes: Iterable[Outcome[Frame]]) -> None:
         for outcome in outcomes:
@@ -165,8 +158,7 @@ class Pipeline:
                     self._take_late(rig, frame)
                 case Repeated(frame, newest):
                     detail = f"sequence {frame.sequence} is not above {newest}, the newest of this camera; count up"
-                    self.count_drop(rig.name, frame.view, "rejected", "sequence")
-                    self._answer(frame, link_pb2.OUTCOME_REJECTED, "sequence", detail)
+                    self.answers.reject(frame, "sequence", detail)
         self._looks.plan(rig, rig.pairer.deadline)
 
     def _take_late(self, rig: Rig, frame: Frame) -> None:
@@ -175,16 +167,15 @@ class Pipeline:
         So a busy decoder spends nothing on a lone view whose partner was merely late.
         """
         job = self._batcher.newest(rig.name)
-        if job is not None and _completes(job, frame, rig.pairer.tolerance):
-            left, right = (*job.frames, frame) if frame.view is View.RIGHT else (frame, *job.frames)
-            self._make_room(self._batcher.replace_newest(Job((left, right), job.queued_at)))
+        if job is not None and (whole := job.completed_by(frame, rig.pairer.tolerance)) is not None:
+            self._make_room(self._batcher.replace_newest(whole))
             return
         if abs(rig.given_up_at - frame.captured_at) <= rig.pairer.tolerance:
             detail = "its partner came long before it, and was dropped: the decoder has too much to do"
-            self.drop(frame, "overload", detail)
+            self.answers.drop(frame, "overload", detail)
             return
         self._metrics.pairs.labels(rig.name, "late").inc()
-        self.drop(frame, "late", f"its instant was shown already, without it; {rig.explain_skew()}")
+        self.answers.drop(frame, "late", f"its instant was shown already, without it; {rig.explain_skew()}")
 
     def _release(self, rig: Rig, now: float) -> None:
         """Decode alone what has waited for its partner long enough."""
@@ -198,7 +189,7 @@ class Pipeline:
         """Set the timer to the next deadline."""
         due = min(
             self._looks.next_at,
-            self._batcher.deadline(len(self._decoding), self._forecast.soon_at),
+            self._batcher.deadline(*self._free()),
             self._batcher.next_expiry,
         )
         if self._timer is not None:
@@ -226,11 +217,11 @@ class Pipeline:
     def _settle_superseded(self, rig: str) -> None:
         """Answer the frames that made room for the one that leaves now."""
         for frame in self._superseded.pop(rig, ()):
-            self.drop(frame, "overload", "the decoder has too much to do; send fewer frames a second")
+            self.answers.drop(frame, "overload", "the decoder has too much to do; send fewer frames a second")
 
     def _drop_job(self, job: Job, reason: Reason, detail: str) -> None:
         for frame in job.frames:
-            self.drop(frame, reason, detail)
+            self.answers.drop(frame, reason, detail)
 
     def _start(self, jobs: Sequence[Job]) -> None:
         """Hand a batch to the decoder's thread, and give its cameras their credit back."""
@@ -239,30 +230,50 @@ class Pipeline:
         for job in jobs:
             self._settle_superseded(job.rig)
             for frame in job.frames:
-                self._answer(frame, link_pb2.OUTCOME_ACCEPTED, "", "")
+                self.answers.accept(frame)
         self._forecast.start(len(jobs), self._clock.now())
-        self._decoding.add(asyncio.create_task(self._decode(self.engine, jobs), name="decode"))
+        number = next(self._numbers)
+        self._decoding[asyncio.create_task(self._decode(self.engine, jobs, number), name="decode")] = number
 
-    async def _decode(self, engine: Engine, jobs: Sequence[Job]) -> None:
+    def _free(self) -> tuple[int, float]:
+        """Batches in flight beyond those that would find a part of the engine idle, 0 while one is; and from when on it
+        may have one more, seconds. What works on several at once is not forecast: they end in any order."""
+        at_once = base.in_flight(self._engine)
+        return max(0, len(self._decoding) + 1 - at_once), self._forecast.soon_at if at_once == 1 else math.inf
+
+    async def _decode(self, engine: Engine, jobs: Sequence[Job], number: int) -> None:
         loop = asyncio.get_running_loop()
         try:
-            began, ended, decoded = await loop.run_in_executor(self._thread, self._timed, engine, jobs)
+            began, ended, decoded = await loop.run_in_executor(self._threads, self._timed, engine, jobs)
+        except BatchLost as lost:
+            log.warning("a batch of %d is lost: %s", len(jobs), lost)
+            self._forecast.give_up()
+            for frame in (frame for job in jobs for frame in job.frames):
+                self.answers.count_drop(frame.key.rig, frame.view, "failed", "replica")
         except Exception:  # an engine may raise anything; one bad batch must not end the live path
             log.exception("the decoder failed on a batch of %d", len(jobs))
             self._forecast.give_up()
             for frame in (frame for job in jobs for frame in job.frames):
-                self.count_drop(frame.key.rig, frame.view, "failed", "decoder")
+                self.answers.count_drop(frame.key.rig, frame.view, "failed", "decoder")
         else:
             self._forecast.end(began, ended)
             self.on_decoded(jobs, decoded, began, ended)
             for job, views in zip(jobs, decoded, strict=True):
-                self._show(job, views, began, ended)
+                self._show(job, views, began, ended, number)
         finally:
             if (task := asyncio.current_task()) is not None:
-                self._decoding.discard(task)
+                self._decoding.pop(task, None)
+            oldest = min(self._decoding.values(), default=math.inf)
+            self._shown = {rig: newest for rig, newest in self._shown.items() if newest > oldest}
         self.pump()
 
-    def _show(self, job: Job, views: tuple[Decoded, ...], began: float, ended: float) -> None:
+    def _show(self, job: Job, views: tuple[Decoded, ...], began: float, ended: float, number: int) -> None:
+        if number < self._shown.get(job.rig, -1):  # batches in flight side by side may overtake one another
+            self._metrics.pairs.labels(job.rig, "late").inc()
+            for frame in job.frames:
+                self.answers.count_drop(job.rig, frame.view, "dropped", "late")
+            return
+        self._shown[job.rig] = number
         shown = True
         try:
             shown = self._publisher.publish(job, views, began, ended)
@@ -272,17 +283,10 @@ class Pipeline:
             if shown:
                 self._metrics.frames.labels(job.rig, frame.view, "accepted").inc()
             else:
-                self.count_drop(job.rig, frame.view, "dropped", "late")
+                self.answers.count_drop(job.rig, frame.view, "dropped", "late")
 
     def _timed(self, engine: Engine, jobs: Sequence[Job]) -> tuple[float, float, list[tuple[Decoded, ...]]]:
-        """In the decoder's thread: when it began and ended, Unix seconds, and the pictures."""
+        """In a thread of the decoder: when it began and ended, Unix seconds, and the pictures."""
         began = self._clock.now()
         decoded = decode(engine, jobs)
         return began, self._clock.now(), decoded
-
-
-def _completes(job: Job, frame: Frame, tolerance: float) -> bool:
-    """Whether a frame is the other view of a job's instant. tolerance: seconds"""
-    partner = job.frames[0]
-    near = abs(partner.captured_at - frame.captured_at) <= tolerance
-    return len(job.frames) == 1 and partner.view is not frame.view and near

@@ -119,7 +119,7 @@ class FrameIngest:
         try:
             symbols, reliability, snr_db = check_and_equalise(message)
         except FrameError as problem:
-            self._pipeline.count_drop(rig.name, view, "rejected", problem.reason)
+            self._pipeline.answers.count_drop(rig.name, view, "rejected", problem.reason)
             answer(message.sequence, link_pb2.OUTCOME_REJECTED, problem.reason, str(problem))
             return
         stages = stage_times(message)
@@ -146,7 +146,9 @@ class FrameIngest:
         self._metrics.snr.labels(rig.name, view).set(frame.snr_db)
         if now >= frame.expires_at:
             age = now - captured_at
-            self._pipeline.drop(frame, "late", f"it came {age:.2f} s after its capture; {budget:.2f} s are allowed")
+            self._pipeline.answers.drop(
+                frame, "late", f"it came {age:.2f} s after its capture; {budget:.2f} s are allowed"
+            )
         else:
             outcomes = rig.pairer.push(frame)
             self._metrics.skew.labels(rig.name).set(rig.pairer.skew)
@@ -169,7 +171,7 @@ class FrameIngest:
     def refuse(self, session: Session, message: link_pb2.SymbolFrame, answer: Answer) -> None:
         """Drop a frame that was sent without credit."""
         session.rig.cameras[session.view].heard_at = self.clock.now()
-        self._pipeline.count_drop(session.rig.name, session.view, "dropped", "overload")
+        self._pipeline.answers.count_drop(session.rig.name, session.view, "dropped", "overload")
         detail = f"more than {self._links.credit} frames are unacknowledged; wait for acknowledgements"
         answer(message.sequence, link_pb2.OUTCOME_DROPPED, "overload", detail)
 
