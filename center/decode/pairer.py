@@ -78,7 +78,7 @@ class Pairer(Generic[A]):
 
     tolerance  largest |left - right| capture distance of a pair, seconds; may be changed at any time
     patience   how long a frame waits for its partner before it is released alone, seconds; may be changed
-    silence    a connected camera that sent nothing for this long is not waited for, seconds
+    silence    a connected camera that sent nothing for this long is not waited for, seconds; or for two of its periods
 
     Every frame that is pushed comes out exactly once, as one of the four outcomes. Each camera sends in order
     of capture, so a frame stops waiting as soon as the other camera has passed its instant. Hence all frames
@@ -94,6 +94,7 @@ class Pairer(Generic[A]):
         self._newest = dict.fromkeys(View, 0)
         self._heard_at = dict.fromkeys(View, float("-inf"))  # -inf: not connected
         self._last_captured_at = dict.fromkeys(View, float("-inf"))
+        self._period = dict.fromkeys(View, 0.0)  # between the last two frames
         self._delay = dict.fromkeys(View, float("nan"))
         self._alone_in_a_row = 0
 
@@ -126,6 +127,8 @@ class Pairer(Generic[A]):
             decided += self.flush()
             self._late_until = dict.fromkeys(View, float("-inf"))
             self._heard_at[view] = float("-inf")
+        if self._last_captured_at[view] > float("-inf"):
+            self._period[view] = frame.captured_at - self._last_captured_at[view]
         self._last_captured_at[view] = frame.captured_at
         self._heard_at[view] = max(self._heard_at[view], frame.arrived_at)
         self._delay[view] = frame.arrived_at - frame.captured_at
@@ -166,8 +169,9 @@ class Pairer(Generic[A]):
         return self._delay[View.LEFT] - self._delay[View.RIGHT]
 
     def _expected(self, view: View, now: float) -> bool:
-        """Whether a frame of this view may be on its way."""
-        return now - self._heard_at[view] <= self.silence and self._heard_at[view] > float("-inf")
+        """Whether a frame of this view may be on its way: a slow camera is not silent between its frames."""
+        silence = max(self.silence, 2.0 * self._period[view])
+        return self._heard_at[view] > float("-inf") and now - self._heard_at[view] <= silence
 
     def _match(self, frame: A) -> list[Outcome[A]]:
         """Decide what can be decided now that this frame is here."""

@@ -133,6 +133,15 @@ def test_a_camera_that_fell_silent_is_not_waited_for_until_it_speaks_again(paire
     assert pairer.push(left(4, 1.2)) == [Paired(left(4, 1.2), right(2, 1.2))]
 
 
+def test_a_camera_is_not_silent_between_its_frames_however_slow_it_is(pairer: Pairer[Seen]) -> None:
+    out: list[Outcome[Seen]] = []
+    for number in range(1, 6):
+        at = 25.0 * number + 0.3 * (number % 2)
+        out = pairer.push(left(number, at, arrived_at=at)) + pairer.push(right(number, at, arrived_at=at))
+    assert [type(outcome) for outcome in out] == [Paired]
+    assert pairer.push(left(6, 185.0)) == [Single(left(6, 185.0))], "two periods later it is"
+
+
 def test_a_repeated_or_swapped_sequence_is_told(pairer: Pairer[Seen]) -> None:
     pairer.push(left(5, 0.0))
     assert pairer.push(left(5, 0.0)) == [Repeated(left(5, 0.0), newest=5)]
