@@ -21,8 +21,9 @@ _VOTES: Final = 5
 _TILES: Final = 8
 _CLEARLY: Final = 4
 """Tiles for one order, at least, and so many times those for the other."""
-_AGAIN: Final = (1.0, 10.0)
-"""Seconds until the next look: in doubt, and after the order was clearly right."""
+_AGAIN: Final = (1.0, 60.0)
+"""Seconds until the next look: after one that shows the views swapped, and after the order was clearly right. In doubt
+it doubles from the one to the other: a scene that cannot be matched now cannot be in a second either."""
 
 
 class ViewOrder:
@@ -30,6 +31,7 @@ class ViewOrder:
 
     def __init__(self) -> None:
         self._votes = 0
+        self._wait = _AGAIN[0]
         self.look_at = -math.inf
         """When to look next, seconds."""
 
@@ -40,12 +42,14 @@ class ViewOrder:
 
     def vote(self, in_order: int, exchanged: int, now: float) -> None:
         """One look. in_order, exchanged: tiles that speak for either; now: seconds"""
-        self.look_at = now + _AGAIN[0]
         if exchanged >= max(_TILES, _CLEARLY * in_order):
             self._votes += 1
+            self._wait = _AGAIN[0]
         elif in_order >= max(_TILES, _CLEARLY * exchanged):
             self._votes = 0
-            self.look_at = now + _AGAIN[1]
+            self._wait = _AGAIN[1]
+        self.look_at = now + self._wait
+        self._wait = min(2.0 * self._wait, _AGAIN[1])
 
 
 def count_tiles(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> tuple[int, int]:

@@ -69,7 +69,18 @@ def test_views_are_swapped_when_five_looks_in_a_row_say_so() -> None:
     assert order.look_at == 9.0
     order.vote(40, 0, now=9.0)
     assert not order.swapped
-    assert order.look_at == 19.0
+    assert order.look_at == 69.0
+
+
+def test_in_doubt_looks_become_rarer_and_a_clear_one_for_swapped_views_ends_that() -> None:
+    order, now, waits = ViewOrder(), 0.0, []
+    for _ in range(8):
+        order.vote(3, 3, now)
+        waits.append(order.look_at - now)
+        now = order.look_at
+    assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    order.vote(0, 40, now)
+    assert order.look_at == now + 1.0
 
 
 @pytest.mark.parametrize("swapped", [False, True])
