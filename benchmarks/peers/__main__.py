@@ -7,7 +7,9 @@ views as streams of their own, pairs them, and hands the pictures out over Watch
 
 import argparse
 import asyncio
+import statistics
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +21,7 @@ from benchmarks.peers.environment import NotInstalled, interpreter
 from benchmarks.peers.roster import PEERS, Peer
 from benchmarks.peers.work import pack
 from center.decode import engines
+from center.decode.engines import Batch
 from deploy.bench.load.bare import BareEngine, measure
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.result_file import measured_here, store
@@ -28,7 +31,7 @@ from wire.views import View
 
 SNR_DB: Final = 10.0
 _NAMES: Final = tuple(peer.name for peer in PEERS)
-_BARE_TRIES: Final = 6
+_BARE_TRIES: Final = 3
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -64,6 +67,16 @@ def packed(prepared: PreparedFrames) -> list[bytes]:
     return [pack(np.stack([unpack_complex(each) for each in pair]), both) for pair in pairs]
 
 
+def cpu_milliseconds(engine: engines.Engine, calls: int = 20) -> float:
+    """CPU time of a pair in the bare decoder, a batch of one, over all its threads; the median of some."""
+    batch, spent = Batch.noise(1), []
+    for _ in range(calls + 1):
+        began = time.process_time()
+        engine.decode(batch)
+        spent.append((time.process_time() - began) * 1e3)
+    return statistics.median(spent[1:])
+
+
 async def run(arguments: argparse.Namespace, logs: Path) -> dict[str, Any]:
     """Measure, print the tables. returns what is stored"""
     prepared = PreparedFrames.make(arguments.codec, SNR_DB, "f16")
@@ -73,26 +86,29 @@ async def run(arguments: argparse.Namespace, logs: Path) -> dict[str, Any]:
     async def bare() -> BareEngine:
         return await asyncio.to_thread(measure, engine, (1, 4), _BARE_TRIES)
 
+    bare_cpu_ms = await asyncio.to_thread(cpu_milliseconds, engine)
     systems: list[System] = [] if arguments.tune else [bench.our_system(prepared, arguments.codec, threads, logs)]
     owners: dict[str, str] = {}
     for peer, python in installed(arguments.peers).items():
         for setting in peer.settings if arguments.tune else peer.settings[:1]:
             made = bench.peer_system(peer, python, setting, threads, requests, logs)
             name = f"{peer.name}: {setting}" if arguments.tune else peer.name
-            systems.append(System(name, f"{peer.title}, {setting}", made.setting, made.start))
+            systems.append(System(name, made.title, made.start))
             owners[name] = peer.name
     results, left_out = await bench.take_turns(systems, bare, arguments.rounds, arguments.seconds)
     titles = {system.name: system.title for system in systems}
-    print("\n" + report.table(results, titles, left_out))
+    print("\n" + report.table(results, titles, left_out, bare_cpu_ms))
     if arguments.tune:
         for name in dict.fromkeys(owners.values()):
             tried = {each: results[each] for each, owner in owners.items() if owner == name and results[each]}
             if tried:
                 print(f"best of {name}: {report.best_setting(tried)}")
     if arguments.chart is not None:
-        report.draw(results, titles, arguments.chart)
+        report.draw(results, titles, bare_cpu_ms, arguments.chart)
     settings = {"rounds": arguments.rounds, "seconds": arguments.seconds, "threads": threads, "codec": arguments.codec}
-    return measured_here({"settings": settings, "titles": titles, "left_out": left_out, "results": results})
+    return measured_here(
+        {"settings": settings, "titles": titles, "left_out": left_out, "bare_cpu_ms": bare_cpu_ms, "results": results}
+    )
 
 
 def main(words: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Rounds of all systems in turns, each beside the bare decoder, so that a busy machine slows all alike.
+"""Rounds of all systems in turns, the bare decoder before and after every load, so that a busy machine slows all alike.
 
 A system is started for its turn and stopped after it: an idle Ray or Triton would take cores from the others.
 """
@@ -14,6 +14,7 @@ from benchmarks.peers.load import Answers
 from benchmarks.peers.roster import Peer, Setting
 from deploy.bench.load.bare import BareEngine
 from deploy.bench.load.frames import PreparedFrames
+from deploy.bench.load.watcher import cpu_seconds
 from wire.runtime.errors import UserError
 
 SHARES: Final = {"25 %": 0.25, "50 %": 0.5}
@@ -25,6 +26,7 @@ IN_FLIGHT: Final = 8
 
 _OVERLOAD: Final = 1.3
 Result = dict[str, Any]
+MeasureBare = Callable[[], Awaitable[BareEngine]]
 
 
 class Running(Protocol):
@@ -36,14 +38,17 @@ class Running(Protocol):
 
     async def saturated(self, bare_rate: float, seconds: float) -> tuple[Answers, int]: ...
 
+    def cpu(self) -> float:
+        """CPU seconds of all its processes so far."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One that takes turns. name: in results; title, setting: for people; start: a server of it, warm"""
+    """One that takes turns. name: in results; title: for people; start: a server of it, warm"""
 
     name: str
     title: str
-    setting: str
     start: Callable[[], AbstractAsyncContextManager[Running]]
 
 
@@ -51,6 +56,10 @@ class System:
 class _RunningPeer:
     call: load.Call
     requests: Sequence[bytes]
+    used: Callable[[], float]
+
+    def cpu(self) -> float:
+        return self.used()
 
     async def at_beat(self, rate: float, seconds: float) -> tuple[Answers, int]:
         return await load.at_beat(self.call, self.requests, rate, seconds), 0
@@ -62,6 +71,9 @@ class _RunningPeer:
 @dataclass(frozen=True, slots=True)
 class _RunningOurs:
     center: ours.Ours
+
+    def cpu(self) -> float:
+        return cpu_seconds(self.center.pid)
 
     async def at_beat(self, rate: float, seconds: float) -> tuple[Answers, int]:
         return await self.center.load(1, rate, seconds)
@@ -78,10 +90,10 @@ def peer_system(
     @asynccontextmanager
     async def start() -> AsyncIterator[Running]:
         log = logs / f"{peer.name}.log"
-        async with process.serving(peer, python, setting, threads, requests, log) as caller:
-            yield _RunningPeer(caller, requests)
+        async with process.serving(peer, python, setting, threads, requests, log) as (caller, used):
+            yield _RunningPeer(caller, requests, used)
 
-    return System(peer.name, peer.title, str(setting), start)
+    return System(peer.name, f"{peer.title}, {setting}" if setting.batch > 1 else peer.title, start)
 
 
 def our_system(prepared: PreparedFrames, codec: str, threads: int, logs: Path) -> System:
@@ -92,33 +104,52 @@ def our_system(prepared: PreparedFrames, codec: str, threads: int, logs: Path) -
         async with ours.serving(prepared, codec, threads, IN_FLIGHT, logs) as center:
             yield _RunningOurs(center)
 
-    return System("ours", "**ours**", "as shipped", start)
+    return System("ours", "**ours**", start)
 
 
-async def turn(system: System, bare: BareEngine, seconds: float) -> Result:
-    """One system under every load.
+async def turn(system: System, measure_bare: MeasureBare, seconds: float) -> Result:
+    """One system under every load; the decoder alone is timed before and after each, while the system idles.
 
-    bare     the decoder alone, timed just before
     seconds  of each load
     raises   process.DidNotStart or UserError
     """
-    rate = bare.pairs_per_second
-    loads: Result = {}
+    result: Result = {}
     async with system.start() as running:
-        for name, share in SHARES.items():
-            loads[name] = figures(*await running.at_beat(share * rate, seconds), seconds)
-        loads[SATURATED] = figures(*await running.saturated(rate, seconds), seconds)
-    return {"bare_ms": bare.seconds[1] * 1e3, "bare_rate": rate, "loads": loads}
+        before = await measure_bare()
+        for name in (*SHARES, SATURATED):
+            rate, used = before.pairs_per_second, running.cpu()
+            if name == SATURATED:
+                answers, alone = await running.saturated(rate, seconds)
+            else:
+                answers, alone = await running.at_beat(SHARES[name] * rate, seconds)
+            used = running.cpu() - used
+            after = await measure_bare()
+            result[name] = figures(answers, alone, seconds, used) | between(before, after)
+            before = after
+    return result
 
 
-def figures(answers: Answers, alone: int, seconds: float) -> Result:
-    """What is kept of one load. alone: instants decoded with one view only, which make no pair"""
+def between(before: BareEngine, after: BareEngine) -> Result:
+    """The decoder alone, as it would have been meanwhile: time of a pair, and best rate."""
+    return {
+        "bare_ms": (before.seconds[1] + after.seconds[1]) / 2 * 1e3,
+        "bare_rate": (before.pairs_per_second + after.pairs_per_second) / 2,
+    }
+
+
+def figures(answers: Answers, alone: int, seconds: float, used: float) -> Result:
+    """What is kept of one load.
+
+    alone  instants decoded with one view only, which make no pair
+    used   CPU seconds of the server
+    """
     paired = 1.0 - alone / len(answers.arrivals) if answers.arrivals else 0.0
     return {
         "p50_ms": answers.age_ms(0.5),
         "p99_ms": answers.age_ms(0.99),
         "pairs_per_second": answers.rate(seconds) * paired,
         "pairs": len(answers.arrivals),
+        "cpu_ms_a_pair": used / len(answers.arrivals) * 1e3 if answers.arrivals else float("nan"),
         "alone": alone,
         "failed": answers.failed,
         "problem": answers.problem,
@@ -127,7 +158,7 @@ def figures(answers: Answers, alone: int, seconds: float) -> Result:
 
 async def take_turns(
     systems: Sequence[System],
-    measure_bare: Callable[[], Awaitable[BareEngine]],
+    measure_bare: MeasureBare,
     rounds: int,
     seconds: float,
     say: Callable[[str], None] = print,
@@ -143,18 +174,16 @@ async def take_turns(
         for system in [*systems[first:], *systems[:first]]:
             if system.name in left_out:
                 continue
-            bare = await measure_bare()
             try:
-                result = await turn(system, bare, seconds)
+                result = await turn(system, measure_bare, seconds)
             except (process.DidNotStart, UserError) as problem:
                 left_out[system.name] = str(problem).replace("\n", " ")
                 say(f"{system.title}: left out: {left_out[system.name]}")
                 continue
             results[system.name].append(result)
-            half, full = result["loads"]["50 %"], result["loads"][SATURATED]
+            half, full = result["50 %"], result[SATURATED]
             say(
-                f"round {number + 1}, {system.title} ({system.setting}): beyond the decoder p50"
-                f" {half['p50_ms'] - result['bare_ms']:.1f} ms at 50 %; {full['pairs_per_second']:.1f} pairs/s,"
-                f" {full['pairs_per_second'] / result['bare_rate']:.2f} of its rate"
+                f"round {number + 1}, {system.title}: p50 {half['p50_ms'] / half['bare_ms']:.2f} of the decoder's time"
+                f" at 50 %; {full['pairs_per_second'] / full['bare_rate']:.2f} of its rate at most"
             )
     return results, left_out

@@ -25,9 +25,10 @@ _START_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """A running center. address: of its gRPC door; prepared: what its cameras send"""
+    """A running center. address: of its gRPC door; pid: of its process; prepared: what its cameras send"""
 
     address: str
+    pid: int
     prepared: PreparedFrames
 
     async def load(self, rigs: int, rate: float, seconds: float) -> tuple[Answers, int]:
@@ -68,6 +69,7 @@ async def serving(prepared: PreparedFrames, codec: str, threads: int, max_rigs: 
             if center.exit_code() is not None or time.monotonic() - began > _START_SECONDS:
                 raise UserError("\n".join(["the center did not become ready:", *center.last_words()]))
             await asyncio.sleep(0.1)
-        yield Ours(address, prepared)
+        assert center.pid is not None
+        yield Ours(address, center.pid, prepared)
     finally:
         await asyncio.to_thread(stop_all, [center])

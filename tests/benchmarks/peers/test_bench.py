@@ -34,13 +34,13 @@ class FakePeer:
     """Takes one pair at a time, so many seconds each; may fail every nth."""
 
     def __init__(self, seconds: float, fails_every: int = 0) -> None:
-        self._seconds, self._fails_every, self._calls = seconds, fails_every, 0
+        self._seconds, self._fails_every, self.calls = seconds, fails_every, 0
         self._one = asyncio.Lock()
         self.most = self.now = 0
 
     async def __call__(self, request: bytes) -> bytes:
-        self._calls += 1
-        number = self._calls
+        self.calls += 1
+        number = self.calls
         self.now += 1
         self.most = max(self.most, self.now)
         try:
@@ -57,9 +57,9 @@ def system(name: str, peer: FakePeer, started: list[str]) -> System:
     @asynccontextmanager
     async def start() -> AsyncIterator[Running]:
         started.append(name)
-        yield bench._RunningPeer(peer, [b"pair"])
+        yield bench._RunningPeer(peer, [b"pair"], lambda: float(peer.calls))
 
-    return System(name, name.upper(), "as it is", start)
+    return System(name, name.upper(), start)
 
 
 async def test_a_beat_is_kept_whatever_the_server_does() -> None:
@@ -81,8 +81,9 @@ async def test_pairs_that_bring_no_pictures_are_counted_and_explained() -> None:
     answers = await load.at_beat(FakePeer(0.0, fails_every=3), [b"a"], rate=200.0, seconds=0.15)
     assert (len(answers.arrivals), answers.failed) == (20, 10)
     assert answers.problem == "RuntimeError: HTTP 500: on purpose"
-    kept = figures(answers, 0, 0.15)
+    kept = figures(answers, 0, 0.15, 0.04)
     assert (kept["failed"], kept["problem"]) == (10, answers.problem)
+    assert kept["cpu_ms_a_pair"] == pytest.approx(2.0)
 
 
 def test_what_settles_does_not_count() -> None:
@@ -98,9 +99,7 @@ def test_what_settles_does_not_count() -> None:
 
 def test_an_instant_that_was_decoded_alone_is_no_pair() -> None:
     answers = Answers(0.0, [1.0 + number / 10 for number in range(10)], [0.1] * 10)
-    assert figures(answers, 5, 2.0)["pairs_per_second"] == pytest.approx(
-        figures(answers, 0, 2.0)["pairs_per_second"] / 2
-    )
+    assert figures(answers, 5, 2.0, 0.0)["pairs_per_second"] == pytest.approx(answers.rate(2.0) / 2)
 
 
 async def test_systems_take_turns_and_one_that_does_not_start_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,33 +120,37 @@ async def test_systems_take_turns_and_one_that_does_not_start_is_left_out(monkey
     systems = [
         system("fast", FakePeer(0.001), started),
         system("slow", FakePeer(0.02), started),
-        System("broken", "BROKEN", "", broken),
+        System("broken", "BROKEN", broken),
     ]
     results, left_out = await bench.take_turns(systems, bare, 2, 0.3, said.append)
-    assert started == ["bare", "fast", "bare", "slow", "bare", "broken", "bare", "slow", "bare", "fast"]
+    around = ["bare"] * 4  # before, between and after three loads
+    assert started == ["fast", *around, "slow", *around, "broken", "slow", *around, "fast", *around]
     assert left_out == {"broken": "port 1 is taken"}
     assert [len(rounds) for rounds in results.values()] == [2, 2, 0]
     assert report.of_bare_rate(results["fast"]) > report.of_bare_rate(results["slow"])
+    assert report.cpu_beyond(results["fast"], 400.0) == pytest.approx(600.0), "a second a call, as told"
     assert any("BROKEN: left out: port 1 is taken" in line for line in said)
 
 
 def result(p50: float, p99: float, rate: float, bare_ms: float = 50.0, bare_rate: float = 20.0) -> dict[str, Any]:
-    one = {"p50_ms": p50, "p99_ms": p99, "pairs_per_second": rate, "failed": 0, "alone": 1, "pairs": 1, "problem": ""}
-    return {"bare_ms": bare_ms, "bare_rate": bare_rate, "loads": dict.fromkeys((*bench.SHARES, SATURATED), one)}
+    one = {"p50_ms": p50, "p99_ms": p99, "pairs_per_second": rate, "failed": 0, "alone": 1, "cpu_ms_a_pair": 90 + p50}
+    bare = {"bare_ms": bare_ms, "bare_rate": bare_rate}
+    return dict.fromkeys((*bench.SHARES, SATURATED), one | bare)
 
 
 def test_the_table_tells_medians_of_ratios_within_a_turn() -> None:
     """In the second round the machine was half as fast for both: the ratios stay."""
     rounds = [result(60.0, 70.0, 19.0), result(110.0, 140.0, 9.5, 100.0, 10.0), result(58.0, 90.0, 18.0)]
-    assert report.beyond(rounds, "50 %", "p50_ms") == pytest.approx(10.0)
+    assert report.ratio(rounds, "50 %", "p50_ms") == pytest.approx(1.16)
     assert report.of_bare_rate(rounds) == pytest.approx(0.95)
     told = report.table(
         {"ours": rounds, "other": [result(70.0, 80.0, 20.0)]},
         {"ours": "**ours**", "other": "Other", "x": "X"},
         {"x": "no"},
+        100.0,
     ).splitlines()
-    assert told[3].startswith("| Other | 20.0 / 30.0 | 20.0 / 30.0 | 1.00 |")
-    assert told[4] == "| **ours** | 10.0 / 40.0 | 10.0 / 40.0 | 0.95 | 6 |"
+    assert told[4].startswith("| Other | 1.40 · 1.60 | 1.40 · 1.60 | 60.0 | 1.00 |")
+    assert told[3] == "| **ours** | 1.16 · 1.40 | 1.16 · 1.40 | 50.0 | 0.95 | 6 |"
     assert told[5].startswith("| X | left out: no |")
     assert len({line.count("|") for line in told}) == 1
 
@@ -164,7 +167,7 @@ def test_a_setting_is_chosen_for_its_latency_among_those_that_keep_the_rate() ->
 
 def test_the_chart_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    report.draw({"ours": [result(60, 70, 19.0)], "none": []}, {"ours": "**ours**"}, tmp_path / "chart.svg")
+    report.draw({"ours": [result(60, 70, 19.0)], "none": []}, {"ours": "**ours**"}, 50.0, tmp_path / "chart.svg")
     assert "decoder" in (tmp_path / "chart.svg").read_text()
 
 
@@ -229,9 +232,13 @@ async def test_a_server_is_started_called_and_gone(prepared: PreparedFrames, tmp
     """The plain gRPC server needs nothing that the tests do not have; its process stands for all."""
 
     requests, log = packed(prepared)[:2], tmp_path / "log"
-    async with serving(PEERS[0], Path(sys.executable), Setting(), 2, requests, log) as call:
+    async with serving(PEERS[0], Path(sys.executable), Setting(), 2, requests, log) as (call, used):
+        before = used()
         pictures = await call(requests[1])
         assert len(pictures) == ANSWER_BYTES
+        for _ in range(4):
+            await call(requests[0])
+        assert used() > before >= 0.0
     with pytest.raises(DidNotStart, match=r"No module named .*nobody"):
         async with serving(fake((), "", "nobody"), Path(sys.executable), Setting(), 2, requests, log):
             pass
