@@ -9,7 +9,7 @@ from center.decode.engines import Device, Kind
 from wire.codec import DEFAULT
 from wire.contract.occupancy import SILENCE_SECONDS
 from wire.runtime.yaml_config import Address, Section
-from wire.security.section import SecuredConfig
+from wire.security.section import HttpsSection, SecuredConfig, is_loopback
 
 _HOST_NAME: Final = set(string.ascii_lowercase + string.digits + "-_.")
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -25,7 +25,7 @@ def _host_name(text: str) -> str:
 HostName = Annotated[str, AfterValidator(_host_name)]
 
 
-class PageSection(Section):
+class PageSection(HttpsSection):
     """The page for people and Prometheus."""
 
     host: str = "127.0.0.1"
@@ -121,3 +121,17 @@ class CenterConfig(SecuredConfig):
 
     def connects(self) -> dict[str, str]:
         return {"emulator": self.emulator}
+
+    def open_doors(self) -> list[str]:
+        return [*super().open_doors(), *self._open_page()]
+
+    def _open_page(self) -> list[str]:
+        page, lines = self.page, []
+        if is_loopback(f"{page.host}:{page.port}"):
+            return []
+        where = f"page.host {page.host}"
+        if not page.certificate:
+            lines.append(f"{where} is open to the network in plain HTTP; set page.certificate and page.key")
+        if not self.security.tokens:
+            lines.append(f"{where} lets everybody see and set everything; set security.tokens")
+        return lines

@@ -23,8 +23,10 @@ from center.web.app import Page
 from center.web.connections import Limits
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import Server
+from wire.runtime.metrics import follow_expiry
 from wire.runtime.periodic import repeat
 from wire.runtime.service import EXIT_PROBLEM
+from wire.security.https import HttpsCertificate
 from wire.security.keyring import Keyring
 from wire.v1 import pair_service_pb2_grpc, reference_service_pb2_grpc, symbol_link_service_pb2_grpc
 
@@ -64,6 +66,7 @@ class Center:
         )
         self._pipeline = Pipeline(config.batching, self.rigs, self.broadcaster, self._quality, self.metrics, self.clock)
         self._ingest = FrameIngest(config.links, self.rigs, self._pipeline, self.metrics, self.clock)
+        certificate = HttpsCertificate(config.page, "page") if config.page.certificate else None
         self.page = Page(
             config.page.host,
             config.page.port,
@@ -74,7 +77,11 @@ class Center:
             config.page.hosts,
             Limits(config.page.max_connections, config.page.max_connections_per_client),
             keys,
+            self.metrics.call_refused,
+            certificate,
         )
+        ends = [keys.expires_at] if certificate is None else [keys.expires_at, certificate.expires_at]
+        follow_expiry(self.metrics.expiry, *ends)
         self.server = Server(config.listen, keys, self.metrics.call_refused)
         self.port = 0
         self._sweeper: asyncio.Task[None] | None = None

@@ -10,7 +10,7 @@ from edge.camera.address import parse_address
 from wire import codec
 from wire.contract.names import RigName
 from wire.runtime.yaml_config import SECRET, Address, Section
-from wire.security.section import SecuredConfig
+from wire.security.section import MetricsDoor, SecuredConfig
 from wire.views import View
 
 
@@ -106,10 +106,9 @@ class ReferenceConfig(Section):
     address: Address = "127.0.0.1:50051"
 
 
-class MetricsConfig(Section):
-    """Where Prometheus scrapes; port 0 serves nothing, None is `EdgeConfig.metrics_port`'s choice."""
+class MetricsConfig(MetricsDoor):
+    """Port 0 serves nothing, None is `EdgeConfig.metrics_port`'s choice."""
 
-    host: str = "127.0.0.1"
     port: int | None = Field(default=None, ge=0, le=65535)
 
 

@@ -14,7 +14,7 @@ from edge.encode.references import References
 from edge.metrics import Metrics
 from edge.uplink.uplink import Uplink
 from wire.runtime import notify
-from wire.runtime.metrics import expose
+from wire.runtime.metrics import expose, follow_expiry
 from wire.security.keyring import Keyring
 
 
@@ -43,7 +43,8 @@ async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
     uplink = Uplink(config, boot_id, camera, maker, metrics, keys, loop_s=lambda: source.loop_s)
     try:
         if config.metrics_port:
-            expose(config.metrics.host, config.metrics_port, metrics.registry)
+            served = expose(config.metrics, config.metrics_port, metrics.registry)
+            follow_expiry(metrics.expiry, keys.expires_at, served.expires_at)
         await asyncio.to_thread(camera.start)
         notify.ready()  # with or without a link: that may come later
         await _until(stop, uplink)

@@ -30,7 +30,7 @@ class Refusal(StrEnum):
 
     CONTRACT = "contract"
     NAME = "name"
-    TOKEN = "token"
+    TOKEN = "token"  # nosec B105 # a word, not a token
     CODEC = "codec"
     TAKEN = "taken"
     FULL = "full"
