@@ -16,13 +16,10 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.peers import bench, report
-from benchmarks.peers.bench import System
+from benchmarks.peers.bench import Bare, System
 from benchmarks.peers.environment import NotInstalled, interpreter
 from benchmarks.peers.roster import PEERS, Peer
-from benchmarks.peers.work import pack
-from center.decode import engines
-from center.decode.engines import Batch
-from deploy.bench.load.bare import BareEngine, measure
+from benchmarks.peers.work import PairDecoder, pack
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.result_file import measured_here, store
 from wire import codec
@@ -31,7 +28,6 @@ from wire.views import View
 
 SNR_DB: Final = 10.0
 _NAMES: Final = tuple(peer.name for peer in PEERS)
-_BARE_TRIES: Final = 3
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -67,12 +63,12 @@ def packed(prepared: PreparedFrames) -> list[bytes]:
     return [pack(np.stack([unpack_complex(each) for each in pair]), both) for pair in pairs]
 
 
-def cpu_milliseconds(engine: engines.Engine, calls: int = 20) -> float:
-    """CPU time of a pair in the bare decoder, a batch of one, over all its threads; the median of some."""
-    batch, spent = Batch.noise(1), []
+def cpu_milliseconds(decoder: PairDecoder, request: bytes, calls: int = 20) -> float:
+    """CPU time of a pair in the bare decoder over all its threads; the median of some."""
+    spent = []
     for _ in range(calls + 1):
         began = time.process_time()
-        engine.decode(batch)
+        decoder.decode([request])
         spent.append((time.process_time() - began) * 1e3)
     return statistics.median(spent[1:])
 
@@ -81,12 +77,8 @@ async def run(arguments: argparse.Namespace, logs: Path) -> dict[str, Any]:
     """Measure, print the tables. returns what is stored"""
     prepared = PreparedFrames.make(arguments.codec, SNR_DB, "f16")
     requests, threads = packed(prepared), arguments.threads
-    engine = engines.load(arguments.codec, "onnxruntime", "auto", threads)
-
-    async def bare() -> BareEngine:
-        return await asyncio.to_thread(measure, engine, (1, 4), _BARE_TRIES)
-
-    bare_cpu_ms = await asyncio.to_thread(cpu_milliseconds, engine)
+    decoder = PairDecoder(arguments.codec, threads)
+    bare_cpu_ms = await asyncio.to_thread(cpu_milliseconds, decoder, requests[0])
     systems: list[System] = [] if arguments.tune else [bench.our_system(prepared, arguments.codec, threads, logs)]
     owners: dict[str, str] = {}
     for peer, python in installed(arguments.peers).items():
@@ -95,7 +87,7 @@ async def run(arguments: argparse.Namespace, logs: Path) -> dict[str, Any]:
             name = f"{peer.name}: {setting}" if arguments.tune else peer.name
             systems.append(System(name, made.title, made.start))
             owners[name] = peer.name
-    results, left_out = await bench.take_turns(systems, bare, arguments.rounds, arguments.seconds)
+    results, left_out = await bench.take_turns(systems, Bare(decoder, requests), arguments.rounds, arguments.seconds)
     titles = {system.name: system.title for system in systems}
     print("\n" + report.table(results, titles, left_out, bare_cpu_ms))
     if arguments.tune:

@@ -1,9 +1,12 @@
-"""Rounds of all systems in turns, the bare decoder before and after every load, so that a busy machine slows all alike.
+"""Rounds of all systems in turns, the bare decoder before and after each load: a busy machine slows all alike.
 
 A system is started for its turn and stopped after it: an idle Ray or Triton would take cores from the others.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import asyncio
+import statistics
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +15,7 @@ from typing import Any, Final, Protocol
 from benchmarks.peers import load, ours, process
 from benchmarks.peers.load import Answers
 from benchmarks.peers.roster import Peer, Setting
-from deploy.bench.load.bare import BareEngine
+from benchmarks.peers.work import PairDecoder
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.watcher import cpu_seconds
 from wire.runtime.errors import UserError
@@ -26,7 +29,6 @@ IN_FLIGHT: Final = 8
 
 _OVERLOAD: Final = 1.3
 Result = dict[str, Any]
-MeasureBare = Callable[[], Awaitable[BareEngine]]
 
 
 class Running(Protocol):
@@ -107,33 +109,63 @@ def our_system(prepared: PreparedFrames, codec: str, threads: int, logs: Path) -
     return System("ours", "**ours**", start)
 
 
-async def turn(system: System, measure_bare: MeasureBare, seconds: float) -> Result:
-    """One system under every load; the decoder alone is timed before and after each, while the system idles.
+class Bare:
+    """The decoder in this process, called as a peer is: what a pair takes without any server around it.
+
+    At a beat it rests between pairs as a server does: on a busy machine who rests is served sooner than who works on.
+    """
+
+    def __init__(self, decoder: PairDecoder, requests: Sequence[bytes]) -> None:
+        self._decoder, self._requests = decoder, requests
+        self._thread = ThreadPoolExecutor(1)
+
+    async def call(self, request: bytes) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._decode, request)
+
+    async def at_beat(self, rate: float, seconds: float) -> Answers:
+        return await load.at_beat(self.call, self._requests, rate, seconds)
+
+    async def saturated(self, seconds: float) -> Answers:
+        return await load.saturated(self.call, self._requests, 1, seconds)
+
+    def _decode(self, request: bytes) -> bytes:
+        painted: bytes = self._decoder.decode([request])[0].tobytes()
+        return painted
+
+
+async def turn(system: System, bare: Bare, seconds: float) -> Result:
+    """One system under every load; the decoder alone has the same load for half the time before and after each.
 
     seconds  of each load
     raises   process.DidNotStart or UserError
     """
     result: Result = {}
+    half = load.SETTLE_SECONDS + seconds / 2
     async with system.start() as running:
-        before = await measure_bare()
         for name in (*SHARES, SATURATED):
-            rate, used = before.pairs_per_second, running.cpu()
+            alone = [await bare.saturated(half)]
+            rate = alone[0].rate(half)
             if name == SATURATED:
-                answers, alone = await running.saturated(rate, seconds)
+                used = running.cpu()
+                answers, single = await running.saturated(rate, seconds)
+                used = running.cpu() - used
+                alone.append(await bare.saturated(half))
             else:
-                answers, alone = await running.at_beat(SHARES[name] * rate, seconds)
-            used = running.cpu() - used
-            after = await measure_bare()
-            result[name] = figures(answers, alone, seconds, used) | between(before, after)
-            before = after
+                beat = SHARES[name] * rate
+                alone = [await bare.at_beat(beat, half)]
+                used = running.cpu()
+                answers, single = await running.at_beat(beat, seconds)
+                used = running.cpu() - used
+                alone.append(await bare.at_beat(beat, half))
+            result[name] = figures(answers, single, seconds, used) | between(alone, half)
     return result
 
 
-def between(before: BareEngine, after: BareEngine) -> Result:
-    """The decoder alone, as it would have been meanwhile: time of a pair, and best rate."""
+def between(alone: Sequence[Answers], seconds: float) -> Result:
+    """The decoder alone, as it would have been meanwhile: median age, and rate."""
     return {
-        "bare_ms": (before.seconds[1] + after.seconds[1]) / 2 * 1e3,
-        "bare_rate": (before.pairs_per_second + after.pairs_per_second) / 2,
+        "bare_ms": statistics.fmean(each.age_ms(0.5) for each in alone),
+        "bare_rate": statistics.fmean(each.rate(seconds) for each in alone),
     }
 
 
@@ -158,12 +190,14 @@ def figures(answers: Answers, alone: int, seconds: float, used: float) -> Result
 
 async def take_turns(
     systems: Sequence[System],
-    measure_bare: MeasureBare,
+    bare: Bare,
     rounds: int,
     seconds: float,
     say: Callable[[str], None] = print,
 ) -> tuple[dict[str, list[Result]], dict[str, str]]:
     """Every system once a round, the first one of a round another each time.
+
+    bare     the decoder alone, of the same codec and threads
 
     returns  results by system, one a round; and why systems were left out, which one that fails once is from then on
     """
@@ -175,7 +209,7 @@ async def take_turns(
             if system.name in left_out:
                 continue
             try:
-                result = await turn(system, measure_bare, seconds)
+                result = await turn(system, bare, seconds)
             except (process.DidNotStart, UserError) as problem:
                 left_out[system.name] = str(problem).replace("\n", " ")
                 say(f"{system.title}: left out: {left_out[system.name]}")

@@ -21,13 +21,10 @@ from benchmarks.peers.roster import PEERS, Peer, Setting
 from benchmarks.peers.servers.options import Options
 from benchmarks.peers.work import ANSWER_BYTES, REQUEST_BYTES, PairDecoder
 from center.decode.engines import OnnxEngine
-from deploy.bench.load.bare import BareEngine
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.offline import OfflineCodec
 from wire.contract.arrays import unpack_complex
 from wire.views import View
-
-BARE = BareEngine("fake", {1: 0.01, 4: 0.05})
 
 
 class FakePeer:
@@ -51,6 +48,16 @@ class FakePeer:
         if self._fails_every and number % self._fails_every == 0:
             raise RuntimeError("HTTP 500: on purpose")
         return request
+
+
+class FakeBare(bench.Bare):
+    """A decoder that is a peer that is not there."""
+
+    def __init__(self, peer: FakePeer) -> None:
+        self._requests, self._peer = [b"pair"], peer
+
+    async def call(self, request: bytes) -> bytes:
+        return await self._peer(request)
 
 
 def system(name: str, peer: FakePeer, started: list[str]) -> System:
@@ -113,21 +120,18 @@ async def test_systems_take_turns_and_one_that_does_not_start_is_left_out(monkey
         raise DidNotStart("port 1 is taken")
         yield
 
-    async def bare() -> BareEngine:
-        started.append("bare")
-        return BARE
-
+    decoder = FakePeer(0.002)
     systems = [
         system("fast", FakePeer(0.001), started),
         system("slow", FakePeer(0.02), started),
         System("broken", "BROKEN", broken),
     ]
-    results, left_out = await bench.take_turns(systems, bare, 2, 0.3, said.append)
-    around = ["bare"] * 4  # before, between and after three loads
-    assert started == ["fast", *around, "slow", *around, "broken", "slow", *around, "fast", *around]
+    results, left_out = await bench.take_turns(systems, FakeBare(decoder), 2, 0.3, said.append)
+    assert started == ["fast", "slow", "broken", "slow", "fast"]
     assert left_out == {"broken": "port 1 is taken"}
     assert [len(rounds) for rounds in results.values()] == [2, 2, 0]
     assert report.of_bare_rate(results["fast"]) > report.of_bare_rate(results["slow"])
+    assert all(0.002 <= each["50 %"]["bare_ms"] / 1e3 <= 0.05 for each in results["fast"]), "alone, at the same beat"
     assert report.cpu_beyond(results["fast"], 400.0) == pytest.approx(600.0), "a second a call, as told"
     assert any("BROKEN: left out: port 1 is taken" in line for line in said)
 
@@ -243,3 +247,12 @@ async def test_a_server_is_started_called_and_gone(prepared: PreparedFrames, tmp
         async with serving(fake((), "", "nobody"), Path(sys.executable), Setting(), 2, requests, log):
             pass
     assert _marked("no such mark") == []
+
+
+async def test_the_bare_decoder_is_called_as_a_peer_is(prepared: PreparedFrames) -> None:
+    requests = packed(prepared)[:2]
+    bare = bench.Bare(PairDecoder(threads=2), requests)
+    assert len(await bare.call(requests[0])) == ANSWER_BYTES
+    answers = await bare.saturated(0.2)
+    assert answers.failed == 0
+    assert answers.arrivals
