@@ -87,7 +87,7 @@ async def run(arguments: argparse.Namespace, logs: Path) -> dict[str, Any]:
             name = f"{peer.name}: {setting}" if arguments.tune else peer.name
             systems.append(System(name, made.title, made.start))
             owners[name] = peer.name
-    results, left_out = await bench.take_turns(systems, Bare(decoder, requests), arguments.rounds, arguments.seconds)
+    results, left_out = await bench.take_turns(systems, Bare(decoder), requests, arguments.rounds, arguments.seconds)
     titles = {system.name: system.title for system in systems}
     print("\n" + report.table(results, titles, left_out, bare_cpu_ms))
     if arguments.tune:

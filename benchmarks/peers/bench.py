@@ -4,45 +4,48 @@ A system is started for its turn and stopped after it: an idle Ray or Triton wou
 """
 
 import asyncio
+import math
 import statistics
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from benchmarks.peers import load, ours, process
 from benchmarks.peers.load import Answers
 from benchmarks.peers.roster import Peer, Setting
 from benchmarks.peers.work import PairDecoder
 from deploy.bench.load.frames import PreparedFrames
-from deploy.bench.load.watcher import cpu_seconds
 from wire.runtime.errors import UserError
 
 SHARES: Final = {"25 %": 0.25, "50 %": 0.5}
 """Offered loads at a beat, as shares of what the bare decoder can."""
 
 SATURATED: Final = "saturated"
+IN_TURNS: Final = "in turns"
 IN_FLIGHT: Final = 8
-"""Pairs on their way to a saturated peer; as many rigs send to our center, together more than it can decode."""
+"""Pairs on their way to a saturated server; at our center each is of another rig."""
 
-_OVERLOAD: Final = 1.3
+BLOCKS: Final = 4
+"""Of saturation, each of a quarter of the time, in turns with the decoder alone."""
+
 Result = dict[str, Any]
 
 
-class Running(Protocol):
-    """A system that takes load."""
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A system that takes load.
 
-    async def at_beat(self, rate: float, seconds: float) -> tuple[Answers, int]:
-        """returns  what came back, and how many instants were decoded with one view only"""
-        ...
+    call   as in `load`
+    used   CPU seconds of all its processes so far
+    alone  instants so far that were decoded with one view only
+    """
 
-    async def saturated(self, bare_rate: float, seconds: float) -> tuple[Answers, int]: ...
-
-    def cpu(self) -> float:
-        """CPU seconds of all its processes so far."""
-        ...
+    call: load.Call
+    used: Callable[[], float]
+    alone: Callable[[], int] = lambda: 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,36 +57,6 @@ class System:
     start: Callable[[], AbstractAsyncContextManager[Running]]
 
 
-@dataclass(frozen=True, slots=True)
-class _RunningPeer:
-    call: load.Call
-    requests: Sequence[bytes]
-    used: Callable[[], float]
-
-    def cpu(self) -> float:
-        return self.used()
-
-    async def at_beat(self, rate: float, seconds: float) -> tuple[Answers, int]:
-        return await load.at_beat(self.call, self.requests, rate, seconds), 0
-
-    async def saturated(self, bare_rate: float, seconds: float) -> tuple[Answers, int]:
-        return await load.saturated(self.call, self.requests, IN_FLIGHT, seconds), 0
-
-
-@dataclass(frozen=True, slots=True)
-class _RunningOurs:
-    center: ours.Ours
-
-    def cpu(self) -> float:
-        return cpu_seconds(self.center.pid)
-
-    async def at_beat(self, rate: float, seconds: float) -> tuple[Answers, int]:
-        return await self.center.load(1, rate, seconds)
-
-    async def saturated(self, bare_rate: float, seconds: float) -> tuple[Answers, int]:
-        return await self.center.load(IN_FLIGHT, _OVERLOAD * bare_rate, seconds)
-
-
 def peer_system(
     peer: Peer, python: Path, setting: Setting, threads: int, requests: Sequence[bytes], logs: Path
 ) -> System:
@@ -93,7 +66,7 @@ def peer_system(
     async def start() -> AsyncIterator[Running]:
         log = logs / f"{peer.name}.log"
         async with process.serving(peer, python, setting, threads, requests, log) as (caller, used):
-            yield _RunningPeer(caller, requests, used)
+            yield Running(caller, used)
 
     return System(peer.name, f"{peer.title}, {setting}" if setting.batch > 1 else peer.title, start)
 
@@ -103,8 +76,8 @@ def our_system(prepared: PreparedFrames, codec: str, threads: int, logs: Path) -
 
     @asynccontextmanager
     async def start() -> AsyncIterator[Running]:
-        async with ours.serving(prepared, codec, threads, IN_FLIGHT, logs) as center:
-            yield _RunningOurs(center)
+        async with ours.serving(prepared, codec, threads, IN_FLIGHT, logs) as (caller, used):
+            yield Running(caller, used, lambda: caller.alone)
 
     return System("ours", "**ours**", start)
 
@@ -112,77 +85,60 @@ def our_system(prepared: PreparedFrames, codec: str, threads: int, logs: Path) -
 class Bare:
     """The decoder in this process, called as a peer is: what a pair takes without any server around it.
 
-    At a beat it rests between pairs as a server does: on a busy machine who rests is served sooner than who works on.
+    It rests between pairs as a server does: on a busy machine who rests is served sooner than who works on.
     """
 
-    def __init__(self, decoder: PairDecoder, requests: Sequence[bytes]) -> None:
-        self._decoder, self._requests = decoder, requests
+    def __init__(self, decoder: PairDecoder) -> None:
+        self._decoder = decoder
         self._thread = ThreadPoolExecutor(1)
 
     async def call(self, request: bytes) -> bytes:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._decode, request)
-
-    async def at_beat(self, rate: float, seconds: float) -> Answers:
-        return await load.at_beat(self.call, self._requests, rate, seconds)
-
-    async def saturated(self, seconds: float) -> Answers:
-        return await load.saturated(self.call, self._requests, 1, seconds)
 
     def _decode(self, request: bytes) -> bytes:
         painted: bytes = self._decoder.decode([request])[0].tobytes()
         return painted
 
 
-async def turn(system: System, bare: Bare, seconds: float) -> Result:
-    """One system under every load; the decoder alone has the same load for half the time before and after each.
+async def turn(system: System, bare: Bare, requests: Sequence[bytes], seconds: float) -> Result:
+    """One system in every way; what it does is compared with what the decoder alone does in the same way meanwhile.
 
-    seconds  of each load
-    raises   process.DidNotStart or UserError
+    requests  pairs of `work.pack`
+    seconds   of each load
+    raises    process.DidNotStart or UserError
     """
     result: Result = {}
-    half = load.SETTLE_SECONDS + seconds / 2
     async with system.start() as running:
-        for name in (*SHARES, SATURATED):
-            alone = [await bare.saturated(half)]
-            rate = alone[0].rate(half)
-            if name == SATURATED:
-                used = running.cpu()
-                answers, single = await running.saturated(rate, seconds)
-                used = running.cpu() - used
-                alone.append(await bare.saturated(half))
-            else:
-                beat = SHARES[name] * rate
-                alone = [await bare.at_beat(beat, half)]
-                used = running.cpu()
-                answers, single = await running.at_beat(beat, seconds)
-                used = running.cpu() - used
-                alone.append(await bare.at_beat(beat, half))
-            result[name] = figures(answers, single, seconds, used) | between(alone, half)
+        alone = running.alone()
+        server, own = await load.in_turns(running.call, bare.call, requests, max(4, round(5 * seconds)))
+        result[IN_TURNS] = {"ms": [each * 1e3 for each in server], "bare_ms": [each * 1e3 for each in own]}
+        rate = len(own) / sum(own) if own else 1.0
+        for name, share in SHARES.items():
+            half = load.SETTLE_SECONDS + seconds / 2
+            around = [await load.at_beat(bare.call, requests, share * rate, half)]
+            used = running.used()
+            answers = await load.at_beat(running.call, requests, share * rate, load.SETTLE_SECONDS + seconds)
+            used = running.used() - used
+            around.append(await load.at_beat(bare.call, requests, share * rate, half))
+            result[name] = figures(answers, used) | {"bare_ms": statistics.fmean(each.age_ms(0.5) for each in around)}
+        full, spent, bare_full, bare_spent = await load.blocks(
+            running.call, bare.call, requests, IN_FLIGHT, seconds / BLOCKS, BLOCKS
+        )
+        result[SATURATED] = figures(full, 0.0) | {
+            "pairs_per_second": len(full.arrivals) / spent,
+            "bare_rate": len(bare_full.arrivals) / bare_spent,
+        }
+        result["alone"] = running.alone() - alone
     return result
 
 
-def between(alone: Sequence[Answers], seconds: float) -> Result:
-    """The decoder alone, as it would have been meanwhile: median age, and rate."""
-    return {
-        "bare_ms": statistics.fmean(each.age_ms(0.5) for each in alone),
-        "bare_rate": statistics.fmean(each.rate(seconds) for each in alone),
-    }
-
-
-def figures(answers: Answers, alone: int, seconds: float, used: float) -> Result:
-    """What is kept of one load.
-
-    alone  instants decoded with one view only, which make no pair
-    used   CPU seconds of the server
-    """
-    paired = 1.0 - alone / len(answers.arrivals) if answers.arrivals else 0.0
+def figures(answers: Answers, used: float) -> Result:
+    """What is kept of one load. used: CPU seconds of the server"""
     return {
         "p50_ms": answers.age_ms(0.5),
         "p99_ms": answers.age_ms(0.99),
-        "pairs_per_second": answers.rate(seconds) * paired,
         "pairs": len(answers.arrivals),
-        "cpu_ms_a_pair": used / len(answers.arrivals) * 1e3 if answers.arrivals else float("nan"),
-        "alone": alone,
+        "cpu_ms_a_pair": used / len(answers.arrivals) * 1e3 if answers.arrivals else math.nan,
         "failed": answers.failed,
         "problem": answers.problem,
     }
@@ -191,6 +147,7 @@ def figures(answers: Answers, alone: int, seconds: float, used: float) -> Result
 async def take_turns(
     systems: Sequence[System],
     bare: Bare,
+    requests: Sequence[bytes],
     rounds: int,
     seconds: float,
     say: Callable[[str], None] = print,
@@ -209,15 +166,16 @@ async def take_turns(
             if system.name in left_out:
                 continue
             try:
-                result = await turn(system, bare, seconds)
+                result = await turn(system, bare, requests, seconds)
             except (process.DidNotStart, UserError) as problem:
                 left_out[system.name] = str(problem).replace("\n", " ")
                 say(f"{system.title}: left out: {left_out[system.name]}")
                 continue
             results[system.name].append(result)
-            half, full = result["50 %"], result[SATURATED]
+            both, full = result[IN_TURNS], result[SATURATED]
+            over = [server - own for server, own in zip(both["ms"], both["bare_ms"], strict=True)]
             say(
-                f"round {number + 1}, {system.title}: p50 {half['p50_ms'] / half['bare_ms']:.2f} of the decoder's time"
-                f" at 50 %; {full['pairs_per_second'] / full['bare_rate']:.2f} of its rate at most"
+                f"round {number + 1}, {system.title}: {statistics.median(over or [math.nan]):.1f} ms beyond the decoder"
+                f" in turns; {full['pairs_per_second'] / full['bare_rate']:.2f} of its rate at most"
             )
     return results, left_out

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.peers.bench import SATURATED, SHARES, Result
+from benchmarks.peers.bench import IN_TURNS, SATURATED, SHARES, Result
+from deploy.bench.load.watcher import quantile
 from jscc.evaluate.extras import require
 
 _WORTH: Final = 0.97
@@ -21,13 +22,20 @@ def median(rounds: Rounds, figure: Callable[[Result], float]) -> float:
     return statistics.median(values) if values else math.nan
 
 
+def beyond(rounds: Rounds, share: float = 0.5) -> float:
+    """Milliseconds of a pair at a server beyond those of the decoder alone just before or after, a quantile of all."""
+    turns = [each[IN_TURNS] for each in rounds]
+    over = [a - b for each in turns for a, b in zip(each["ms"], each["bare_ms"], strict=True)]
+    return quantile(over, share)
+
+
 def ratio(rounds: Rounds, load: str, share: str) -> float:
-    """The age of a pair as a multiple of one call of the bare decoder meanwhile. share: "p50_ms" or "p99_ms" """
+    """The age of a pair at a beat as a multiple of the decoder's alone at that beat. share: "p50_ms" or "p99_ms" """
     return median(rounds, lambda each: each[load][share] / each[load]["bare_ms"])
 
 
 def of_bare_rate(rounds: Rounds) -> float:
-    """Pairs a second at saturation over what the bare decoder could just before."""
+    """Pairs a second at saturation over those of the decoder alone in between."""
     return median(rounds, lambda each: each[SATURATED]["pairs_per_second"] / each[SATURATED]["bare_rate"])
 
 
@@ -37,42 +45,46 @@ def cpu_beyond(rounds: Rounds, bare_cpu_ms: float) -> float:
 
 
 def lost(rounds: Rounds) -> int:
-    """Pairs that brought no pictures at the beat, and instants decoded alone there, in all rounds."""
-    return sum(each[load][of] for each in rounds for load in SHARES for of in ("failed", "alone"))
+    """Pairs that brought no pictures, and instants decoded with one view only, in all rounds."""
+    failed: int = sum(each[load]["failed"] for each in rounds for load in (*SHARES, SATURATED))
+    alone: int = sum(each["alone"] for each in rounds)
+    return failed + alone
 
 
 def table(
     results: Mapping[str, Rounds], titles: Mapping[str, str], left_out: Mapping[str, str], bare_cpu_ms: float
 ) -> str:
-    """Markdown: a row a system, those that need least CPU first; ages and rates in those of the bare decoder.
+    """Markdown: a row a system, those that add least first.
 
     bare_cpu_ms  CPU time of a pair in the bare decoder
     """
     every = [each for rounds in results.values() for each in rounds]
-    heads = [f"at {load}: p50 · p99" for load in SHARES]
-    lines = [
-        f"| system | {' | '.join(heads)} | CPU of a pair beyond the decoder, ms | most pairs/s | lost |",
-        "|---" * (len(heads) + 4) + "|",
-        f"| decoder alone ({median(every, lambda each: each[SATURATED]['bare_ms']):.0f} ms)"
-        + " | 1" * len(heads)
-        + f" | 0 ({bare_cpu_ms:.0f}) | 1 ({median(every, lambda each: each[SATURATED]['bare_rate']):.1f}/s) | |",
+    own = median(every, lambda each: statistics.median(each[IN_TURNS]["bare_ms"]))
+    beats = [f"age at {load}, of the decoder's: p50 · p99" for load in SHARES]
+    heads = ["system", "beyond the decoder, ms", *beats, "CPU beyond the decoder, ms", "most pairs/s", "lost"]
+    rows = [
+        heads,
+        ["---"] * len(heads),
+        [f"decoder alone: {own:.0f} ms, {bare_cpu_ms:.0f} ms of CPU", "0", "1", "1", "0", "1", ""],
     ]
     there = {name: rounds for name, rounds in results.items() if rounds}
-    for name in sorted(there, key=lambda each: cpu_beyond(there[each], bare_cpu_ms)):
+    for name in sorted(there, key=lambda each: beyond(there[each])):
         rounds = there[name]
         ages = [f"{ratio(rounds, load, 'p50_ms'):.2f} · {ratio(rounds, load, 'p99_ms'):.2f}" for load in SHARES]
-        over = f"{cpu_beyond(rounds, bare_cpu_ms):.1f}"
-        lines.append(f"| {titles[name]} | {' | '.join(ages)} | {over} | {of_bare_rate(rounds):.2f} | {lost(rounds)} |")
-    lines += [f"| {titles[name]} | left out: {why} |" + " |" * (len(heads) + 2) for name, why in left_out.items()]
-    return "\n".join(lines)
+        cpu = f"{cpu_beyond(rounds, bare_cpu_ms):.1f}"
+        rows.append(
+            [titles[name], f"{beyond(rounds):.1f}", *ages, cpu, f"{of_bare_rate(rounds):.2f}", f"{lost(rounds)}"]
+        )
+    rows += [[titles[name], f"left out: {why}", *[""] * (len(heads) - 2)] for name, why in left_out.items()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def best_setting(tried: Mapping[str, Rounds]) -> str:
-    """Of a peer's settings, by their words: the one with the lowest p50 at 50 % among those that keep nearly its best
+    """Of a peer's settings, by their words: the one that adds least among those that keep nearly its best
     rate."""
     rates = {setting: of_bare_rate(rounds) for setting, rounds in tried.items() if rounds}
     fast = [setting for setting, rate in rates.items() if rate >= _WORTH * max(rates.values())]
-    return min(fast, key=lambda setting: ratio(tried[setting], "50 %", "p50_ms"))
+    return min(fast, key=lambda setting: beyond(tried[setting]))
 
 
 def draw(results: Mapping[str, Rounds], titles: Mapping[str, str], bare_cpu_ms: float, path: Path) -> None:
@@ -83,22 +95,17 @@ def draw(results: Mapping[str, Rounds], titles: Mapping[str, str], bare_cpu_ms: 
 
     with mpl.rc_context({"svg.hashsalt": "vergence", "font.size": 9}):
         figure: Any = Figure(figsize=(9.0, 3.2), layout="constrained")
-        ages, cpu, rate = figure.subplots(1, 3)
-        there = [name for name in results if results[name]]
-        names = sorted(there, key=lambda each: -cpu_beyond(results[each], bare_cpu_ms))
+        time, cpu, rate = figure.subplots(1, 3)
+        names = sorted((name for name in results if results[name]), key=lambda each: -beyond(results[each]))
         places = range(len(names))
-        for share, colour in (("p99_ms", "#9ecae1"), ("p50_ms", "#3182bd")):
-            values = [ratio(results[name], "50 %", share) for name in names]
-            ages.barh(places, values, color=colour, label=share.removesuffix("_ms"))
-        cpu.barh(places, [cpu_beyond(results[name], bare_cpu_ms) for name in names], color="#3182bd")
-        rate.barh(places, [of_bare_rate(results[name]) for name in names], color="#3182bd")
-        ages.set_yticks(places, [titles[name].strip("*").partition(",")[0] for name in names])
-        ages.set(xlabel="age of a pair at 50 %, decoder = 1", xlim=(0, None))
+        time.barh(places, [beyond(results[name]) for name in names])
+        cpu.barh(places, [cpu_beyond(results[name], bare_cpu_ms) for name in names])
+        rate.barh(places, [of_bare_rate(results[name]) for name in names])
+        time.set_yticks(places, [titles[name].strip("*").partition(",")[0] for name in names])
+        time.set(xlabel="time of a pair beyond the decoder, ms")
         cpu.set(xlabel="CPU of a pair beyond the decoder, ms")
-        rate.set(xlabel="most pairs/s, decoder = 1", xlim=(0, None))
+        rate.set(xlabel="most pairs/s, decoder alone = 1", xlim=(0, None))
         for axes in (cpu, rate):
             axes.set_yticks(places, [""] * len(names))
-        for axes in (ages, rate):
-            axes.axvline(1.0, color="grey", linewidth=0.8)
-        ages.legend(fontsize="small")
+        rate.axvline(1.0, color="grey", linewidth=0.8)
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
