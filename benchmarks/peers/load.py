@@ -45,11 +45,6 @@ class Answers:
         """A quantile of the ages, milliseconds; NaN where none settled."""
         return quantile(self.settled_ages(), share) * 1e3
 
-    def rate(self, seconds: float) -> float:
-        """Pairs a second that arrived from the end of the settling to the end of the load."""
-        first, last = self.began + SETTLE_SECONDS, self.began + seconds
-        return sum(first <= at < last for at in self.arrivals) / (last - first)
-
 
 async def at_beat(call: Call, requests: Sequence[bytes], rate: float, seconds: float) -> Answers:
     """Send `rate` pairs a second for `seconds`, then wait for those under way."""
