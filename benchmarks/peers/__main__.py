@@ -7,19 +7,18 @@ views as streams of their own, pairs them, and hands the pictures out over Watch
 
 import argparse
 import asyncio
-import statistics
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from benchmarks.peers import bench, report
-from benchmarks.peers.bench import Bare, System
+from benchmarks.peers.bare import Bare
+from benchmarks.peers.bench import System
 from benchmarks.peers.environment import NotInstalled, interpreter
 from benchmarks.peers.roster import PEERS, Peer
-from benchmarks.peers.work import PairDecoder, pack
+from benchmarks.peers.work import pack
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.result_file import measured_here, store
 from wire import codec
@@ -63,22 +62,20 @@ def packed(prepared: PreparedFrames) -> list[bytes]:
     return [pack(np.stack([unpack_complex(each) for each in pair]), both) for pair in pairs]
 
 
-def cpu_milliseconds(decoder: PairDecoder, request: bytes, calls: int = 20) -> float:
-    """CPU time of a pair in the bare decoder over all its threads; the median of some."""
-    spent = []
-    for _ in range(calls + 1):
-        began = time.process_time()
-        decoder.decode([request])
-        spent.append((time.process_time() - began) * 1e3)
-    return statistics.median(spent[1:])
+async def cpu_milliseconds(bare: Bare, requests: list[bytes], calls: int = 20) -> float:
+    """CPU time of a pair in the bare decoder over all its threads."""
+    await bare(requests[0])
+    before = await bare.cpu_seconds()
+    for number in range(calls):
+        await bare(requests[number % len(requests)])
+    return (await bare.cpu_seconds() - before) / calls * 1e3
 
 
-async def run(arguments: argparse.Namespace, logs: Path) -> dict[str, Any]:
+async def run(arguments: argparse.Namespace, bare: Bare, logs: Path) -> dict[str, Any]:
     """Measure, print the tables. returns what is stored"""
     prepared = PreparedFrames.make(arguments.codec, SNR_DB, "f16")
     requests, threads = packed(prepared), arguments.threads
-    decoder = PairDecoder(arguments.codec, threads)
-    bare_cpu_ms = await asyncio.to_thread(cpu_milliseconds, decoder, requests[0])
+    bare_cpu_ms = await cpu_milliseconds(bare, requests)
     systems: list[System] = [] if arguments.tune else [bench.our_system(prepared, arguments.codec, threads, logs)]
     owners: dict[str, str] = {}
     for peer, python in installed(arguments.peers).items():
@@ -87,7 +84,7 @@ async def run(arguments: argparse.Namespace, logs: Path) -> dict[str, Any]:
             name = f"{peer.name}: {setting}" if arguments.tune else peer.name
             systems.append(System(name, made.title, made.start))
             owners[name] = peer.name
-    results, left_out = await bench.take_turns(systems, Bare(decoder), requests, arguments.rounds, arguments.seconds)
+    results, left_out = await bench.take_turns(systems, bare, requests, arguments.rounds, arguments.seconds)
     titles = {system.name: system.title for system in systems}
     print("\n" + report.table(results, titles, left_out, bare_cpu_ms))
     if arguments.tune:
@@ -106,8 +103,11 @@ async def run(arguments: argparse.Namespace, logs: Path) -> dict[str, Any]:
 def main(words: list[str] | None = None) -> int:
     """0, or 1 if nothing could be measured"""
     arguments = parse(words)
-    with tempfile.TemporaryDirectory(prefix="vergence-peers-") as logs:
-        result = asyncio.run(run(arguments, Path(logs)))
+    with (
+        tempfile.TemporaryDirectory(prefix="vergence-peers-") as logs,
+        Bare(arguments.codec, arguments.threads) as bare,
+    ):
+        result = asyncio.run(run(arguments, bare, Path(logs)))
     if arguments.json is not None:
         store(arguments.json, result)
     return 0 if any(result["results"].values()) else 1

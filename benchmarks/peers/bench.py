@@ -3,11 +3,9 @@
 A system is started for its turn and stopped after it: an idle Ray or Triton would take cores from the others.
 """
 
-import asyncio
 import math
 import statistics
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,6 @@ from typing import Any, Final
 from benchmarks.peers import load, ours, process
 from benchmarks.peers.load import Answers
 from benchmarks.peers.roster import Peer, Setting
-from benchmarks.peers.work import PairDecoder
 from deploy.bench.load.frames import PreparedFrames
 from wire.runtime.errors import UserError
 
@@ -82,25 +79,7 @@ def our_system(prepared: PreparedFrames, codec: str, threads: int, logs: Path) -
     return System("ours", "**ours**", start)
 
 
-class Bare:
-    """The decoder in this process, called as a peer is: what a pair takes without any server around it.
-
-    It rests between pairs as a server does: on a busy machine who rests is served sooner than who works on.
-    """
-
-    def __init__(self, decoder: PairDecoder) -> None:
-        self._decoder = decoder
-        self._thread = ThreadPoolExecutor(1)
-
-    async def call(self, request: bytes) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._decode, request)
-
-    def _decode(self, request: bytes) -> bytes:
-        painted: bytes = self._decoder.decode([request])[0].tobytes()
-        return painted
-
-
-async def turn(system: System, bare: Bare, requests: Sequence[bytes], seconds: float) -> Result:
+async def turn(system: System, bare: load.Call, requests: Sequence[bytes], seconds: float) -> Result:
     """One system in every way; what it does is compared with what the decoder alone does in the same way meanwhile.
 
     requests  pairs of `work.pack`
@@ -110,19 +89,19 @@ async def turn(system: System, bare: Bare, requests: Sequence[bytes], seconds: f
     result: Result = {}
     async with system.start() as running:
         alone = running.alone()
-        server, own = await load.in_turns(running.call, bare.call, requests, max(4, round(5 * seconds)))
+        server, own = await load.in_turns(running.call, bare, requests, max(4, round(5 * seconds)))
         result[IN_TURNS] = {"ms": [each * 1e3 for each in server], "bare_ms": [each * 1e3 for each in own]}
         rate = len(own) / sum(own) if own else 1.0
         for name, share in SHARES.items():
             half = load.SETTLE_SECONDS + seconds / 2
-            around = [await load.at_beat(bare.call, requests, share * rate, half)]
+            around = [await load.at_beat(bare, requests, share * rate, half)]
             used = running.used()
             answers = await load.at_beat(running.call, requests, share * rate, load.SETTLE_SECONDS + seconds)
             used = running.used() - used
-            around.append(await load.at_beat(bare.call, requests, share * rate, half))
+            around.append(await load.at_beat(bare, requests, share * rate, half))
             result[name] = figures(answers, used) | {"bare_ms": statistics.fmean(each.age_ms(0.5) for each in around)}
         full, spent, bare_full, bare_spent = await load.blocks(
-            running.call, bare.call, requests, IN_FLIGHT, seconds / BLOCKS, BLOCKS
+            running.call, bare, requests, IN_FLIGHT, seconds / BLOCKS, BLOCKS
         )
         result[SATURATED] = figures(full, 0.0) | {
             "pairs_per_second": len(full.arrivals) / spent,
@@ -146,7 +125,7 @@ def figures(answers: Answers, used: float) -> Result:
 
 async def take_turns(
     systems: Sequence[System],
-    bare: Bare,
+    bare: load.Call,
     requests: Sequence[bytes],
     rounds: int,
     seconds: float,

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from benchmarks.peers import bench, load, ours, report
-from benchmarks.peers.__main__ import packed, parse
+from benchmarks.peers.__main__ import cpu_milliseconds, packed, parse
+from benchmarks.peers.bare import Bare
 from benchmarks.peers.bench import SATURATED, Running, System, figures
 from benchmarks.peers.environment import NotInstalled, interpreter
 from benchmarks.peers.load import Answers
@@ -49,16 +50,6 @@ class FakePeer:
         if self._fails_every and number % self._fails_every == 0:
             raise RuntimeError("HTTP 500: on purpose")
         return request
-
-
-class FakeBare(bench.Bare):
-    """A decoder that is a peer that is not there."""
-
-    def __init__(self, peer: FakePeer) -> None:
-        self._peer = peer
-
-    async def call(self, request: bytes) -> bytes:
-        return await self._peer(request)
 
 
 def system(name: str, peer: FakePeer, started: list[str]) -> System:
@@ -149,7 +140,7 @@ async def test_systems_take_turns_and_one_that_does_not_start_is_left_out(monkey
         system("slow", FakePeer(0.02), started),
         System("broken", "BROKEN", broken),
     ]
-    results, left_out = await bench.take_turns(systems, FakeBare(decoder), [b"pair"], 2, 0.3, said.append)
+    results, left_out = await bench.take_turns(systems, decoder, [b"pair"], 2, 0.3, said.append)
     assert started == ["fast", "slow", "broken", "slow", "fast"]
     assert left_out == {"broken": "port 1 is taken"}
     assert [len(rounds) for rounds in results.values()] == [2, 2, 0]
@@ -273,8 +264,10 @@ async def test_a_server_is_started_called_and_gone(prepared: PreparedFrames, tmp
 
 async def test_the_bare_decoder_is_called_as_a_peer_is(prepared: PreparedFrames) -> None:
     requests = packed(prepared)[:2]
-    bare = bench.Bare(PairDecoder(threads=2))
-    assert len(await bare.call(requests[0])) == ANSWER_BYTES
+    with Bare("small-joint", 2) as bare:
+        pictures = await bare(requests[1])
+        assert await cpu_milliseconds(bare, requests, calls=2) > 1.0
+    assert pictures == PairDecoder(threads=2).decode(requests[1:])[0].tobytes()
 
 
 async def test_the_center_is_called_as_a_peer_is(prepared: PreparedFrames, tmp_path: Path) -> None:
