@@ -155,6 +155,7 @@ async def take_turns(
             over = [server - own for server, own in zip(both["ms"], both["bare_ms"], strict=True)]
             say(
                 f"round {number + 1}, {system.title}: {statistics.median(over or [math.nan]):.1f} ms beyond the decoder"
-                f" in turns; {full['pairs_per_second'] / full['bare_rate']:.2f} of its rate at most"
+                f" in turns, {result['50 %']['cpu_ms_a_pair']:.0f} ms of CPU a pair;"
+                f" {full['pairs_per_second'] / full['bare_rate']:.2f} of its rate at most"
             )
     return results, left_out
