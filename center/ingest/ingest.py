@@ -30,6 +30,10 @@ RECONNECT_AFTER_MS: Final = 1_000
 _MOST_STEPS_TOLD: Final = 8
 """Of one stream; a camera whose clock jumps with every frame must not fill the log."""
 
+BOUNDARY_SECONDS: Final = 0.5
+"""How long a stop may wait for the moment between two instants of a rig."""
+BOUNDARY_STEP: Final = 0.005
+
 
 class FrameIngest:
     """Checks what comes and hands it on. All methods belong to the event loop's thread.
@@ -130,6 +134,7 @@ class FrameIngest:
         else:  # sent again, or out of order: it says nothing of the clock
             captured_at += session.clock.offset
         budget = (message.age_budget_ms or self._links.age_budget_ms) / 1e3
+        rig.cameras[view].captured_at = captured_at
         frame = Frame(
             key=FrameKey(rig.name, view, session.boot_id, message.sequence),
             captured_at=captured_at,
@@ -182,12 +187,26 @@ class FrameIngest:
     async def drain(self, patience: float) -> None:
         """Take no new stream; wait at most `patience` seconds for the open ones to leave. Their frames still count."""
         self.draining = True
-        self._empty.clear()
-        for session in self.sessions():
-            session.drain("the center is shutting down", RECONNECT_AFTER_MS)
+        await self._ask_to_leave(min(BOUNDARY_SECONDS, 0.5 * patience))
         if self._streams:
+            self._empty.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), patience)
+
+    async def _ask_to_leave(self, patience: float) -> None:
+        """Ask each rig's cameras between two of its instants: then no view of one is sent here, the other elsewhere.
+
+        patience  seconds after which a rig that has no such moment is asked all the same
+        """
+        began, asked = self.clock.now(), set[Session]()
+        while waiting := [session for session in self.sessions() if session not in asked]:
+            late = self.clock.now() - began >= patience
+            for session in waiting:
+                if late or session.rig.between_instants(began):
+                    session.drain("the center is shutting down", RECONNECT_AFTER_MS)
+                    asked.add(session)
+            if not late:
+                await asyncio.sleep(BOUNDARY_STEP)
 
 
 def _clock(gap: float, frame_rate: float) -> CameraClock:

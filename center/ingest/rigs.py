@@ -50,6 +50,7 @@ class Camera:
     frame_rate: float = 0.0
     loop_s: float = 0.0
     heard_at: float = 0.0
+    captured_at: float = -math.inf
     arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=256))
     clock: CameraClock | None = None
 
@@ -150,6 +151,18 @@ class Rig:
         """
         here = [camera.session for camera in self.cameras.values() if camera.session is not None]
         return here[0] if self._reunion.is_due(len(here), now) else None
+
+    def between_instants(self, since: float) -> bool:
+        """Whether the newest instant has come with both views, after a moment on our clock.
+
+        The next one is then as far away as it can be: who asks both cameras to leave now parts no pair. True where one
+        view is all there is.
+        """
+        cameras = self.cameras.values()
+        if any(camera.session is None for camera in cameras):
+            return True
+        newest = [camera.captured_at for camera in cameras]
+        return max(newest) - min(newest) <= self.pairer.tolerance and min(each.heard_at for each in cameras) > since
 
     def connected(self) -> list[View]:
         return [view for view, camera in self.cameras.items() if camera.session is not None]

@@ -77,6 +77,7 @@ def limits() -> dict[str, list[Limit]]:
                 "bytes",
                 over="RESOURCE_EXHAUSTED, unread; also if it unpacks to more",
             ),
+            Limit("unread on a connection", grpc_kit.WINDOW, "bytes", over="waits at the client"),
             Limit("message out, and what our clients take", grpc_kit.MAX_ANSWER, "bytes"),
             Limit("HTTP/2 handshake", _option("grpc.server_handshake_timeout_ms"), "s", over="closed"),
             Limit("connection without a call", _option("grpc.max_connection_idle_ms"), "s", over="closed"),
