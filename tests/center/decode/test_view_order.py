@@ -1,6 +1,7 @@
 """The sign of the disparity, on the pictures that the demo ships and on ones that were made."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,9 @@ async def test_swapped_cameras_are_seen_in_what_is_decoded(
     await left.connect()
     await right.connect()
     for sequence in range(1, 9):
+        now = time.time()  # one instant, however long a busy machine takes to send both
         for each in (left, right):
-            await each.send(sequence)
+            await each.send(sequence, captured_at=now)
         for each in (left, right):
             await each.answer()
         await eventually(lambda expected=sequence: decoded(center) == expected)  # type: ignore[misc]
