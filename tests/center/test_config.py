@@ -33,7 +33,8 @@ def test_check_config_says_ok(capsys: pytest.CaptureFixture[str]) -> None:
         (
             "ENGINE__KIND",
             "cuda",
-            "engine.kind: input should be 'auto', 'onnxruntime', 'onnxruntime-i8', 'openvino' or 'torch' (got 'cuda')",
+            "engine.kind: input should be 'auto', 'onnxruntime', 'onnxruntime-i8', 'openvino', 'torch' or 'ray'"
+            " (got 'cuda')",
         ),
         ("LISTEN", "here", "listen: write host:port, such as 127.0.0.1:50051"),
         ("PAGE__PROT", "1", "page.prot: unknown key; did you mean 'port'?"),
