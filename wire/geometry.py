@@ -54,6 +54,19 @@ class PictureSize:
         rows, columns = self.latent
         return LATENT_CHANNELS * rows * columns // 2
 
+    @property
+    def pixels(self) -> int:
+        return self.rows * self.columns
+
+    @property
+    def weight(self) -> int:
+        """As how many pictures of the smallest size it counts where work and memory are shared out: rounded up."""
+        return -(-self.pixels // (_SMALLEST[0] * _SMALLEST[1]))
+
+    def fits_in(self, limit: "PictureSize") -> bool:
+        """Whether neither its rows nor its columns are more than those of a limit."""
+        return self.rows <= limit.rows and self.columns <= limit.columns
+
     def __str__(self) -> str:
         return f"{self.rows}x{self.columns}"
 
