@@ -1,7 +1,8 @@
 """Decoded pairs for a browser: one binary WebSocket message per pair, newest only.
 
     message  = header length (uint32, little-endian) + header (JSON, UTF-8) + JPEG files, one after the other
-    header   = {rig, captured_at_ms, pairing: "paired" | "single", views: [...], measured: [...]}
+    header   = {rig, captured_at_ms, pairing: "paired" | "single", size: [rows, columns], symbols: of a picture,
+                views: [...], measured: [...]}
     view     = {view, sequence, snr_db, latency_ms, age_ms, stages_ms: {stage: ms}, picture: [offset, length]}
     measured = {view, sequence, snr_db, psnr_db, ms_ssim, reference: [offset, length]}
 
@@ -101,12 +102,15 @@ async def make_message(pair: DecodedPair, outdated: bool, cache: JpegCache) -> b
     for file in files:
         places.append([offset, len(file)])
         offset += len(file)
+    size = pair.size
     since_decoded = (time.time_ns() - pair.decoded_at_ns) / 1e6
     place = iter(places)
     header = {
         "rig": pair.rig,
         "captured_at_ms": pair.captured_at_ns / 1e6,
         "pairing": "single" if pair.single else "paired",
+        "size": [size.rows, size.columns],
+        "symbols": size.symbols,
         "views": [{**_live(each, since_decoded), "picture": next(place)} for each in views],
         "measured": [
             {**_measured(each), "reference": None if each.reference is None else next(place)} for each in measured
