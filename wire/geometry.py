@@ -51,8 +51,7 @@ class PictureSize:
     @property
     def symbols(self) -> int:
         """How many complex symbols carry a picture: k."""
-        rows, columns = self.latent
-        return LATENT_CHANNELS * rows * columns // 2
+        return symbols_of(self.rows, self.columns)
 
     @property
     def pixels(self) -> int:
@@ -69,6 +68,11 @@ class PictureSize:
 
     def __str__(self) -> str:
         return f"{self.rows}x{self.columns}"
+
+
+def symbols_of(rows: int, columns: int) -> int:
+    """Complex symbols of a picture of so many rows and columns."""
+    return LATENT_CHANNELS * (rows // DOWNSCALING) * (columns // DOWNSCALING) // 2
 
 
 _SMALLEST: Final = (128, 256)

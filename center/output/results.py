@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from wire.geometry import PictureSize
 from wire.views import View
 
 
@@ -50,12 +49,6 @@ class DecodedPair:
     decoded_at_ns: int
     single: bool
     views: tuple[ViewResult, ...]
-
-    @property
-    def size(self) -> PictureSize:
-        """Of its pictures, which have one size."""
-        rows, columns, _ = self.views[0].picture.shape
-        return PictureSize(rows, columns)
 
     @property
     def moment(self) -> tuple[int, int]:

@@ -23,6 +23,7 @@ const state = {
   everOpen: false,
   center: null,
   centerError: "",
+  symbols: null, // of a picture, as the newest message says
   asked: null, // when the center was asked and has not answered yet
   links: [],
   linksError: "",
@@ -43,7 +44,7 @@ function showMessage(message) {
   if (message.views.length && !state.arrivals.has(message.captured_at_ms)) {
     state.arrivals.set(message.captured_at_ms, message.arrived);
   }
-  state.symbols = message.symbols;
+  state.symbols = message.views[0]?.symbols ?? state.symbols;
   for (const frame of message.views) panels[frame.view].showFrame(frame, message.pairing, message.arrived);
   for (const measured of message.measured) panels[measured.view].showMeasurement(measured, message.arrived);
 }
