@@ -8,6 +8,8 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_va
 from center.decode.engines import Device, Kind
 from wire.codec import DEFAULT
 from wire.contract.occupancy import SILENCE_SECONDS
+from wire.contract.sizes import Size
+from wire.geometry import LARGEST_SIZE
 from wire.runtime.yaml_config import Address, Section
 from wire.security.section import SecuredConfig
 
@@ -68,6 +70,7 @@ class LinksSection(Section):
     age_budget_ms: Milliseconds = 1_000.0
     idle_s: PositiveFloat = 60.0
     max_rigs: PositiveInt = 64
+    largest_size: Size = LARGEST_SIZE
     evict_s: PositiveFloat = 60.0
 
 

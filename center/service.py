@@ -10,6 +10,7 @@ import prometheus_client
 
 from center.config import CenterConfig
 from center.decode import engines
+from center.decode.jobs import knows_sizes
 from center.decode.pipeline import Pipeline
 from center.ingest.ingest import FrameIngest
 from center.ingest.link_servicer import SymbolLinkServicer
@@ -75,7 +76,7 @@ class Center:
             Limits(config.page.max_connections, config.page.max_connections_per_client),
             keys,
         )
-        self.server = Server(config.listen, keys, self.metrics.call_refused)
+        self.server = Server(config.listen, keys, self.metrics.call_refused, config.links.largest_size)
         self.port = 0
         self._sweeper: asyncio.Task[None] | None = None
         self._recorder: Recorder | None = None
@@ -94,7 +95,7 @@ class Center:
         )
         self.port = await self.server.start(SERVICES)
         began = time.monotonic()
-        engine = await asyncio.to_thread(self._load)
+        engine, self._ingest.any_size = await asyncio.to_thread(self._load)
         self._start_recorder(engine)
         self._pipeline.engine = engine  # from now on streams are taken
         self._sweeper = asyncio.create_task(
@@ -146,11 +147,12 @@ class Center:
             "recording": self._recorder.status() if self._recorder else {"state": "off"},
         }
 
-    def _load(self) -> engines.Engine:
+    def _load(self) -> tuple[engines.Engine, bool]:
+        """The warm decoder, and whether it knows pictures of other sizes than 128x256."""
         section = self._config.engine
         engine = self._engine or engines.load(self._config.codec, section.kind, section.device, section.threads)
         engines.warm_up(engine, self._config.batching.max_size)
-        return engine
+        return engine, knows_sizes(engine)
 
     def _start_recorder(self, engine: engines.Engine) -> None:
         """raises UserError if the folder cannot be used or the extra is not installed"""

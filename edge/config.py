@@ -9,6 +9,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from edge.camera.address import parse_address
 from wire import codec
 from wire.contract.names import RigName
+from wire.contract.sizes import Size, SizeOrAuto
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.yaml_config import SECRET, Address, Section
 from wire.security.section import SecuredConfig
 from wire.views import View
@@ -120,6 +122,8 @@ class EdgeConfig(SecuredConfig):
 
     rig: RigName = "demo"
     view: View = View.LEFT
+    size: SizeOrAuto = DEFAULT_SIZE
+    largest_size: Size = PictureSize(256, 512)
     camera: CameraConfig = CameraConfig(path="builtin:demo")
     link: LinkConfig = LinkConfig()
     codec: CodecConfig = CodecConfig()

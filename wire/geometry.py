@@ -51,11 +51,28 @@ class PictureSize:
     @property
     def symbols(self) -> int:
         """How many complex symbols carry a picture: k."""
-        rows, columns = self.latent
-        return LATENT_CHANNELS * rows * columns // 2
+        return symbols_of(self.rows, self.columns)
+
+    @property
+    def pixels(self) -> int:
+        return self.rows * self.columns
+
+    @property
+    def weight(self) -> int:
+        """As how many pictures of the smallest size it counts where work and memory are shared out: rounded up."""
+        return -(-self.pixels // (_SMALLEST[0] * _SMALLEST[1]))
+
+    def fits_in(self, limit: "PictureSize") -> bool:
+        """Whether neither its rows nor its columns are more than those of a limit."""
+        return self.rows <= limit.rows and self.columns <= limit.columns
 
     def __str__(self) -> str:
         return f"{self.rows}x{self.columns}"
+
+
+def symbols_of(rows: int, columns: int) -> int:
+    """Complex symbols of a picture of so many rows and columns."""
+    return LATENT_CHANNELS * (rows // DOWNSCALING) * (columns // DOWNSCALING) // 2
 
 
 _SMALLEST: Final = (128, 256)

@@ -166,7 +166,7 @@ class Pipeline:
         if job is None or len(job.frames) != 1 or job.frames[0].view is frame.view:
             return False
         partner = job.frames[0]
-        if abs(partner.captured_at - frame.captured_at) > rig.pairer.tolerance:
+        if partner.size != frame.size or abs(partner.captured_at - frame.captured_at) > rig.pairer.tolerance:
             return False
         left, right = (partner, frame) if partner.view is View.LEFT else (frame, partner)
         self._batcher.replace_newest(Job((left, right), job.queued_at))

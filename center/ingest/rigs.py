@@ -14,6 +14,7 @@ from center.ingest.camera_clock import CameraClock
 from center.ingest.frames import Frame
 from wire.contract.handshake import Refusal, StreamRefused, check_name
 from wire.contract.occupancy import Holder, take_over
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.views import View
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Session:
     end     called with a line when another stream takes its place
     drain   called when the center goes away
     newest  highest sequence that came
+    size    of its pictures
     """
 
     rig: "Rig"
@@ -38,6 +40,7 @@ class Session:
     end: Callable[[str], None]
     drain: Callable[[], None]
     newest: int = 0
+    size: PictureSize = DEFAULT_SIZE
 
 
 @dataclass(eq=False)
@@ -62,10 +65,15 @@ class Camera:
 
 
 class Rig:
-    """Two cameras and their pairer. Times in seconds; tolerance None is half a frame period."""
+    """Two cameras and their pairer. Times in seconds; tolerance None is half a frame period.
 
-    def __init__(self, name: str, tolerance: float | None, patience: float, silence: float) -> None:
-        self.name = name
+    size  of the pictures of both; changes only while neither is connected
+    """
+
+    def __init__(
+        self, name: str, tolerance: float | None, patience: float, silence: float, size: PictureSize = DEFAULT_SIZE
+    ) -> None:
+        self.name, self.size = name, size
         self.tolerance = tolerance
         self._silence = silence
         self.cameras = {view: Camera() for view in View}
@@ -81,15 +89,21 @@ class Rig:
     def connect(self, session: Session, frame_rate: float, now: float, loop_s: float = 0.0) -> None:
         """A stream takes over its camera by the rule of `wire.contract.occupancy`; a stream that it replaces is ended.
 
-        raises  StreamRefused if another camera lives as this view
+        raises  StreamRefused if another camera lives as this view, or the other view has pictures of another size
         """
-        camera = self.cameras[session.view]
+        camera, other = self.cameras[session.view], self.cameras[session.view.other].session
+        if other is not None and other.size != session.size:
+            raise StreamRefused(
+                Refusal.SIZE,
+                f"the {session.view} camera of rig {self.name} sends pictures of {session.size}, the {other.view} one"
+                f" of {other.size}; set size of both edges alike",
+            )
         if camera.session is not None:
             line = take_over(f"{self.name}/{session.view}", camera.holder(), session.boot_id, now, self._silence)
             if camera.boot_id != session.boot_id:
                 log.warning("rig %s: the %s camera was %s", self.name, session.view, line)
             camera.session.end(line)
-        camera.heard_at = now
+        camera.heard_at, self.size = now, session.size
         restarted = camera.boot_id != session.boot_id
         camera.session, camera.boot_id, camera.clock = session, session.boot_id, session.clock
         camera.frame_rate, camera.loop_s = frame_rate, loop_s
@@ -161,6 +175,8 @@ class Rig:
         instants = sum(self.decoded.values())
         return {
             "rig": self.name,
+            "size": str(self.size),
+            "symbols": self.size.symbols,
             "connected": [str(view) for view in self.connected()],
             "frame_rate": {str(view): round(camera.rate(now), 1) for view, camera in self.cameras.items()},
             "decoded": dict(self.decoded),
@@ -186,7 +202,8 @@ class Rig:
 
 
 class Rigs:
-    """Every rig that is known, at most `most`."""
+    """Every rig that is known, at most `most`; those of larger pictures count as several (`PictureSize.weight`), which
+    bounds what all of them may hold."""
 
     def __init__(self, tolerance: float | None, patience: float, silence: float, most: int) -> None:
         self._tolerance, self._patience, self._silence, self._most = tolerance, patience, silence, most
@@ -198,20 +215,31 @@ class Rigs:
     def get(self, name: str) -> Rig | None:
         return self._rigs.get(name)
 
-    def admit(self, name: str) -> Rig:
+    def admit(self, name: str, size: PictureSize = DEFAULT_SIZE) -> Rig:
         """The rig of this name, new if it has to be.
 
+        size    of its pictures
         raises  StreamRefused if the name is no name, or there are too many rigs
         """
         check_name(name)
         rig = self._rigs.get(name)
+        if rig is None or size.weight > rig.size.weight:
+            self._check_room(size, sum(each.size.weight for each in self._rigs.values() if each is not rig))
         if rig is None:
-            if len(self._rigs) >= self._most:
-                raise StreamRefused(
-                    Refusal.FULL, f"{self._most} rigs are known already; raise links.max_rigs or use another center"
-                )
-            rig = self._rigs[name] = Rig(name, self._tolerance, self._patience, self._silence)
+            rig = self._rigs[name] = Rig(name, self._tolerance, self._patience, self._silence, size)
         return rig
+
+    def _check_room(self, size: PictureSize, taken: int) -> None:
+        """taken: as how many rigs the others count. raises StreamRefused (full)"""
+        if taken + size.weight <= self._most:
+            return
+        line = f"{self._most} rigs are known already; raise links.max_rigs or use another center"
+        if size.weight > 1 or taken > len(self._rigs):
+            line = (
+                f"a rig of {size} counts as {size.weight}, and {taken} of {self._most} are taken; raise links.max_rigs"
+                " or use another center"
+            )
+        raise StreamRefused(Refusal.FULL, line)
 
     def change_pairing(self, tolerance: float | None, patience: float) -> None:
         """New tolerance and patience, seconds, for every rig from now on; tolerance None is half a frame period."""

@@ -36,7 +36,7 @@ from center.web.guard import Guard, Hosts
 from center.web.links import LinkControl, LinkRefused
 from center.web.stream import serve_watcher
 from center.web.to_json import to_json
-from wire.geometry import HEIGHT, SYMBOLS, WIDTH
+from wire.geometry import DEFAULT_SIZE
 from wire.quality import MS_SSIM_DEFINITION
 from wire.runtime.errors import UserError
 from wire.security.keyring import NO_KEYS, Keyring
@@ -157,8 +157,8 @@ class Page:
             "rigs": self._broadcaster.rigs(),
             "emulator": self._links.address or None,
             "watchers": self._watchers,
-            "symbols": SYMBOLS,
-            "picture": [HEIGHT, WIDTH],
+            "symbols": DEFAULT_SIZE.symbols,  # of rigs that say no other size
+            "picture": [DEFAULT_SIZE.rows, DEFAULT_SIZE.columns],
             "trained_snr_db": TRAINED_SNR_DB,
             "ms_ssim": MS_SSIM_DEFINITION,
         }
