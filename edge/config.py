@@ -35,6 +35,10 @@ _ONLY_FOR: Final = {
 }
 
 
+_LONGEST_BUDGET_MS: Final = 3_000.0
+"""That larger pictures bring about: an edge takes a link without an answer for so long for dead."""
+
+
 def _camera_url(text: str | None) -> str | None:
     if text is not None:
         parse_address(text)
@@ -143,10 +147,13 @@ class EdgeConfig(SecuredConfig):
     def age_budget_ms(self) -> int:
         """How old a frame may become, milliseconds; 0 leaves it to the center.
 
-        Unless set: the camera's delay, which has passed before the edge has the picture, and three frame periods.
+        Unless set: the camera's delay, which has passed before the edge has the picture, and three frame periods. Larger
+        pictures than 128x256 take longer to encode and decode, and get as many times that as they count for, up to 3 s.
         """
-        budget = self.link.age_budget_ms
-        return round(self._delay_ms + 3_000 / self.camera.fps) if budget is None else budget
+        if self.link.age_budget_ms is not None:
+            return self.link.age_budget_ms
+        periods, weight = 3_000 / self.camera.fps, (self.size or self.largest_size).weight
+        return round(self._delay_ms + max(periods, min(periods * weight, _LONGEST_BUDGET_MS)))
 
     @property
     def _delay_ms(self) -> float:
