@@ -12,7 +12,7 @@ from wire.contract.names import RigName
 from wire.contract.sizes import Size, SizeOrAuto
 from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.yaml_config import SECRET, Address, Section
-from wire.security.section import SecuredConfig
+from wire.security.section import MetricsDoor, SecuredConfig
 from wire.views import View
 
 
@@ -112,10 +112,9 @@ class ReferenceConfig(Section):
     address: Address = "127.0.0.1:50051"
 
 
-class MetricsConfig(Section):
-    """Where Prometheus scrapes; port 0 serves nothing, None is `EdgeConfig.metrics_port`'s choice."""
+class MetricsConfig(MetricsDoor):
+    """Port 0 serves nothing, None is `EdgeConfig.metrics_port`'s choice."""
 
-    host: str = "127.0.0.1"
     port: int | None = Field(default=None, ge=0, le=65535)
 
 
@@ -148,7 +147,7 @@ class EdgeConfig(SecuredConfig):
         """How old a frame may become, milliseconds; 0 leaves it to the center.
 
         Unless set: the camera's delay, which has passed before the edge has the picture, and three frame periods. Larger
-        pictures than 128x256 take longer to encode and decode, and get as many times that as they count for, up to 3 s.
+        pictures than 128x256 take longer to encode and decode: they get that as often as they count, up to 3 s.
         """
         if self.link.age_budget_ms is not None:
             return self.link.age_budget_ms

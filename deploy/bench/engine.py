@@ -26,7 +26,7 @@ from wire import codec, units
 from wire.quality import psnr
 from wire.runtime.errors import UserError
 
-KINDS: Final[tuple[Kind, ...]] = tuple(kind for kind in get_args(Kind) if kind != "auto")
+KINDS: Final[tuple[Kind, ...]] = tuple(kind for kind in get_args(Kind) if kind not in ("auto", "ray"))
 SNRS_DB: Final = (-2.0, 4.0, 12.0)
 _CLIP_STEP: Final = 4
 

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     ports = Ports.free() if arguments.free_ports else Ports(page=arguments.page_port)
     certs = temporary_certs(logs) if arguments.secure else None
     if certs is not None:
-        _say(f"mutual TLS and tokens, which are in {certs}; the channel operator's is operator/token")
+        _say(f"mutual TLS and tokens, which are in {certs}; log in at the page with what {certs}/operator/token holds")
     stack = Stack(ports, logs, extra, certs)
     try:
         stack.start(_say)

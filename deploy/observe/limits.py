@@ -171,7 +171,8 @@ def limits() -> dict[str, list[Limit]]:
         ],
         "Ports of metrics (emulator, edge)": [
             Limit("connections", scrapes.MOST_SCRAPES, over="closed at once"),
-            Limit("silence, and answer unread", scrapes.SCRAPE_SECONDS, "s", over="closed"),
+            Limit("a scrape, from its connection to the end of the answer", scrapes.SCRAPE_SECONDS, "s", over="closed"),
+            Limit("request", scrapes.HEADERS_LIMIT, "bytes", over="431"),
         ],
         "Files": [
             Limit("configuration", yaml_loader.MOST_BYTES, "bytes", over="refused"),
