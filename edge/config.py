@@ -146,8 +146,8 @@ class EdgeConfig(SecuredConfig):
     def age_budget_ms(self) -> int:
         """How old a frame may become, milliseconds; 0 leaves it to the center.
 
-        Unless set: the camera's delay, which has passed before the edge has the picture, and three frame periods. Larger
-        pictures than 128x256 take longer to encode and decode: they get that as often as they count, up to 3 s.
+        Unless set: the camera's delay, which has passed before the edge has the picture, and three frame periods.
+        Pictures larger than 128x256 take longer to encode and decode: they get that as often as they count, up to 3 s.
         """
         if self.link.age_budget_ms is not None:
             return self.link.age_budget_ms
