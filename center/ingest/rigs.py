@@ -113,6 +113,15 @@ class Rig:
         self._settle_tolerance()
         self.pairer.connect(session.view, now, restarted)
 
+    def in_the_way(self, view: View, size: PictureSize, now: float) -> Session | None:
+        """The stream of the other view, if it has another size and fell silent.
+
+        A camera that lost power says no goodbye, and must not keep the rig at its size.
+        """
+        camera = self.cameras[view.other]
+        differs = camera.session is not None and camera.session.size != size
+        return camera.session if differs and now >= camera.holder().silent_at(self._silence) else None
+
     def known_clock(self, view: View, boot_id: int) -> CameraClock | None:
         """What is known of the clock of a camera that comes back; None for another start of it.
 

@@ -261,3 +261,27 @@ async def test_a_decoder_of_one_size_refuses_cameras_of_others(engine: Any, star
         )
         await Camera(channel, View.LEFT).connect()
     assert b'vergence_center_hellos_total{outcome="size"} 1.0' in exposition(center)
+
+
+async def test_a_camera_that_fell_silent_does_not_keep_its_rig_at_a_size(start_center: Any) -> None:
+    """Both cameras lost power, and come back with another size before anybody has noticed."""
+    center = await start_center(pairing={"silence_ms": 200})
+    async with connect(f"127.0.0.1:{center.port}") as channel:
+        gone = [Camera(channel, side, frame_rate=30.0) for side in View]
+        for camera in gone:
+            await camera.connect()
+        large: dict[str, Any] = {"height": 256, "width": 512, "boot_id": 2}
+        early = Camera(channel, View.LEFT, **large)
+        await early.call.write(link_pb2.TransmitRequest(hello=early.hello))
+        assert (await early.status())[0] == "FAILED_PRECONDITION", "they live"
+        await asyncio.sleep(0.3)
+        for side in View:
+            await Camera(channel, side, **large).connect()
+        ended = [await camera.status() for camera in gone]
+        assert ended[1] == (
+            "ABORTED",
+            "silent, and the other camera of rig lab has pictures of 256x512 now; connect again",
+        )
+        assert ended[0][0] == "ABORTED"
+        assert str(center.rigs.get("lab").size) == "256x512"
+        assert len(center.rigs.get("lab").connected()) == 2
