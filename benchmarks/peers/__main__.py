@@ -14,12 +14,11 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.peers import bench, report
+from benchmarks.peers.bare import Bare
 from benchmarks.peers.bench import System
 from benchmarks.peers.environment import NotInstalled, interpreter
 from benchmarks.peers.roster import PEERS, Peer
 from benchmarks.peers.work import pack
-from center.decode import engines
-from deploy.bench.load.bare import BareEngine, measure
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.result_file import measured_here, store
 from wire import codec
@@ -28,7 +27,6 @@ from wire.views import View
 
 SNR_DB: Final = 10.0
 _NAMES: Final = tuple(peer.name for peer in PEERS)
-_BARE_TRIES: Final = 6
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -64,42 +62,52 @@ def packed(prepared: PreparedFrames) -> list[bytes]:
     return [pack(np.stack([unpack_complex(each) for each in pair]), both) for pair in pairs]
 
 
-async def run(arguments: argparse.Namespace, logs: Path) -> dict[str, Any]:
+async def cpu_milliseconds(bare: Bare, requests: list[bytes], calls: int = 20) -> float:
+    """CPU time of a pair in the bare decoder over all its threads."""
+    await bare(requests[0])
+    before = await bare.cpu_seconds()
+    for number in range(calls):
+        await bare(requests[number % len(requests)])
+    return (await bare.cpu_seconds() - before) / calls * 1e3
+
+
+async def run(arguments: argparse.Namespace, bare: Bare, logs: Path) -> dict[str, Any]:
     """Measure, print the tables. returns what is stored"""
     prepared = PreparedFrames.make(arguments.codec, SNR_DB, "f16")
     requests, threads = packed(prepared), arguments.threads
-    engine = engines.load(arguments.codec, "onnxruntime", "auto", threads)
-
-    async def bare() -> BareEngine:
-        return await asyncio.to_thread(measure, engine, (1, 4), _BARE_TRIES)
-
+    bare_cpu_ms = await cpu_milliseconds(bare, requests)
     systems: list[System] = [] if arguments.tune else [bench.our_system(prepared, arguments.codec, threads, logs)]
     owners: dict[str, str] = {}
     for peer, python in installed(arguments.peers).items():
         for setting in peer.settings if arguments.tune else peer.settings[:1]:
             made = bench.peer_system(peer, python, setting, threads, requests, logs)
             name = f"{peer.name}: {setting}" if arguments.tune else peer.name
-            systems.append(System(name, f"{peer.title}, {setting}", made.setting, made.start))
+            systems.append(System(name, made.title, made.start))
             owners[name] = peer.name
-    results, left_out = await bench.take_turns(systems, bare, arguments.rounds, arguments.seconds)
+    results, left_out = await bench.take_turns(systems, bare, requests, arguments.rounds, arguments.seconds)
     titles = {system.name: system.title for system in systems}
-    print("\n" + report.table(results, titles, left_out))
+    print("\n" + report.table(results, titles, left_out, bare_cpu_ms))
     if arguments.tune:
         for name in dict.fromkeys(owners.values()):
             tried = {each: results[each] for each, owner in owners.items() if owner == name and results[each]}
             if tried:
                 print(f"best of {name}: {report.best_setting(tried)}")
     if arguments.chart is not None:
-        report.draw(results, titles, arguments.chart)
+        report.draw(results, titles, bare_cpu_ms, arguments.chart)
     settings = {"rounds": arguments.rounds, "seconds": arguments.seconds, "threads": threads, "codec": arguments.codec}
-    return measured_here({"settings": settings, "titles": titles, "left_out": left_out, "results": results})
+    return measured_here(
+        {"settings": settings, "titles": titles, "left_out": left_out, "bare_cpu_ms": bare_cpu_ms, "results": results}
+    )
 
 
 def main(words: list[str] | None = None) -> int:
     """0, or 1 if nothing could be measured"""
     arguments = parse(words)
-    with tempfile.TemporaryDirectory(prefix="vergence-peers-") as logs:
-        result = asyncio.run(run(arguments, Path(logs)))
+    with (
+        tempfile.TemporaryDirectory(prefix="vergence-peers-") as logs,
+        Bare(arguments.codec, arguments.threads) as bare,
+    ):
+        result = asyncio.run(run(arguments, bare, Path(logs)))
     if arguments.json is not None:
         store(arguments.json, result)
     return 0 if any(result["results"].values()) else 1

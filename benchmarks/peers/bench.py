@@ -1,18 +1,19 @@
-"""Rounds of all systems in turns, each beside the bare decoder, so that a busy machine slows all alike.
+"""Rounds of all systems in turns, the bare decoder before and after each load: a busy machine slows all alike.
 
 A system is started for its turn and stopped after it: an idle Ray or Triton would take cores from the others.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import math
+import statistics
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from benchmarks.peers import load, ours, process
 from benchmarks.peers.load import Answers
 from benchmarks.peers.roster import Peer, Setting
-from deploy.bench.load.bare import BareEngine
 from deploy.bench.load.frames import PreparedFrames
 from wire.runtime.errors import UserError
 
@@ -20,54 +21,37 @@ SHARES: Final = {"25 %": 0.25, "50 %": 0.5}
 """Offered loads at a beat, as shares of what the bare decoder can."""
 
 SATURATED: Final = "saturated"
+IN_TURNS: Final = "in turns"
 IN_FLIGHT: Final = 8
-"""Pairs on their way to a saturated peer; as many rigs send to our center, together more than it can decode."""
+"""Pairs on their way to a saturated server; at our center each is of another rig."""
 
-_OVERLOAD: Final = 1.3
+BLOCKS: Final = 4
+"""Of saturation, each of a quarter of the time, in turns with the decoder alone."""
+
 Result = dict[str, Any]
 
 
-class Running(Protocol):
-    """A system that takes load."""
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A system that takes load.
 
-    async def at_beat(self, rate: float, seconds: float) -> tuple[Answers, int]:
-        """returns  what came back, and how many instants were decoded with one view only"""
-        ...
+    call   as in `load`
+    used   CPU seconds of all its processes so far
+    alone  instants so far that were decoded with one view only
+    """
 
-    async def saturated(self, bare_rate: float, seconds: float) -> tuple[Answers, int]: ...
+    call: load.Call
+    used: Callable[[], float]
+    alone: Callable[[], int] = lambda: 0
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One that takes turns. name: in results; title, setting: for people; start: a server of it, warm"""
+    """One that takes turns. name: in results; title: for people; start: a server of it, warm"""
 
     name: str
     title: str
-    setting: str
     start: Callable[[], AbstractAsyncContextManager[Running]]
-
-
-@dataclass(frozen=True, slots=True)
-class _RunningPeer:
-    call: load.Call
-    requests: Sequence[bytes]
-
-    async def at_beat(self, rate: float, seconds: float) -> tuple[Answers, int]:
-        return await load.at_beat(self.call, self.requests, rate, seconds), 0
-
-    async def saturated(self, bare_rate: float, seconds: float) -> tuple[Answers, int]:
-        return await load.saturated(self.call, self.requests, IN_FLIGHT, seconds), 0
-
-
-@dataclass(frozen=True, slots=True)
-class _RunningOurs:
-    center: ours.Ours
-
-    async def at_beat(self, rate: float, seconds: float) -> tuple[Answers, int]:
-        return await self.center.load(1, rate, seconds)
-
-    async def saturated(self, bare_rate: float, seconds: float) -> tuple[Answers, int]:
-        return await self.center.load(IN_FLIGHT, _OVERLOAD * bare_rate, seconds)
 
 
 def peer_system(
@@ -78,10 +62,10 @@ def peer_system(
     @asynccontextmanager
     async def start() -> AsyncIterator[Running]:
         log = logs / f"{peer.name}.log"
-        async with process.serving(peer, python, setting, threads, requests, log) as caller:
-            yield _RunningPeer(caller, requests)
+        async with process.serving(peer, python, setting, threads, requests, log) as (caller, used):
+            yield Running(caller, used)
 
-    return System(peer.name, peer.title, str(setting), start)
+    return System(peer.name, f"{peer.title}, {setting}" if setting.batch > 1 else peer.title, start)
 
 
 def our_system(prepared: PreparedFrames, codec: str, threads: int, logs: Path) -> System:
@@ -89,37 +73,51 @@ def our_system(prepared: PreparedFrames, codec: str, threads: int, logs: Path) -
 
     @asynccontextmanager
     async def start() -> AsyncIterator[Running]:
-        async with ours.serving(prepared, codec, threads, IN_FLIGHT, logs) as center:
-            yield _RunningOurs(center)
+        async with ours.serving(prepared, codec, threads, IN_FLIGHT, logs) as (caller, used):
+            yield Running(caller, used, lambda: caller.alone)
 
-    return System("ours", "**ours**", "as shipped", start)
+    return System("ours", "**ours**", start)
 
 
-async def turn(system: System, bare: BareEngine, seconds: float) -> Result:
-    """One system under every load.
+async def turn(system: System, bare: load.Call, requests: Sequence[bytes], seconds: float) -> Result:
+    """One system in every way; what it does is compared with what the decoder alone does in the same way meanwhile.
 
-    bare     the decoder alone, timed just before
-    seconds  of each load
-    raises   process.DidNotStart or UserError
+    requests  pairs of `work.pack`
+    seconds   of each load
+    raises    process.DidNotStart or UserError
     """
-    rate = bare.pairs_per_second
-    loads: Result = {}
+    result: Result = {}
     async with system.start() as running:
+        alone = running.alone()
+        server, own = await load.in_turns(running.call, bare, requests, max(4, round(5 * seconds)))
+        result[IN_TURNS] = {"ms": [each * 1e3 for each in server], "bare_ms": [each * 1e3 for each in own]}
+        rate = len(own) / sum(own) if own else 1.0
         for name, share in SHARES.items():
-            loads[name] = figures(*await running.at_beat(share * rate, seconds), seconds)
-        loads[SATURATED] = figures(*await running.saturated(rate, seconds), seconds)
-    return {"bare_ms": bare.seconds[1] * 1e3, "bare_rate": rate, "loads": loads}
+            half = load.SETTLE_SECONDS + seconds / 2
+            around = [await load.at_beat(bare, requests, share * rate, half)]
+            used = running.used()
+            answers = await load.at_beat(running.call, requests, share * rate, load.SETTLE_SECONDS + seconds)
+            used = running.used() - used
+            around.append(await load.at_beat(bare, requests, share * rate, half))
+            result[name] = figures(answers, used) | {"bare_ms": statistics.fmean(each.age_ms(0.5) for each in around)}
+        full, spent, bare_full, bare_spent = await load.blocks(
+            running.call, bare, requests, IN_FLIGHT, seconds / BLOCKS, BLOCKS
+        )
+        result[SATURATED] = figures(full, 0.0) | {
+            "pairs_per_second": len(full.arrivals) / spent,
+            "bare_rate": len(bare_full.arrivals) / bare_spent,
+        }
+        result["alone"] = running.alone() - alone
+    return result
 
 
-def figures(answers: Answers, alone: int, seconds: float) -> Result:
-    """What is kept of one load. alone: instants decoded with one view only, which make no pair"""
-    paired = 1.0 - alone / len(answers.arrivals) if answers.arrivals else 0.0
+def figures(answers: Answers, used: float) -> Result:
+    """What is kept of one load. used: CPU seconds of the server"""
     return {
         "p50_ms": answers.age_ms(0.5),
         "p99_ms": answers.age_ms(0.99),
-        "pairs_per_second": answers.rate(seconds) * paired,
         "pairs": len(answers.arrivals),
-        "alone": alone,
+        "cpu_ms_a_pair": used / len(answers.arrivals) * 1e3 if answers.arrivals else math.nan,
         "failed": answers.failed,
         "problem": answers.problem,
     }
@@ -127,12 +125,15 @@ def figures(answers: Answers, alone: int, seconds: float) -> Result:
 
 async def take_turns(
     systems: Sequence[System],
-    measure_bare: Callable[[], Awaitable[BareEngine]],
+    bare: load.Call,
+    requests: Sequence[bytes],
     rounds: int,
     seconds: float,
     say: Callable[[str], None] = print,
 ) -> tuple[dict[str, list[Result]], dict[str, str]]:
     """Every system once a round, the first one of a round another each time.
+
+    bare     the decoder alone, of the same codec and threads
 
     returns  results by system, one a round; and why systems were left out, which one that fails once is from then on
     """
@@ -143,18 +144,18 @@ async def take_turns(
         for system in [*systems[first:], *systems[:first]]:
             if system.name in left_out:
                 continue
-            bare = await measure_bare()
             try:
-                result = await turn(system, bare, seconds)
+                result = await turn(system, bare, requests, seconds)
             except (process.DidNotStart, UserError) as problem:
                 left_out[system.name] = str(problem).replace("\n", " ")
                 say(f"{system.title}: left out: {left_out[system.name]}")
                 continue
             results[system.name].append(result)
-            half, full = result["loads"]["50 %"], result["loads"][SATURATED]
+            both, full = result[IN_TURNS], result[SATURATED]
+            over = [server - own for server, own in zip(both["ms"], both["bare_ms"], strict=True)]
             say(
-                f"round {number + 1}, {system.title} ({system.setting}): beyond the decoder p50"
-                f" {half['p50_ms'] - result['bare_ms']:.1f} ms at 50 %; {full['pairs_per_second']:.1f} pairs/s,"
-                f" {full['pairs_per_second'] / result['bare_rate']:.2f} of its rate"
+                f"round {number + 1}, {system.title}: {statistics.median(over or [math.nan]):.1f} ms beyond the decoder"
+                f" in turns, {result['50 %']['cpu_ms_a_pair']:.0f} ms of CPU a pair;"
+                f" {full['pairs_per_second'] / full['bare_rate']:.2f} of its rate at most"
             )
     return results, left_out

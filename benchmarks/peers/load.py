@@ -17,7 +17,7 @@ Call = Callable[[bytes], Awaitable[bytes]]
 SETTLE_SECONDS: Final = 1.0
 """At the start of each load, whose pairs do not count."""
 
-CALL_SECONDS: Final = 20.0
+CALL_SECONDS: Final = 10.0
 
 
 @dataclass
@@ -45,11 +45,6 @@ class Answers:
         """A quantile of the ages, milliseconds; NaN where none settled."""
         return quantile(self.settled_ages(), share) * 1e3
 
-    def rate(self, seconds: float) -> float:
-        """Pairs a second that arrived from the end of the settling to the end of the load."""
-        first, last = self.began + SETTLE_SECONDS, self.began + seconds
-        return sum(first <= at < last for at in self.arrivals) / (last - first)
-
 
 async def at_beat(call: Call, requests: Sequence[bytes], rate: float, seconds: float) -> Answers:
     """Send `rate` pairs a second for `seconds`, then wait for those under way."""
@@ -73,6 +68,49 @@ async def saturated(call: Call, requests: Sequence[bytes], in_flight: int, secon
 
     await asyncio.gather(*(keep_sending() for _ in range(in_flight)))
     return answers
+
+
+async def in_turns(call: Call, alone: Call, requests: Sequence[bytes], pairs: int) -> tuple[list[float], list[float]]:
+    """Send one pair to a server, then one to the decoder alone, and rest for as long; again and again.
+
+    A machine that is busy in other ways is so for both: what is left between the two is the server's.
+
+    returns  seconds that each pair took, at the server and alone; a pair that fails on either side counts on neither
+    """
+    server, bare = [], []
+    for number, request in zip(range(pairs), itertools.cycle(requests), strict=False):
+        took = []
+        for each in (call, alone) if number % 2 else (alone, call):
+            answers = Answers(time.monotonic())
+            await _one(each, request, answers)
+            took += answers.ages
+            await asyncio.sleep(sum(answers.ages))
+        if len(took) == 2:
+            first, second = took
+            server.append(first if number % 2 else second)
+            bare.append(second if number % 2 else first)
+    return server, bare
+
+
+async def blocks(
+    call: Call, alone: Call, requests: Sequence[bytes], in_flight: int, seconds: float, blocks: int
+) -> tuple[Answers, float, Answers, float]:
+    """Saturate a server and the decoder alone by turns, so many blocks of so many seconds each.
+
+    returns  the server's answers and the seconds in which they came; the same of the decoder alone
+    """
+    found = [Answers(time.monotonic()), Answers(time.monotonic())]
+    spent = [0.0, 0.0]
+    for _ in range(blocks):
+        for who, (each, most) in enumerate(((call, in_flight), (alone, 1))):
+            began = time.monotonic()
+            answers = await saturated(each, requests, most, seconds)
+            spent[who] += time.monotonic() - began
+            found[who].arrivals += answers.arrivals
+            found[who].ages += answers.ages
+            found[who].failed += answers.failed
+            found[who].problem = found[who].problem or answers.problem
+    return found[0], spent[0], found[1], spent[1]
 
 
 async def _one(call: Call, request: bytes, answers: Answers) -> None:

@@ -1,56 +1,100 @@
-"""The center under the same loads: two cameras a rig over their own streams, a watcher that takes every picture.
+"""The center as a peer is called: a pair goes in over two camera streams, its pictures come out at a watcher.
 
-Its parts are those of `vergence bench load`. Unlike the peers it gets each view alone and pairs them itself, and it
-hands pictures to somebody who watches, not back to who sent: its ages hold all that.
+Cameras and watcher are those of `vergence bench load`. Unlike the peers the center gets each view alone and pairs them
+itself, and it hands pictures to somebody who watches, not back to who sent: a call here holds all that.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from benchmarks.peers.load import Answers
+from grpc import aio
+
 from deploy.bench.load.frames import PreparedFrames
-from deploy.bench.load.generator import send_load
-from deploy.bench.load.watcher import Seen, watch
+from deploy.bench.load.generator import LoadCamera, Sent
+from deploy.bench.load.watcher import cpu_seconds
 from deploy.local.process import ServiceProcess, stop_all
 from deploy.local.stack import CONFIG, Ports
+from wire.runtime import grpc_kit
 from wire.runtime.errors import UserError
-from wire.runtime.grpc_kit import healthy
+from wire.v1 import pair_service_pb2 as pairs_pb2
+from wire.v1.pair_service_pb2_grpc import PairServiceStub
+from wire.views import View
 
-_START_SECONDS = 60.0
+_START_SECONDS: Final = 60.0
+_FRAME_RATE: Final = 10.0
+"""That the cameras announce; pairing takes half a period as its tolerance."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ours:
-    """A running center. address: of its gRPC door; prepared: what its cameras send"""
+class OurCaller:
+    """Rigs whose cameras are connected; each has one pair on its way at most.
 
-    address: str
-    prepared: PreparedFrames
+    alone  instants that came out decoded with one view only
+    """
 
-    async def load(self, rigs: int, rate: float, seconds: float) -> tuple[Answers, int]:
-        """Send `rate` pairs a second over all rigs.
+    def __init__(self, address: str, prepared: PreparedFrames, rigs: int) -> None:
+        self._address, self._prepared, self._rigs = address, prepared, rigs
+        self._idle: asyncio.Queue[tuple[str, list[LoadCamera]]] = asyncio.Queue()
+        self._cameras: list[LoadCamera] = []
+        self._shown: dict[str, asyncio.Future[None]] = {}
+        self._watching: asyncio.Task[None] | None = None
+        self._sequence = self.alone = 0
 
-        returns  what the watcher saw, and how many instants were decoded with one view only
-        """
-        seen = Seen()
-        watching = asyncio.create_task(watch(self.address, seen))
+    async def connect(self) -> None:
+        """Let every camera say Hello. raises grpc.aio.AioRpcError if the center refuses one"""
+        self._watching = asyncio.create_task(self._watch())
+        sent = Sent()
+        for number in range(self._rigs):
+            rig = f"load-{number}"
+            cameras = [LoadCamera(self._address, rig, view, self._prepared, _FRAME_RATE, sent) for view in View]
+            self._cameras += cameras
+            await asyncio.gather(*(camera.connect() for camera in cameras))
+            self._idle.put_nowait((rig, cameras))
+
+    async def __call__(self, request: bytes) -> bytes:
+        """Send the next pair of the clip from a rig that is idle. request: is for peers; nothing is given back"""
+        rig, cameras = await self._idle.get()
         try:
-            await send_load(self.address, self.prepared, rigs, rate / rigs, seconds)
+            self._shown[rig] = shown = asyncio.get_running_loop().create_future()
+            self._sequence += 1
+            captured_at_ns = time.time_ns()
+            for camera in cameras:
+                camera.capture(self._sequence, captured_at_ns)
+            await shown
         finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
-        arrivals = sorted(at for each in seen.arrivals.values() for at in each)  # the order in which ages were noted
-        due = [at - age for at, age in zip(arrivals, seen.ages, strict=True)]
-        return Answers(min(due, default=time.monotonic()), arrivals, seen.ages), seen.single
+            self._idle.put_nowait((rig, cameras))
+        return b""
+
+    async def close(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError, aio.AioRpcError):
+                await self._watching
+        await asyncio.gather(*(camera.close() for camera in self._cameras))
+
+    async def _watch(self) -> None:
+        async with grpc_kit.connect(self._address) as channel:
+            async for pair in PairServiceStub(channel).WatchPairs(pairs_pb2.WatchPairsRequest()):
+                self.alone += pair.pairing != pairs_pb2.PAIRING_PAIRED
+                shown = self._shown.pop(pair.rig, None)
+                if shown is not None and not shown.done():
+                    shown.set_result(None)
 
 
 @asynccontextmanager
-async def serving(prepared: PreparedFrames, codec: str, threads: int, max_rigs: int, logs: Path) -> AsyncIterator[Ours]:
-    """A center of its own process that decodes with onnxruntime in 32-bit numbers. raises UserError"""
+async def serving(
+    prepared: PreparedFrames, codec: str, threads: int, rigs: int, logs: Path
+) -> AsyncIterator[tuple[OurCaller, Callable[[], float]]]:
+    """A center of its own process that decodes with onnxruntime in 32-bit numbers.
+
+    It is as it ships but for the age after which it drops a frame: peers drop nothing either.
+
+    gives    what calls it, and the CPU seconds that it has used
+    raises   UserError
+    """
     ports = Ports.free()
     environment = {
         **ports.environment(),
@@ -58,16 +102,23 @@ async def serving(prepared: PreparedFrames, codec: str, threads: int, max_rigs: 
         "VERGENCE_CENTER__CODEC": codec,
         "VERGENCE_CENTER__ENGINE__KIND": "onnxruntime",
         "VERGENCE_CENTER__ENGINE__THREADS": str(threads),
-        "VERGENCE_CENTER__LINKS__MAX_RIGS": str(max(64, max_rigs)),
+        "VERGENCE_CENTER__LINKS__AGE_BUDGET_MS": "10000",
     }
     center = ServiceProcess("center", "center", CONFIG / "center.yaml", logs / "center.log", environment)
     center.start()
+    pid = center.pid
+    assert pid is not None
     try:
         address, began = f"{ports.host}:{ports.center}", time.monotonic()
-        while not await healthy(address, 1.0):
+        while not await grpc_kit.healthy(address, 1.0):
             if center.exit_code() is not None or time.monotonic() - began > _START_SECONDS:
                 raise UserError("\n".join(["the center did not become ready:", *center.last_words()]))
             await asyncio.sleep(0.1)
-        yield Ours(address, prepared)
+        caller = OurCaller(address, prepared, rigs)
+        try:
+            await caller.connect()
+            yield caller, lambda: cpu_seconds(pid)
+        finally:
+            await caller.close()
     finally:
         await asyncio.to_thread(stop_all, [center])

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from benchmarks.peers.client import Caller
 from benchmarks.peers.environment import ROOT
 from benchmarks.peers.roster import Peer, Setting
 from benchmarks.peers.servers.options import Options
+from deploy.bench.load.watcher import cpu_seconds
 from deploy.local import leash
 
 START_SECONDS: Final = 120.0
@@ -32,8 +33,8 @@ class DidNotStart(Exception):
 @asynccontextmanager
 async def serving(
     peer: Peer, python: Path, setting: Setting, threads: int, requests: Sequence[bytes], log: Path
-) -> AsyncIterator[Caller]:
-    """A warm server of a peer, and what calls it.
+) -> AsyncIterator[tuple[Caller, Callable[[], float]]]:
+    """A warm server of a peer: what calls it, and the CPU seconds that it and all that it started have used.
 
     threads   of its decoder
     requests  pairs to warm it with
@@ -56,7 +57,7 @@ async def serving(
     caller = peer.connect(port)
     try:
         await _warm(caller, child, requests, log)
-        yield caller
+        yield caller, lambda: _cpu_seconds(mark)
     finally:
         await caller.close()
         await asyncio.to_thread(_stop, child, mark)
@@ -98,6 +99,14 @@ def _stop(child: "subprocess.Popen[bytes]", mark: str) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     child.wait()
+
+
+def _cpu_seconds(mark: str) -> float:
+    total = 0.0
+    for pid in _marked(mark):
+        with suppress(OSError):
+            total += cpu_seconds(pid)
+    return total
 
 
 def _marked(mark: str) -> list[int]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.peers.bench import SATURATED, SHARES, Result
+from benchmarks.peers.bench import IN_TURNS, SATURATED, SHARES, Result
+from deploy.bench.load.watcher import quantile
 from jscc.evaluate.extras import require
 
 _WORTH: Final = 0.97
@@ -21,68 +22,90 @@ def median(rounds: Rounds, figure: Callable[[Result], float]) -> float:
     return statistics.median(values) if values else math.nan
 
 
-def beyond(rounds: Rounds, load: str, share: str) -> float:
-    """Milliseconds of a pair beyond one call of the bare decoder, of the same turn. share: "p50_ms" or "p99_ms" """
-    return median(rounds, lambda each: each["loads"][load][share] - each["bare_ms"])
+def beyond(rounds: Rounds, share: float = 0.5) -> float:
+    """Milliseconds of a pair at a server beyond those of the decoder alone just before or after, a quantile of all."""
+    turns = [each[IN_TURNS] for each in rounds]
+    over = [a - b for each in turns for a, b in zip(each["ms"], each["bare_ms"], strict=True)]
+    return quantile(over, share)
+
+
+def ratio(rounds: Rounds, load: str, share: str) -> float:
+    """The age of a pair at a beat as a multiple of the decoder's alone at that beat. share: "p50_ms" or "p99_ms" """
+    return median(rounds, lambda each: each[load][share] / each[load]["bare_ms"])
 
 
 def of_bare_rate(rounds: Rounds) -> float:
-    """Pairs a second at saturation over what the bare decoder could just before."""
-    return median(rounds, lambda each: each["loads"][SATURATED]["pairs_per_second"] / each["bare_rate"])
+    """Pairs a second at saturation over those of the decoder alone in between."""
+    return median(rounds, lambda each: each[SATURATED]["pairs_per_second"] / each[SATURATED]["bare_rate"])
+
+
+def cpu_beyond(rounds: Rounds, bare_cpu_ms: float) -> float:
+    """CPU milliseconds of a pair at 50 % beyond those of the bare decoder: what a busy machine changes least."""
+    return median(rounds, lambda each: each["50 %"]["cpu_ms_a_pair"] - bare_cpu_ms)
 
 
 def lost(rounds: Rounds) -> int:
-    """Pairs that brought no pictures at the beat, and instants decoded alone there, in all rounds."""
-    return sum(each["loads"][load][of] for each in rounds for load in SHARES for of in ("failed", "alone"))
+    """Pairs that brought no pictures, and instants decoded with one view only, in all rounds."""
+    failed: int = sum(each[load]["failed"] for each in rounds for load in (*SHARES, SATURATED))
+    alone: int = sum(each["alone"] for each in rounds)
+    return failed + alone
 
 
-def table(results: Mapping[str, Rounds], titles: Mapping[str, str], left_out: Mapping[str, str]) -> str:
-    """Markdown: a row a system, those with the highest rate first, the bare decoder above all."""
+def table(
+    results: Mapping[str, Rounds], titles: Mapping[str, str], left_out: Mapping[str, str], bare_cpu_ms: float
+) -> str:
+    """Markdown: a row a system, those that add least first.
+
+    bare_cpu_ms  CPU time of a pair in the bare decoder
+    """
     every = [each for rounds in results.values() for each in rounds]
-    heads = [f"{load}: p50 / p99, ms beyond the decoder" for load in SHARES]
-    lines = [
-        f"| system | {' | '.join(heads)} | most pairs/s, of the decoder's | lost |",
-        "|---" * (len(heads) + 3) + "|",
-        f"| decoder alone: {median(every, lambda each: each['bare_ms']):.1f} ms"
-        + " | 0" * len(heads)
-        + f" | 1 ({median(every, lambda each: each['bare_rate']):.1f}) | |",
+    own = median(every, lambda each: statistics.median(each[IN_TURNS]["bare_ms"]))
+    beats = [f"age at {load}, of the decoder's: p50 · p99" for load in SHARES]
+    heads = ["system", "beyond the decoder, ms", *beats, "CPU beyond the decoder, ms", "most pairs/s", "lost"]
+    rows = [
+        heads,
+        ["---"] * len(heads),
+        [f"decoder alone: {own:.0f} ms, {bare_cpu_ms:.0f} ms of CPU", "0", "1", "1", "0", "1", ""],
     ]
     there = {name: rounds for name, rounds in results.items() if rounds}
-    for name in sorted(there, key=lambda each: -of_bare_rate(there[each])):
+    for name in sorted(there, key=lambda each: beyond(there[each])):
         rounds = there[name]
-        ages = [f"{beyond(rounds, load, 'p50_ms'):.1f} / {beyond(rounds, load, 'p99_ms'):.1f}" for load in SHARES]
-        lines.append(f"| {titles[name]} | {' | '.join(ages)} | {of_bare_rate(rounds):.2f} | {lost(rounds)} |")
-    lines += [f"| {titles[name]} | left out: {why} |" + " |" * (len(heads) + 1) for name, why in left_out.items()]
-    return "\n".join(lines)
+        ages = [f"{ratio(rounds, load, 'p50_ms'):.2f} · {ratio(rounds, load, 'p99_ms'):.2f}" for load in SHARES]
+        cpu = f"{cpu_beyond(rounds, bare_cpu_ms):.1f}"
+        rows.append(
+            [titles[name], f"{beyond(rounds):.1f}", *ages, cpu, f"{of_bare_rate(rounds):.2f}", f"{lost(rounds)}"]
+        )
+    rows += [[titles[name], f"left out: {why}", *[""] * (len(heads) - 2)] for name, why in left_out.items()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def best_setting(tried: Mapping[str, Rounds]) -> str:
-    """Of a peer's settings, by their words: the one with the lowest p50 at 50 % among those that keep nearly its best
+    """Of a peer's settings, by their words: the one that adds least among those that keep nearly its best
     rate."""
     rates = {setting: of_bare_rate(rounds) for setting, rounds in tried.items() if rounds}
     fast = [setting for setting, rate in rates.items() if rate >= _WORTH * max(rates.values())]
-    return min(fast, key=lambda setting: beyond(tried[setting], "50 %", "p50_ms"))
+    return min(fast, key=lambda setting: beyond(tried[setting]))
 
 
-def draw(results: Mapping[str, Rounds], titles: Mapping[str, str], path: Path) -> None:
-    """The chart. raises UserError if matplotlib is not installed"""
+def draw(results: Mapping[str, Rounds], titles: Mapping[str, str], bare_cpu_ms: float, path: Path) -> None:
+    """The chart. bare_cpu_ms: as in `table`. raises UserError if matplotlib is not installed"""
     require("matplotlib", "drawing the chart")
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context({"svg.hashsalt": "vergence", "font.size": 9}):
         figure: Any = Figure(figsize=(9.0, 3.2), layout="constrained")
-        overhead, rate = figure.subplots(1, 2)
-        names = sorted((name for name in results if results[name]), key=lambda each: of_bare_rate(results[each]))
-        for share, colour in (("p99_ms", "#9ecae1"), ("p50_ms", "#3182bd")):
-            values = [beyond(results[name], "50 %", share) for name in names]
-            overhead.barh(range(len(names)), values, color=colour, label=share.removesuffix("_ms"))
-        rate.barh(range(len(names)), [of_bare_rate(results[name]) for name in names], color="#3182bd")
-        labels = [titles[name].strip("*") for name in names]
-        overhead.set_yticks(range(len(names)), labels)
-        rate.set_yticks(range(len(names)), [])
-        overhead.set(xlabel="ms beyond the decoder, at 50 % of its rate")
-        rate.set(xlabel="most pairs/s, of the decoder's own rate", xlim=(0, 1.1))
-        overhead.legend(fontsize="small")
+        time, cpu, rate = figure.subplots(1, 3)
+        names = sorted((name for name in results if results[name]), key=lambda each: -beyond(results[each]))
+        places = range(len(names))
+        time.barh(places, [beyond(results[name]) for name in names])
+        cpu.barh(places, [cpu_beyond(results[name], bare_cpu_ms) for name in names])
+        rate.barh(places, [of_bare_rate(results[name]) for name in names])
+        time.set_yticks(places, [titles[name].strip("*").partition(",")[0] for name in names])
+        time.set(xlabel="time of a pair beyond the decoder, ms")
+        cpu.set(xlabel="CPU of a pair beyond the decoder, ms")
+        rate.set(xlabel="most pairs/s, decoder alone = 1", xlim=(0, None))
+        for axes in (cpu, rate):
+            axes.set_yticks(places, [""] * len(names))
         rate.axvline(1.0, color="grey", linewidth=0.8)
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)

@@ -12,8 +12,9 @@ from center.decode.view_order import SWAPPED, ViewOrder
 from center.ingest.agreement import REASONS, CameraFacts, disagreements
 from center.ingest.camera_clock import CameraClock
 from center.ingest.frames import Frame
+from center.ingest.reunion import Reunion
 from wire.contract.handshake import Refusal, StreamRefused, check_name
-from wire.contract.occupancy import Holder, take_over
+from wire.contract.occupancy import Holder, silence_of, take_over
 from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.views import View
 
@@ -28,7 +29,7 @@ class Session:
     """One stream of one camera.
 
     end     called with a line when another stream takes its place
-    drain   called when the center goes away
+    drain   called with the reason why it is to leave, and after how many ms it may come again
     newest  highest sequence that came
     size    of its pictures
     """
@@ -38,7 +39,7 @@ class Session:
     boot_id: int
     clock: CameraClock
     end: Callable[[str], None]
-    drain: Callable[[], None]
+    drain: Callable[[str, int], None]
     newest: int = 0
     size: PictureSize = DEFAULT_SIZE
 
@@ -52,6 +53,7 @@ class Camera:
     frame_rate: float = 0.0
     loop_s: float = 0.0
     heard_at: float = 0.0
+    captured_at: float = -math.inf
     arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=256))
     clock: CameraClock | None = None
 
@@ -65,26 +67,35 @@ class Camera:
 
 
 class Rig:
-    """Two cameras and their pairer. Times in seconds; tolerance None is half a frame period.
+    """Two cameras and their pairer. Times in seconds; tolerance None is half a frame period; reunite: `Reunion`.
 
     size  of the pictures of both; changes only while neither is connected
     """
 
     def __init__(
-        self, name: str, tolerance: float | None, patience: float, silence: float, size: PictureSize = DEFAULT_SIZE
+        self,
+        name: str,
+        tolerance: float | None,
+        patience: float,
+        silence: float,
+        reunite: float = 0.0,
+        size: PictureSize = DEFAULT_SIZE,
     ) -> None:
         self.name, self.size = name, size
+        self._reunion = Reunion(reunite)
         self.tolerance = tolerance
         self._silence = silence
         self.cameras = {view: Camera() for view in View}
         self.pairer: Pairer[Frame] = Pairer(0.0, patience, silence)
         self.active_at = 0.0
+        self.given_up_at = -math.inf
+        """Capture time of the newest frame that waited for its partner in vain and was dropped for overload."""
         self.decoded = {"paired": 0, "single": 0}
         self.drops: Counter[str] = Counter()
         self._skew_told = False
         self._disagree: set[str] = set()
         self.view_order = ViewOrder()
-        self._settle_tolerance()
+        self._settle()
 
     def connect(self, session: Session, frame_rate: float, now: float, loop_s: float = 0.0) -> None:
         """A stream takes over its camera by the rule of `wire.contract.occupancy`; a stream that it replaces is ended.
@@ -93,11 +104,10 @@ class Rig:
         """
         camera, other = self.cameras[session.view], self.cameras[session.view.other].session
         if other is not None and other.size != session.size:
-            raise StreamRefused(
-                Refusal.SIZE,
+            line = (
                 f"the {session.view} camera of rig {self.name} sends pictures of {session.size}, the {other.view} one"
-                f" of {other.size}; set size of both edges alike",
             )
+            raise StreamRefused(Refusal.SIZE, f"{line} of {other.size}; set size of both edges alike")
         if camera.session is not None:
             line = take_over(f"{self.name}/{session.view}", camera.holder(), session.boot_id, now, self._silence)
             if camera.boot_id != session.boot_id:
@@ -110,7 +120,7 @@ class Rig:
         self.active_at = now
         self._skew_told = False
         self.view_order = ViewOrder()  # they may have been swapped back
-        self._settle_tolerance()
+        self._settle()
         self.pairer.connect(session.view, now, restarted)
 
     def in_the_way(self, view: View, size: PictureSize, now: float) -> Session | None:
@@ -156,13 +166,37 @@ class Rig:
             self._disagree = set(found)
         return {reason: reason in found for reason in REASONS}
 
+    def heard_since(self, since: float) -> bool:
+        """Whether a camera has said Hello, sent a frame or gone since then, seconds."""
+        return self.active_at >= since or any(camera.heard_at >= since for camera in self.cameras.values())
+
+    def to_reunite(self, now: float) -> Session | None:
+        """The stream of a view that has been alone so long that it is to be asked to come again; None if there is none.
+
+        To be called about once a second.
+        """
+        here = [camera.session for camera in self.cameras.values() if camera.session is not None]
+        return here[0] if self._reunion.is_due(len(here), now) else None
+
+    def between_instants(self, since: float) -> bool:
+        """Whether the newest instant has come with both views, after a moment on our clock.
+
+        The next one is then as far away as it can be: who asks both cameras to leave now parts no pair. True where one
+        view is all there is.
+        """
+        cameras = self.cameras.values()
+        if any(camera.session is None for camera in cameras):
+            return True
+        newest = [camera.captured_at for camera in cameras]
+        return max(newest) - min(newest) <= self.pairer.tolerance and min(each.heard_at for each in cameras) > since
+
     def connected(self) -> list[View]:
         return [view for view, camera in self.cameras.items() if camera.session is not None]
 
     def retune(self, tolerance: float | None, patience: float) -> None:
         """Change tolerance and patience while frames flow, seconds."""
         self.tolerance, self.pairer.patience = tolerance, patience
-        self._settle_tolerance()
+        self._settle()
 
     def explain_skew(self) -> str:
         """One line on why frames come too late for their partners; logged once for each connection."""
@@ -203,19 +237,24 @@ class Rig:
             return None
         return CameraFacts(camera.frame_rate, camera.loop_s, camera.session.clock.way)
 
-    def _settle_tolerance(self) -> None:
-        """Half a frame period of the faster camera, unless it is set."""
+    def _settle(self) -> None:
+        """The tolerance is half a frame period of the faster camera, unless it is set; the slower one sets how long a
+        camera may be silent."""
         rates = [camera.frame_rate for camera in self.cameras.values() if camera.frame_rate > 0.0]
         half_a_period = 0.5 / max(rates, default=USUAL_FRAME_RATE)
         self.pairer.tolerance = half_a_period if self.tolerance is None else self.tolerance
+        self.pairer.silence = silence_of(self._silence, min(rates, default=0.0))
 
 
 class Rigs:
     """Every rig that is known, at most `most`; those of larger pictures count as several (`PictureSize.weight`), which
     bounds what all of them may hold."""
 
-    def __init__(self, tolerance: float | None, patience: float, silence: float, most: int) -> None:
+    def __init__(
+        self, tolerance: float | None, patience: float, silence: float, most: int, reunite: float = 0.0
+    ) -> None:
         self._tolerance, self._patience, self._silence, self._most = tolerance, patience, silence, most
+        self._reunite = reunite
         self._rigs: dict[str, Rig] = {}
 
     def __iter__(self) -> Iterator[Rig]:
@@ -235,20 +274,16 @@ class Rigs:
         if rig is None or size.weight > rig.size.weight:
             self._check_room(size, sum(each.size.weight for each in self._rigs.values() if each is not rig))
         if rig is None:
-            rig = self._rigs[name] = Rig(name, self._tolerance, self._patience, self._silence, size)
+            settings = self._tolerance, self._patience, self._silence, self._reunite
+            rig = self._rigs[name] = Rig(name, *settings, size)
         return rig
 
     def _check_room(self, size: PictureSize, taken: int) -> None:
         """taken: as how many rigs the others count. raises StreamRefused (full)"""
         if taken + size.weight <= self._most:
             return
-        line = f"{self._most} rigs are known already; raise links.max_rigs or use another center"
-        if size.weight > 1 or taken > len(self._rigs):
-            line = (
-                f"a rig of {size} counts as {size.weight}, and {taken} of {self._most} are taken; raise links.max_rigs"
-                " or use another center"
-            )
-        raise StreamRefused(Refusal.FULL, line)
+        line = f"{taken} of {self._most} rigs are known, and one of {size} counts as {size.weight}"
+        raise StreamRefused(Refusal.FULL, f"{line}; raise links.max_rigs or use another center")
 
     def change_pairing(self, tolerance: float | None, patience: float) -> None:
         """New tolerance and patience, seconds, for every rig from now on; tolerance None is half a frame period."""

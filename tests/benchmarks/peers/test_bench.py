@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.peers import bench, load, report
-from benchmarks.peers.__main__ import packed, parse
+from benchmarks.peers import bench, load, ours, report
+from benchmarks.peers.__main__ import cpu_milliseconds, packed, parse
+from benchmarks.peers.bare import Bare
 from benchmarks.peers.bench import SATURATED, Running, System, figures
 from benchmarks.peers.environment import NotInstalled, interpreter
 from benchmarks.peers.load import Answers
@@ -21,31 +22,29 @@ from benchmarks.peers.roster import PEERS, Peer, Setting
 from benchmarks.peers.servers.options import Options
 from benchmarks.peers.work import ANSWER_BYTES, REQUEST_BYTES, PairDecoder
 from center.decode.engines import OnnxEngine
-from deploy.bench.load.bare import BareEngine
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.offline import OfflineCodec
 from wire.contract.arrays import unpack_complex
 from wire.views import View
-
-BARE = BareEngine("fake", {1: 0.01, 4: 0.05})
 
 
 class FakePeer:
     """Takes one pair at a time, so many seconds each; may fail every nth."""
 
     def __init__(self, seconds: float, fails_every: int = 0) -> None:
-        self._seconds, self._fails_every, self._calls = seconds, fails_every, 0
+        self._seconds, self._fails_every, self.calls = seconds, fails_every, 0
+        self.slower = 0.0
         self._one = asyncio.Lock()
         self.most = self.now = 0
 
     async def __call__(self, request: bytes) -> bytes:
-        self._calls += 1
-        number = self._calls
+        self.calls += 1
+        number = self.calls
         self.now += 1
         self.most = max(self.most, self.now)
         try:
             async with self._one:
-                await asyncio.sleep(self._seconds)
+                await asyncio.sleep(self._seconds + self.slower)
         finally:
             self.now -= 1
         if self._fails_every and number % self._fails_every == 0:
@@ -57,9 +56,9 @@ def system(name: str, peer: FakePeer, started: list[str]) -> System:
     @asynccontextmanager
     async def start() -> AsyncIterator[Running]:
         started.append(name)
-        yield bench._RunningPeer(peer, [b"pair"])
+        yield Running(peer, lambda: float(peer.calls))
 
-    return System(name, name.upper(), "as it is", start)
+    return System(name, name.upper(), start)
 
 
 async def test_a_beat_is_kept_whatever_the_server_does() -> None:
@@ -81,8 +80,9 @@ async def test_pairs_that_bring_no_pictures_are_counted_and_explained() -> None:
     answers = await load.at_beat(FakePeer(0.0, fails_every=3), [b"a"], rate=200.0, seconds=0.15)
     assert (len(answers.arrivals), answers.failed) == (20, 10)
     assert answers.problem == "RuntimeError: HTTP 500: on purpose"
-    kept = figures(answers, 0, 0.15)
+    kept = figures(answers, 0.04)
     assert (kept["failed"], kept["problem"]) == (10, answers.problem)
+    assert kept["cpu_ms_a_pair"] == pytest.approx(2.0)
 
 
 def test_what_settles_does_not_count() -> None:
@@ -91,16 +91,36 @@ def test_what_settles_does_not_count() -> None:
     ages = [1.2 if at < load.SETTLE_SECONDS else 0.2 for at in due]
     answers = Answers(0.0, [at + age for at, age in zip(due, ages, strict=True)], ages)
     assert answers.age_ms(1.0) == pytest.approx(200.0)
-    # The slow ten arrive in the two seconds that count too, and the last two pairs after them.
-    assert answers.rate(3.0) == pytest.approx((10 + 18) / 2)
     assert math.isnan(Answers(0.0).age_ms(0.5))
 
 
-def test_an_instant_that_was_decoded_alone_is_no_pair() -> None:
-    answers = Answers(0.0, [1.0 + number / 10 for number in range(10)], [0.1] * 10)
-    assert figures(answers, 5, 2.0)["pairs_per_second"] == pytest.approx(
-        figures(answers, 0, 2.0)["pairs_per_second"] / 2
-    )
+async def test_in_turns_the_same_moment_slows_both() -> None:
+    """The machine is slow half of the time: single times are far apart, differences are not."""
+    server, decoder = FakePeer(0.03), FakePeer(0.01)
+
+    async def slowed(peer: FakePeer, request: bytes) -> bytes:
+        peer.slower = 0.1 if decoder.calls // 4 % 2 else 0.0
+        return await peer(request)
+
+    ages, own = await load.in_turns(lambda r: slowed(server, r), lambda r: slowed(decoder, r), [b"a"], 16)
+    assert len(ages) == len(own) == 16
+    assert max(own) > 5 * min(own)
+    over = sorted(a - b for a, b in zip(ages, own, strict=True))
+    assert over[8] == pytest.approx(0.02, abs=0.01)
+
+
+async def test_a_pair_that_fails_on_one_side_counts_on_neither() -> None:
+    ages, own = await load.in_turns(FakePeer(0.0, fails_every=4), FakePeer(0.0), [b"a"], 8)
+    assert len(ages) == len(own) == 6
+
+
+async def test_saturation_comes_in_blocks() -> None:
+    server, decoder = FakePeer(0.004), FakePeer(0.002)
+    answers, spent, alone, bare_spent = await load.blocks(server, decoder, [b"a"], 8, 0.1, 2)
+    assert (server.most, decoder.most) == (8, 1)
+    assert 0.2 <= spent < 2.0
+    assert bare_spent >= 0.2
+    assert len(alone.arrivals) / bare_spent > len(answers.arrivals) / spent > 20
 
 
 async def test_systems_take_turns_and_one_that_does_not_start_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,57 +134,57 @@ async def test_systems_take_turns_and_one_that_does_not_start_is_left_out(monkey
         raise DidNotStart("port 1 is taken")
         yield
 
-    async def bare() -> BareEngine:
-        started.append("bare")
-        return BARE
-
+    decoder = FakePeer(0.002)
     systems = [
         system("fast", FakePeer(0.001), started),
         system("slow", FakePeer(0.02), started),
-        System("broken", "BROKEN", "", broken),
+        System("broken", "BROKEN", broken),
     ]
-    results, left_out = await bench.take_turns(systems, bare, 2, 0.3, said.append)
-    assert started == ["bare", "fast", "bare", "slow", "bare", "broken", "bare", "slow", "bare", "fast"]
+    results, left_out = await bench.take_turns(systems, decoder, [b"pair"], 2, 0.3, said.append)
+    assert started == ["fast", "slow", "broken", "slow", "fast"]
     assert left_out == {"broken": "port 1 is taken"}
     assert [len(rounds) for rounds in results.values()] == [2, 2, 0]
     assert report.of_bare_rate(results["fast"]) > report.of_bare_rate(results["slow"])
+    assert all(each["50 %"]["bare_ms"] >= 2.0 for each in results["fast"]), "alone, at the same beat"
+    assert report.cpu_beyond(results["fast"], 400.0) == pytest.approx(600.0), "a second a call, as told"
     assert any("BROKEN: left out: port 1 is taken" in line for line in said)
 
 
-def result(p50: float, p99: float, rate: float, bare_ms: float = 50.0, bare_rate: float = 20.0) -> dict[str, Any]:
-    one = {"p50_ms": p50, "p99_ms": p99, "pairs_per_second": rate, "failed": 0, "alone": 1, "pairs": 1, "problem": ""}
-    return {"bare_ms": bare_ms, "bare_rate": bare_rate, "loads": dict.fromkeys((*bench.SHARES, SATURATED), one)}
+def result(ms: float, rate: float, bare_ms: float = 50.0, bare_rate: float = 20.0) -> dict[str, Any]:
+    """Of one turn. ms: of a pair in turns, and at every beat; its p99 is twice that"""
+    beat = {"p50_ms": ms, "p99_ms": 2 * ms, "bare_ms": bare_ms, "failed": 0, "cpu_ms_a_pair": 90 + ms}
+    full = {"pairs_per_second": rate, "bare_rate": bare_rate, "failed": 1}
+    turns = {"ms": [ms] * 3, "bare_ms": [bare_ms] * 3}
+    return {bench.IN_TURNS: turns, "25 %": beat, "50 %": beat, SATURATED: full, "alone": 1}
 
 
-def test_the_table_tells_medians_of_ratios_within_a_turn() -> None:
+def test_the_table_tells_medians_of_what_was_compared_at_once() -> None:
     """In the second round the machine was half as fast for both: the ratios stay."""
-    rounds = [result(60.0, 70.0, 19.0), result(110.0, 140.0, 9.5, 100.0, 10.0), result(58.0, 90.0, 18.0)]
-    assert report.beyond(rounds, "50 %", "p50_ms") == pytest.approx(10.0)
+    rounds = [result(60.0, 19.0), result(110.0, 9.5, 100.0, 10.0), result(58.0, 18.0)]
+    assert report.beyond(rounds) == pytest.approx(10.0)
+    assert report.ratio(rounds, "50 %", "p50_ms") == pytest.approx(1.16)
     assert report.of_bare_rate(rounds) == pytest.approx(0.95)
     told = report.table(
-        {"ours": rounds, "other": [result(70.0, 80.0, 20.0)]},
+        {"other": [result(70.0, 20.0)], "ours": rounds},
         {"ours": "**ours**", "other": "Other", "x": "X"},
         {"x": "no"},
+        100.0,
     ).splitlines()
-    assert told[3].startswith("| Other | 20.0 / 30.0 | 20.0 / 30.0 | 1.00 |")
-    assert told[4] == "| **ours** | 10.0 / 40.0 | 10.0 / 40.0 | 0.95 | 6 |"
+    assert told[2].startswith("| decoder alone: 50 ms, 100 ms of CPU | 0 |")
+    assert told[3] == "| **ours** | 10.0 | 1.16 · 2.32 | 1.16 · 2.32 | 50.0 | 0.95 | 6 |"
+    assert told[4].startswith("| Other | 20.0 | 1.40 · 2.80 |")
     assert told[5].startswith("| X | left out: no |")
     assert len({line.count("|") for line in told}) == 1
 
 
 def test_a_setting_is_chosen_for_its_latency_among_those_that_keep_the_rate() -> None:
-    tried = {
-        "quick": [result(60, 70, 10.0)],
-        "full": [result(80, 90, 19.0)],
-        "both": [result(70, 80, 18.9)],
-        "none": [],
-    }
+    tried = {"quick": [result(60, 10.0)], "full": [result(80, 19.0)], "both": [result(70, 18.9)], "none": []}
     assert report.best_setting(tried) == "both"
 
 
 def test_the_chart_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    report.draw({"ours": [result(60, 70, 19.0)], "none": []}, {"ours": "**ours**"}, tmp_path / "chart.svg")
+    report.draw({"ours": [result(60, 19.0)], "none": []}, {"ours": "**ours**"}, 50.0, tmp_path / "chart.svg")
     assert "decoder" in (tmp_path / "chart.svg").read_text()
 
 
@@ -229,10 +249,31 @@ async def test_a_server_is_started_called_and_gone(prepared: PreparedFrames, tmp
     """The plain gRPC server needs nothing that the tests do not have; its process stands for all."""
 
     requests, log = packed(prepared)[:2], tmp_path / "log"
-    async with serving(PEERS[0], Path(sys.executable), Setting(), 2, requests, log) as call:
+    async with serving(PEERS[0], Path(sys.executable), Setting(), 2, requests, log) as (call, used):
+        before = used()
         pictures = await call(requests[1])
         assert len(pictures) == ANSWER_BYTES
+        for _ in range(4):
+            await call(requests[0])
+        assert used() > before >= 0.0
     with pytest.raises(DidNotStart, match=r"No module named .*nobody"):
         async with serving(fake((), "", "nobody"), Path(sys.executable), Setting(), 2, requests, log):
             pass
     assert _marked("no such mark") == []
+
+
+async def test_the_bare_decoder_is_called_as_a_peer_is(prepared: PreparedFrames) -> None:
+    requests = packed(prepared)[:2]
+    with Bare("small-joint", 2) as bare:
+        pictures = await bare(requests[1])
+        assert await cpu_milliseconds(bare, requests, calls=2) > 1.0
+    assert pictures == PairDecoder(threads=2).decode(requests[1:])[0].tobytes()
+
+
+async def test_the_center_is_called_as_a_peer_is(prepared: PreparedFrames, tmp_path: Path) -> None:
+    """Two views over two streams, pictures at a watcher: one call."""
+    async with ours.serving(prepared, "small-joint", 2, 2, tmp_path) as (call, used):
+        before = used()
+        await asyncio.wait_for(asyncio.gather(*(call(b"") for _ in range(5))), 60)
+        assert call.alone <= 5
+        assert used() > before

@@ -215,12 +215,12 @@ async def test_rigs_of_larger_pictures_take_more_of_the_room(start_center: Any) 
         await refused.call.write(link_pb2.TransmitRequest(hello=refused.hello))
         assert await refused.status() == (
             "RESOURCE_EXHAUSTED",
-            "a rig of 256x512 counts as 4, and 5 of 6 are taken; raise links.max_rigs or use another center",
+            "5 of 6 rigs are known, and one of 256x512 counts as 4; raise links.max_rigs or use another center",
         )
         await Camera(channel, View.LEFT, "third").connect()
         refused = Camera(channel, View.LEFT, "fourth")
         await refused.call.write(link_pb2.TransmitRequest(hello=refused.hello))
-        assert "a rig of 128x256 counts as 1, and 6 of 6 are taken" in (await refused.status())[1]
+        assert "6 of 6 rigs are known, and one of 128x256 counts as 1" in (await refused.status())[1]
 
 
 async def test_a_camera_that_comes_back_with_another_size_leaves_no_frame_behind(center: Any, camera: Any) -> None:
