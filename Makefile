@@ -8,7 +8,7 @@ PAGE_TESTS := $(shell find tests -name '*.test.js' -o -name '*.test.mjs')
 PIP_FLAGS := --disable-pip-version-check --progress-bar on
 
 .DEFAULT_GOAL := help
-.PHONY: help demo secure test lint page extras newest oldest proto metrics kitti train evaluate bench fuzz clean install-edge install-emulator install-center
+.PHONY: help demo secure test lint audit page extras newest oldest proto metrics kitti train evaluate bench bench-peers fuzz clean install-edge install-emulator install-center
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -23,12 +23,16 @@ secure: $(DEMO)/.ready ## the demo in compose over mutual TLS and tokens, by cer
 test: lint ## lint, types and every test
 	$(DEV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-lint: $(DEV)/.ready ## ruff, mypy --strict, buf lint and buf breaking against the newest tag
+lint: $(DEV)/.ready ## ruff, mypy --strict, bandit, buf lint and buf breaking against the newest tag
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/mypy
+	$(DEV)/bin/bandit --quiet --configfile pyproject.toml --recursive .
 	$(DEV)/bin/buf lint proto
 	.ci/breaking
+
+audit: $(DEV)/.ready ## known vulnerabilities of the libraries in the development environment
+	$(DEV)/bin/python .ci/audit
 
 page: ## the tests of the page's scripts, in node
 	@if [ -z "$(PAGE_TESTS)" ]; then echo "the page's scripts have no tests"; \
@@ -67,6 +71,9 @@ fuzz: $(DEV)/.ready ## a million inputs for every parser of outside bytes: make 
 
 bench: $(DEMO)/.ready ## speed, latency and memory of the whole system on this machine
 	$(DEMO)/bin/vergence bench $(ARGS)
+
+bench-peers: $(DEV)/.ready ## the center beside Triton, Ray Serve, LitServe, BentoML and plain gRPC, same decoder and cores
+	$(DEV)/bin/python -m benchmarks.peers $(ARGS)
 
 install-edge: ## a camera of this host as a systemd service, as root: make install-edge VIEW=left
 	@PYTHON=$(PYTHON) deploy/systemd/install.sh edge $(VIEW)

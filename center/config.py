@@ -11,7 +11,7 @@ from wire.contract.occupancy import SILENCE_SECONDS
 from wire.contract.sizes import Size
 from wire.geometry import LARGEST_SIZE
 from wire.runtime.yaml_config import Address, Section
-from wire.security.section import SecuredConfig
+from wire.security.section import HttpsSection, SecuredConfig, is_loopback
 
 _HOST_NAME: Final = set(string.ascii_lowercase + string.digits + "-_.")
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -27,7 +27,7 @@ def _host_name(text: str) -> str:
 HostName = Annotated[str, AfterValidator(_host_name)]
 
 
-class PageSection(Section):
+class PageSection(HttpsSection):
     """The page for people and Prometheus."""
 
     host: str = "127.0.0.1"
@@ -43,6 +43,7 @@ class EngineSection(Section):
     kind: Kind = "auto"
     device: Device = "auto"
     threads: Annotated[int, Field(ge=0, le=256)] = 2
+    address: Annotated[str, Field(min_length=1, max_length=256)] = "auto"
 
 
 class PairingSection(Section):
@@ -123,3 +124,17 @@ class CenterConfig(SecuredConfig):
 
     def connects(self) -> dict[str, str]:
         return {"emulator": self.emulator}
+
+    def open_doors(self) -> list[str]:
+        return [*super().open_doors(), *self._open_page()]
+
+    def _open_page(self) -> list[str]:
+        page, lines = self.page, []
+        if is_loopback(f"{page.host}:{page.port}"):
+            return []
+        where = f"page.host {page.host}"
+        if not page.certificate:
+            lines.append(f"{where} is open to the network in plain HTTP; set page.certificate and page.key")
+        if not self.security.tokens:
+            lines.append(f"{where} lets everybody see and set everything; set security.tokens")
+        return lines

@@ -1,11 +1,12 @@
 """What the center counts. Names start with `vergence_center_`; labels are rig, view, stage, outcome, reason only."""
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from wire.runtime.metrics import DECIBELS, SECONDS, own_registry, refused_calls
+from wire.runtime.metrics import DECIBELS, EXPIRY, SECONDS, own_registry, refused_calls
 from wire.security.tokens import Denial
 from wire.views import View
 
@@ -134,6 +135,8 @@ class Metrics:
             registry=registry,
         )
         self.refused = refused_calls(f"{_PREFIX}refused_total", registry)
+        self.expiry = Gauge(f"{_PREFIX}certificate_expiry_timestamp_seconds", EXPIRY, registry=registry)
+        self.expiry.set(math.inf)
         self._per_link = (
             self.stage_seconds,
             self.frames,

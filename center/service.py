@@ -24,8 +24,10 @@ from center.web.app import Page
 from center.web.connections import Limits
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import Server
+from wire.runtime.metrics import follow_expiry
 from wire.runtime.periodic import repeat
 from wire.runtime.service import EXIT_PROBLEM
+from wire.security.https import HttpsCertificate
 from wire.security.keyring import Keyring
 from wire.v1 import pair_service_pb2_grpc, reference_service_pb2_grpc, symbol_link_service_pb2_grpc
 
@@ -65,6 +67,7 @@ class Center:
         )
         self._pipeline = Pipeline(config.batching, self.rigs, self.broadcaster, self._quality, self.metrics, self.clock)
         self._ingest = FrameIngest(config.links, self.rigs, self._pipeline, self.metrics, self.clock)
+        certificate = HttpsCertificate(config.page, "page") if config.page.certificate else None
         self.page = Page(
             config.page.host,
             config.page.port,
@@ -75,7 +78,11 @@ class Center:
             config.page.hosts,
             Limits(config.page.max_connections, config.page.max_connections_per_client),
             keys,
+            self.metrics.call_refused,
+            certificate,
         )
+        ends = [keys.expires_at] if certificate is None else [keys.expires_at, certificate.expires_at]
+        follow_expiry(self.metrics.expiry, *ends)
         self.server = Server(config.listen, keys, self.metrics.call_refused, config.links.largest_size)
         self.port = 0
         self._sweeper: asyncio.Task[None] | None = None
@@ -150,7 +157,9 @@ class Center:
     def _load(self) -> tuple[engines.Engine, bool]:
         """The warm decoder, and whether it knows pictures of other sizes than 128x256."""
         section = self._config.engine
-        engine = self._engine or engines.load(self._config.codec, section.kind, section.device, section.threads)
+        engine = self._engine or engines.load(
+            self._config.codec, section.kind, section.device, section.threads, section.address
+        )
         engines.warm_up(engine, self._config.batching.max_size)
         return engine, knows_sizes(engine)
 

@@ -15,7 +15,7 @@ from wire.contract.sizes import Size
 from wire.geometry import LARGEST_SIZE
 from wire.runtime.errors import UserError
 from wire.runtime.yaml_config import Address, Section
-from wire.security.section import SecuredConfig
+from wire.security.section import MetricsDoor, SecuredConfig
 from wire.views import View
 
 _SNR_KEYS: Final = ("snr_db", "schedule", "walk")
@@ -142,10 +142,9 @@ class LinkSection(SettingsSection):
         return defaults.model_copy(update=own)
 
 
-class MetricsSection(Section):
-    """Where Prometheus finds us."""
+class MetricsSection(MetricsDoor):
+    """Port 0 serves nothing."""
 
-    host: str = "127.0.0.1"
     port: int = Field(default=9102, ge=0, le=65535)
 
 

@@ -14,7 +14,7 @@ from channel_emulator.metrics import Metrics
 from channel_emulator.relay.link_servicer import TransmitServicer
 from wire.runtime import addresses, grpc_kit
 from wire.runtime.errors import UserError
-from wire.runtime.metrics import expose
+from wire.runtime.metrics import expose, follow_expiry
 from wire.runtime.periodic import repeat
 from wire.security.keyring import Keyring
 from wire.v1.channel_control_service_pb2_grpc import add_ChannelControlServiceServicer_to_server
@@ -33,12 +33,12 @@ class Emulator:
     def __init__(self, config: EmulatorConfig) -> None:
         """Call it inside the event loop that will run it. raises UserError if a file of `security` is wrong"""
         self.config = config
-        self.metrics, keys = Metrics(), Keyring(config.security)
+        self.metrics, self.keys = Metrics(), Keyring(config.security)
         self.links = Links(config, time.monotonic())
-        upstream = grpc_kit.Connection(config.upstream, keys)
+        upstream = grpc_kit.Connection(config.upstream, self.keys)
         self._transmit = TransmitServicer(self.links, upstream, self.metrics, largest=config.largest_size)
         self._control = ControlServicer(self.links)
-        self._server = grpc_kit.Server(config.listen, keys, self.metrics.call_refused, config.largest_size)
+        self._server = grpc_kit.Server(config.listen, self.keys, self.metrics.call_refused, config.largest_size)
         self._ticking: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
@@ -95,7 +95,8 @@ async def run(config: EmulatorConfig, stop: asyncio.Event) -> None:
     """Work until `stop` is set, then drain."""
     emulator = Emulator(config)
     if config.metrics.port:
-        expose(config.metrics.host, config.metrics.port, emulator.metrics.registry)
+        served = expose(config.metrics, config.metrics.port, emulator.metrics.registry, emulator.metrics.call_refused)
+        follow_expiry(emulator.metrics.expiry, emulator.keys.expires_at, served.expires_at)
     port = await emulator.start()
     _log.info("listening on port %d, center at %s, %s", port, config.upstream, _names(emulator.links))
     await stop.wait()

@@ -1,5 +1,6 @@
 """What Prometheus sees of the emulator: every metric is named here."""
 
+import math
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -68,6 +69,8 @@ class Metrics:
             "vergence_emulator_streams_total", "Streams that the center has accepted", _LINK, registry=registry
         )
         self._refused = metrics.refused_calls("vergence_emulator_refused_total", registry)
+        self.expiry = Gauge("vergence_emulator_certificate_expiry_timestamp_seconds", metrics.EXPIRY, registry=registry)
+        self.expiry.set(math.inf)
         self._per_link = (
             self._frames,
             self._symbols,

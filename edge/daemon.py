@@ -17,7 +17,7 @@ from edge.metrics import Metrics
 from edge.uplink.uplink import Uplink
 from wire.geometry import DEFAULT_SIZE
 from wire.runtime import notify
-from wire.runtime.metrics import expose
+from wire.runtime.metrics import expose, follow_expiry
 from wire.security.keyring import Keyring
 
 _log = logging.getLogger("edge")
@@ -58,7 +58,8 @@ async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
     )
     try:
         if config.metrics_port:
-            expose(config.metrics.host, config.metrics_port, metrics.registry)
+            served = expose(config.metrics, config.metrics_port, metrics.registry)
+            follow_expiry(metrics.expiry, keys.expires_at, served.expires_at)
         await asyncio.to_thread(camera.start)
         notify.ready()  # with or without a link: that may come later
         if framing.size is None:  # `auto`, and a camera that may answer later

@@ -1,11 +1,12 @@
 """What Prometheus sees of the edge: every metric is named here."""
 
+import math
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from wire.contract.outcomes import REASONS
-from wire.runtime.metrics import SECONDS, own_registry
+from wire.runtime.metrics import EXPIRY, SECONDS, own_registry
 
 _VIEW: Final = ("rig", "view")
 
@@ -23,6 +24,8 @@ class Metrics:
         def gauge(name: str, text: str) -> Gauge:
             return Gauge(f"vergence_edge_{name}", text, _VIEW, registry=registry).labels(rig, view)
 
+        self.expiry = gauge("certificate_expiry_timestamp_seconds", EXPIRY)
+        self.expiry.set(math.inf)
         # camera
         self._captured = counter("captured_frames_total", "Pictures that the camera gave").labels(rig, view)
         self._camera_up = gauge("camera_up", "1 while the camera delivers")

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from wire.security.https import HttpsCertificate
 from wire.security.keyring import Keyring
-from wire.security.section import SecuritySection
+from wire.security.section import HttpsSection, SecuritySection
 
 
 def section(folder: Path, *, tls: bool = True) -> dict[str, Any]:
@@ -21,3 +22,8 @@ def section(folder: Path, *, tls: bool = True) -> dict[str, Any]:
 
 def keys(folder: Path, *, tls: bool = True) -> Keyring:
     return Keyring(SecuritySection.model_validate(section(folder, tls=tls)))
+
+
+def https(certificate: Path, key: Path) -> HttpsCertificate:
+    """The page's, of two files."""
+    return HttpsCertificate(HttpsSection(certificate=str(certificate), key=str(key)), "page")

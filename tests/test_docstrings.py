@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("wire", "jscc", "edge", "channel_emulator", "center", "deploy")
+PACKAGES = ("wire", "jscc", "edge", "channel_emulator", "center", "deploy", "benchmarks")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 PARAMETER = re.compile(r"[a-z*`][\w.*`]*(, [\w.*`]+)*(:| {2,})|(raises|returns|source|input) ")
 FORMULA = re.compile(r"python -m |\w+(\(\w+\))? [=~] ")

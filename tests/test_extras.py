@@ -26,6 +26,7 @@ CODE = {
     "record": ("wire", "center"),
     "edge,center": ("deploy",),
     "openvino": ("wire", *CENTER),
+    "ray": ("wire", *CENTER, "deploy/ray/application.py"),
     "certs": ("wire/security", "deploy/local/authority.py", "deploy/local/certs.py"),
     "gpu": ("wire", *CENTER, "jscc/model", "jscc/train/cuda_graph.py"),
     "train": (
@@ -39,7 +40,7 @@ CODE = {
         "jscc/*.py",
     ),
     "evaluate": ("wire", "jscc/model", "jscc/data", "jscc/distributed", "jscc/evaluate"),
-    "dev": ("wire", "edge", "channel_emulator", "center", "deploy", "jscc", "proto", "tests"),
+    "dev": ("wire", "edge", "channel_emulator", "center", "deploy", "jscc", "proto", "tests", "benchmarks/peers/*.py"),
 }
 # What a module imports that belongs to more than one extra, and what it does without; each is told to the user.
 ELSEWHERE = {
@@ -54,6 +55,15 @@ ELSEWHERE = {
     ("openvino", "torch"): "see above",
     ("edge,center", "torch"): "the memory of the engine of the gpu extra",
     ("center", "openvino"): "the engine of the openvino extra",
+    ("center", "ray"): "the engine of the ray extra",
+    ("record", "ray"): "see above",
+    ("openvino", "ray"): "see above",
+    ("gpu", "ray"): "see above",
+    ("edge,center", "ray"): "the application and the drill of the ray extra",
+    ("dev", "ray"): "see above; their tests skip where it is missing",
+    ("ray", "torch"): "the engine of the gpu extra",
+    ("ray", "openvino"): "the engine of the openvino extra",
+    ("ray", "cv2"): "wire.crop is for who reads pictures",
     ("record", "openvino"): "see above",
     ("gpu", "openvino"): "see above",
     ("record", "cv2"): "wire.crop is for who reads pictures",
@@ -91,7 +101,13 @@ def declared(extra: str) -> set[str]:
 def imported(code: tuple[str, ...]) -> dict[str, Path]:
     """Top-level names of the libraries that the code imports anywhere, each with one file that does."""
     found: dict[str, Path] = {}
-    ours = {*vergence.PACKAGES, "vergence", "tests", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
+    ours = {
+        *vergence.PACKAGES,
+        "vergence",
+        "tests",
+        "benchmarks",
+        *(path.stem for path in (ROOT / "tests").rglob("*.py")),
+    }
     for part in code:
         files = ROOT.glob(part) if part.endswith(".py") else (ROOT / part).rglob("*.py")
         for path in files:

@@ -21,7 +21,7 @@ from typing import Final
 
 from center.config import BatchingSection
 from center.decode.batcher import Batcher
-from center.decode.engines import Engine
+from center.decode.engines import BatchLost, Engine, base
 from center.decode.jobs import Decoded, Job, decode
 from center.decode.pairer import DroppedLate, Outcome, Paired, Repeated, Single
 from center.decode.publisher import Publisher
@@ -46,7 +46,8 @@ OnDecoded = Callable[[Sequence[Job], Sequence[tuple[Decoded, ...]], float, float
 class Pipeline:
     """Owns the queue and the decoder's thread. All methods belong to the event loop's thread.
 
-    engine      set once it is warm, before the first frame
+    engine      set once it is warm, before the first frame; see `engines.base.in_flight` for one that takes several
+                batches at once
     on_decoded  told of every decoded batch: jobs, their views, when the decoder began and ended (seconds on the clock);
                 must neither wait nor raise
     clock       what every time in here is told on
@@ -61,7 +62,7 @@ class Pipeline:
         metrics: Metrics,
         clock: SteadyClock,
     ) -> None:
-        self.engine: Engine | None = None
+        self._engine: Engine | None = None
         self.on_decoded: OnDecoded = lambda *_: None
         self._batcher: Batcher[Job] = Batcher(
             batching.max_size, batching.max_delay_ms / 1e3, batching.queue, batching.queue_per_rig, batching.ahead
@@ -71,11 +72,22 @@ class Pipeline:
         self._due: list[tuple[float, int, Rig]] = []  # a heap: when to look at a rig's pairer
         self._look_at: dict[Rig, float] = {}  # the entry of a rig that counts; it has one at most
         self._scheduled = itertools.count()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder")
-        self._decoding: set[asyncio.Task[None]] = set()
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="decoder")
+        self._decoding: dict[asyncio.Task[None], int] = {}  # with the numbers of their batches
+        self._numbers = itertools.count()
+        self._shown: dict[str, int] = {}  # the newest batch that a rig was shown of, while older ones may still come
         self._superseded: defaultdict[str, list[Frame]] = defaultdict(list)
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+
+    @property
+    def engine(self) -> Engine | None:
+        return self._engine
+
+    @engine.setter
+    def engine(self, engine: Engine) -> None:
+        self._engine = engine
+        self._threads = ThreadPoolExecutor(base.threads(engine), thread_name_prefix="decoder")
 
     @property
     def queued(self) -> int:
@@ -98,7 +110,7 @@ class Pipeline:
         for dropped in self._batcher.expire(now):
             self._drop_job(dropped.job, dropped.reason, "it grew too old in the queue")
             self._settle_superseded(dropped.job.rig)
-        while jobs := self._batcher.take(now, len(self._decoding)):
+        while jobs := self._batcher.take(now, self._busy()):
             self._start(jobs)
         self._metrics.queue_pairs.set(len(self._batcher))
         self._metrics.queue_age.set(self._batcher.age(now))
@@ -137,7 +149,7 @@ class Pipeline:
                 "the decoder did not finish within %.1f s; %d instants are lost", patience, len(self._batcher) + 1
             )
         await self._publisher.close()
-        self._thread.shutdown(wait=done, cancel_futures=True)
+        self._threads.shutdown(wait=done, cancel_futures=True)
         return done
 
     def _decide(self, rig: Rig, outcomes: Iterable[Outcome[Frame]]) -> None:
@@ -197,7 +209,7 @@ class Pipeline:
         """Set the timer to the next deadline."""
         due = min(
             self._due[0][0] if self._due else math.inf,
-            self._batcher.deadline(len(self._decoding)),
+            self._batcher.deadline(self._busy()),
             self._batcher.next_expiry,
         )
         if self._timer is not None:
@@ -231,12 +243,21 @@ class Pipeline:
             self._settle_superseded(job.rig)
             for frame in job.frames:
                 frame.answer(frame.sequence, link_pb2.OUTCOME_ACCEPTED, "", "")
-        self._decoding.add(asyncio.create_task(self._decode(self.engine, jobs), name="decode"))
+        number = next(self._numbers)
+        self._decoding[asyncio.create_task(self._decode(self.engine, jobs, number), name="decode")] = number
 
-    async def _decode(self, engine: Engine, jobs: Sequence[Job]) -> None:
+    def _busy(self) -> int:
+        """Batches in flight beyond those that would find a part of the engine idle; 0 while one is."""
+        return max(0, len(self._decoding) + 1 - base.in_flight(self._engine))
+
+    async def _decode(self, engine: Engine, jobs: Sequence[Job], number: int) -> None:
         loop = asyncio.get_running_loop()
         try:
-            began, ended, decoded = await loop.run_in_executor(self._thread, self._timed, engine, jobs)
+            began, ended, decoded = await loop.run_in_executor(self._threads, self._timed, engine, jobs)
+        except BatchLost as lost:
+            log.warning("a batch of %d is lost: %s", len(jobs), lost)
+            for frame in (frame for job in jobs for frame in job.frames):
+                self.count_drop(frame.key.rig, frame.view, "failed", "replica")
         except Exception:  # an engine may raise anything; one bad batch must not end the live path
             log.exception("the decoder failed on a batch of %d", len(jobs))
             for frame in (frame for job in jobs for frame in job.frames):
@@ -244,13 +265,21 @@ class Pipeline:
         else:
             self.on_decoded(jobs, decoded, began, ended)
             for job, views in zip(jobs, decoded, strict=True):
-                self._show(job, views, began, ended)
+                self._show(job, views, began, ended, number)
         finally:
             if (task := asyncio.current_task()) is not None:
-                self._decoding.discard(task)
+                self._decoding.pop(task, None)
+            oldest = min(self._decoding.values(), default=math.inf)
+            self._shown = {rig: newest for rig, newest in self._shown.items() if newest > oldest}
         self.pump()
 
-    def _show(self, job: Job, views: tuple[Decoded, ...], began: float, ended: float) -> None:
+    def _show(self, job: Job, views: tuple[Decoded, ...], began: float, ended: float, number: int) -> None:
+        if number < self._shown.get(job.rig, -1):  # batches in flight side by side may overtake one another
+            self._metrics.pairs.labels(job.rig, "late").inc()
+            for frame in job.frames:
+                self.count_drop(job.rig, frame.view, "dropped", "late")
+            return
+        self._shown[job.rig] = number
         shown = True
         try:
             shown = self._publisher.publish(job, views, began, ended)
@@ -263,7 +292,7 @@ class Pipeline:
                 self.count_drop(job.rig, frame.view, "dropped", "late")
 
     def _timed(self, engine: Engine, jobs: Sequence[Job]) -> tuple[float, float, list[tuple[Decoded, ...]]]:
-        """In the decoder's thread: when it began and ended, Unix seconds, and the pictures."""
+        """In a thread of the decoder: when it began and ended, Unix seconds, and the pictures."""
         began = self._clock.now()
         decoded = decode(engine, jobs)
         return began, self._clock.now(), decoded

@@ -179,8 +179,11 @@ class FrameIngest:
         """raises StreamRefused (size) if pictures as large as this, or of this size, are not decoded here"""
         size = check_size(hello, self._links.largest_size, "links.largest_size of the center")
         if size != DEFAULT_SIZE and not self.any_size:
-            line = f"the codec of this center knows pictures of {DEFAULT_SIZE} only, not of {size}; export it anew"
-            raise StreamRefused(Refusal.SIZE, f"{line}, or set size of the edge to {DEFAULT_SIZE}")
+            raise StreamRefused(
+                Refusal.SIZE,
+                f"the codec of this center knows pictures of {DEFAULT_SIZE} only, not of {size}; export it anew, or set"
+                f" size of the edge to {DEFAULT_SIZE}",
+            )
         return size
 
     def sessions(self) -> list[Session]:

@@ -7,8 +7,9 @@
     PATCH /api/links/{rig}/{view}      change settings of one link
     POST  /api/links/{rig}/{view}/reset
     WS    /ws?rig=                     decoded pairs, newest only (format: stream.py)
+    GET   /login                       a form for a token   POST  /login, /logout  begin and end a session
 
-Errors under /api are `{"error": "one clear line"}`.
+Who may do what where there are tokens: roles.py. Errors under /api are `{"error": "one clear line"}`.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -31,15 +32,22 @@ from starlette.websockets import WebSocket
 from center.output.broadcast import PairBroadcaster
 from center.output.jpeg import JpegCache
 from center.web import connections
+from center.web.access import Access, Grant
 from center.web.connections import Limits
 from center.web.guard import Guard, Hosts
 from center.web.links import LinkControl, LinkRefused
+from center.web.lock import GRANT, Lock
+from center.web.login import Login
+from center.web.roles import roles_of
 from center.web.stream import serve_watcher
+from center.web.tls import gate
 from center.web.to_json import to_json
 from wire.geometry import DEFAULT_SIZE
 from wire.quality import MS_SSIM_DEFINITION
 from wire.runtime.errors import UserError
+from wire.security.https import HttpsCertificate
 from wire.security.keyring import NO_KEYS, Keyring
+from wire.security.tokens import Denial, TokenRefused
 from wire.units import TRAINED_SNR_DB
 from wire.views import View
 
@@ -58,8 +66,10 @@ class Page:
     status            what the center says of itself, as plain values; the page reads `ready` (bool), `why` (one line
                       while not ready), `codec`, `codec_hash` and `engine`, and hands on whatever else is in it
     hosts             further names by which the page may be asked for
-    keys              with which the emulator is called
+    keys              with which the emulator is called; its book of tokens says who is let in, none lets everybody in
     limits            of connections and time; fewer connections where this process may open few files
+    refused           counts whom the page refuses
+    certificate       for HTTPS; None is plain HTTP
     """
 
     def __init__(
@@ -73,8 +83,11 @@ class Page:
         hosts: Sequence[str] = (),
         limits: Limits | None = None,
         keys: Keyring = NO_KEYS,
+        refused: Callable[[Denial], None] = lambda _: None,
+        certificate: HttpsCertificate | None = None,
     ) -> None:
         self.host, self.port = host, port
+        self.certificate = certificate
         self._limits = (limits or Limits()).within_files()
         self._broadcaster, self._registry, self._status = broadcaster, registry, status
         self._links = LinkControl(emulator_address, keys)
@@ -82,23 +95,23 @@ class Page:
         self._watchers = 0
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
-        self.app = Guard(
-            Starlette(
-                routes=[
-                    Route("/", self._index),
-                    Route("/metrics", self._metrics),
-                    Route("/healthz", self._health),
-                    Route("/api/status", self._read_status),
-                    Route("/api/links", self._list_links),
-                    Route("/api/links/{rig:path}/{view}/reset", self._reset_link, methods=["POST"]),
-                    Route("/api/links/{rig:path}/{view}", self._change_link, methods=["PATCH"]),
-                    WebSocketRoute("/ws", self._watch),
-                    Mount("/static", StaticFiles(directory=PAGE)),
-                ],
-                exception_handlers={LinkRefused: _refused, HTTPException: _http_error},
-            ),
-            Hosts(host, hosts),
+        self._access = None if keys.book is None else Access(keys.book, refused=refused)
+        self.routes = Starlette(
+            routes=[
+                Route("/", self._index),
+                Route("/metrics", self._metrics),
+                Route("/healthz", self._health),
+                Route("/api/status", self._read_status),
+                Route("/api/links", self._list_links),
+                Route("/api/links/{rig:path}/{view}/reset", self._reset_link, methods=["POST"]),
+                Route("/api/links/{rig:path}/{view}", self._change_link, methods=["PATCH"]),
+                WebSocketRoute("/ws", self._watch),
+                Mount("/static", StaticFiles(directory=PAGE)),
+                *Login(self._access).routes(),
+            ],
+            exception_handlers={LinkRefused: _refused, HTTPException: _http_error},
         )
+        self.app = Guard(Lock(self.routes, self._access), Hosts(host, hosts))
 
     async def start(self) -> None:
         """Listen; from then on `self.port` is the bound port.
@@ -106,10 +119,15 @@ class Page:
         raises  UserError if the port is taken or the host makes no sense
         """
         bound = connections.listen(self.host, self.port, self._limits)
-        self.port = int(bound.getsockname()[1])
+        self.port = int(bound[0].getsockname()[1])
+        if self._access is not None:
+            self._access.port = self.port
+        http: type[asyncio.Protocol] = connections.protocol(self._limits)
+        if self.certificate is not None:
+            http = gate(self.certificate, connections.protocol(self._limits))
         config = uvicorn.Config(
             self.app,
-            http=connections.protocol(self._limits),
+            http=http,
             backlog=connections.BACKLOG,
             h11_max_incomplete_event_size=_HEADERS_LIMIT,
             timeout_keep_alive=5,
@@ -125,7 +143,7 @@ class Page:
             timeout_graceful_shutdown=1,
         )
         self._server = _Server(config)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[bound]), name="page")
+        self._serving = asyncio.create_task(self._server.serve(sockets=bound), name="page")
         while not self._server.started:
             if self._serving.done():
                 await self._serving
@@ -141,7 +159,7 @@ class Page:
         await self._links.close()
 
     async def _index(self, request: Request) -> Response:
-        return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+        return FileResponse(PAGE / "index.html")
 
     async def _metrics(self, request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
@@ -161,6 +179,7 @@ class Page:
             "picture": [DEFAULT_SIZE.rows, DEFAULT_SIZE.columns],
             "trained_snr_db": TRAINED_SNR_DB,
             "ms_ssim": MS_SSIM_DEFINITION,
+            "who": _who(request),
         }
         return JSONResponse(to_json({**self._status(), **own}))
 
@@ -177,11 +196,29 @@ class Page:
     async def _watch(self, websocket: WebSocket) -> None:
         self._watchers += 1
         try:
-            await serve_watcher(websocket, self._broadcaster, self._cache)
+            await serve_watcher(websocket, self._broadcaster, self._cache, may_watch=self._may_watch(websocket))
         finally:
             self._watchers -= 1
             if not self._watchers:
                 self._cache.clear()
+
+    def _may_watch(self, websocket: WebSocket) -> Callable[[], bool]:
+        """Whether whoever opened a socket still may, by the book as it is at each call."""
+        access, grant = self._access, _grant(websocket)
+        if access is None or grant is None:
+            return lambda: True
+
+        def ask() -> bool:
+            try:
+                allowed = grant.stands().role in (roles_of("WS", "/ws") or ())
+                reason = Denial.ROLE
+            except TokenRefused as refusal:
+                allowed, reason = False, refusal.reason
+            if not allowed:
+                access.refused(reason)
+            return allowed
+
+        return ask
 
 
 class _Server(uvicorn.Server):
@@ -190,6 +227,22 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _grant(connection: HTTPConnection) -> Grant | None:
+    """What the lock has let it in by; None where there are no tokens."""
+    grant: Grant | None = connection.scope.get("state", {}).get(GRANT)
+    return grant
+
+
+def _who(request: Request) -> dict[str, Any] | None:
+    """Who asks, and whether links may be set; None where everybody may."""
+    grant = _grant(request)
+    if grant is None:
+        return None
+    who = grant.principal
+    may_set = who.role in (roles_of("PATCH", "/api/links/{rig:path}/{view}") or ())
+    return {"name": who.name, "role": who.role.value, "may_set_links": may_set}
 
 
 def _which(request: Request) -> tuple[str, View]:

@@ -16,7 +16,8 @@ from typing import ClassVar, Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from wire.runtime.errors import UserError, cause
+from center.web.guard import HEADERS
+from wire.runtime import addresses
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +25,17 @@ BACKLOG: Final = 16
 """Connections that are taken in one go, before those beyond the limits are closed again; each is a file meanwhile."""
 _SHARE_OF_FILES: Final = 4
 _TOLD_EVERY: Final = 60.0
-_BUSY_LINE: Final = "too many connections; later"
-_BUSY: Final = (
-    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nRetry-After: 5\r\nConnection: close\r\n"
-    f"Content-Length: {len(_BUSY_LINE)}\r\n\r\n{_BUSY_LINE}"
-).encode()
+
+
+def _raw(status: str, line: str, **headers: str) -> bytes:
+    """An answer without an application, which closes the connection."""
+    every = {"Content-Type": "text/plain", "Cache-Control": "no-store", **HEADERS, **headers, "Connection": "close"}
+    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in every.items())
+    return f"HTTP/1.1 {status}\r\n{head}Content-Length: {len(line)}\r\n\r\n{line}".encode()
+
+
+_BUSY: Final = _raw("503 Service Unavailable", "too many connections; later", Retry_After="5")
+_JUNK: Final = _raw("400 Bad Request", "this is no HTTP/1.1 request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +57,17 @@ class Limits:
         return self if soft == resource.RLIM_INFINITY else replace(self, most=min(self.most, soft // _SHARE_OF_FILES))
 
 
-def listen(host: str, port: int, limits: Limits) -> socket.socket:
-    """A listening socket whose connections the kernel ends where the other side reads nothing any more.
+def listen(host: str, port: int, limits: Limits) -> list[socket.socket]:
+    """Listening sockets whose connections the kernel ends where the other side reads nothing any more.
 
     port    0 takes a free one
     raises  UserError if the port is taken or the host makes no sense
     """
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise UserError(
-            f"cannot serve the page on {host}:{port}: {cause(error)}; stop what uses the port or set another one"
-        ) from None
+    bound = addresses.bind(host, port, "the page", BACKLOG)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; connections inherit it
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(limits.request_seconds * 1e3))
-    return listening
+        for listening in bound:
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(limits.request_seconds * 1e3))
+    return bound
 
 
 def protocol(limits: Limits) -> "type[BoundedHttp]":
@@ -88,7 +90,7 @@ class BoundedHttp(H11Protocol):
         clients = [getattr(each, "client", None) for each in self.connections]
         of_client = [client[0] for client in clients if client].count(address)
         if len(self.connections) > self.limits.most or of_client > self.limits.most_per_client:
-            self._tell(f"{len(self.connections) - 1} are open, {of_client - 1} of them of {address}")
+            self.tell(f"{len(self.connections) - 1} are open, {of_client - 1} of them of {address}")
             self.connections.discard(self)
             transport.write(_BUSY)
             transport.close()
@@ -105,6 +107,10 @@ class BoundedHttp(H11Protocol):
         super().on_response_complete()
         if self._has_request():
             self._watch()  # it had come already
+
+    def send_400_response(self, msg: str) -> None:
+        self.transport.write(_JUNK)
+        self.transport.close()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         self._unwatch()
@@ -136,7 +142,7 @@ class BoundedHttp(H11Protocol):
             self._deadline.cancel()
             self._deadline = None
 
-    def _tell(self, why: str) -> None:
+    def tell(self, why: str) -> None:
         """One line in a while, however many come."""
         kind, now = type(self), time.monotonic()
         if now - kind._told_at >= _TOLD_EVERY:

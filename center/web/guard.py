@@ -6,9 +6,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocketClose
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -16,17 +15,36 @@ HEADERS: Final = {
         " base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script';"
         " trusted-types 'none'"
     ),
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), display-capture=()",
+    "Permissions-Policy": (
+        "camera=(), microphone=(), geolocation=(), display-capture=(), payment=(), usb=(), serial=()"
+    ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    # Not no-referrer: with that a browser calls the origin of a form "null", and a login could not tell ours apart.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
 }
+"""Of every answer, also of those that are written before or without an application."""
+FORM_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+"""In place of the policy above, of a page that is a form and no script."""
+STRICT_TRANSPORT: Final = "max-age=31536000"
+"""For a year a browser comes by HTTPS only, to every port of this name: so it is not said to loopback names, where
+other programs serve plain HTTP."""
+ASKED_BY_SCRIPT: Final = "X-Requested-With"
+"""Of every change, with any value. Other sites can send it only after a question (CORS) that nobody answers here."""
+
 _READING: Final = {"GET", "HEAD", "OPTIONS"}
+_BY_FORM: Final = {"/login"}
+"""Changes that a form makes, which can send no header: there the Origin must be ours, not only none of another's."""
 _OF_ANY_NAME: Final = {"/healthz", "/metrics"}
 """Probes and Prometheus come by whatever name the network gives us, and learn nothing that a page could use."""
 _LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
 _EVERYWHERE: Final = {"", "0.0.0.0", "::"}
+_SECURE: Final = {"https", "wss"}
 
 
 class Hosts:
@@ -43,10 +61,7 @@ class Hosts:
 
     def allow(self, host: str) -> bool:
         """host: the header, a name or an address, with or without a port"""
-        try:
-            name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
-        except ValueError:
-            return False
+        name = _name(host)
         return name in self._names or (self._any_address and _is_address(name))
 
 
@@ -61,44 +76,89 @@ class Guard:
         self.app, self._hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if scope["path"] not in _OF_ANY_NAME and not self._hosts.allow(host):
+        dressed = _Dressed(scope, send)
+        refusal = self._refusal(scope, Headers(scope=scope))
+        await (self.app if refusal is None else refusal)(scope, receive, dressed)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+        host, path = headers.get("host", ""), scope["path"]
+        if path not in _OF_ANY_NAME and not self._hosts.allow(host):
             line = f"'{host[:80]}' is not a name of this page; add it, without its port, to page.hosts of the center"
-            await self._refuse(scope, receive, send, 421, "unknown Host; set page.hosts of the center", line)
-            return
-        guarded = scope["type"] == "websocket" or scope["method"] not in _READING
-        if guarded and not same_origin(headers):
+            return JSONResponse({"error": line}, status_code=421)
+        is_change = scope["type"] == "http" and scope["method"] not in _READING
+        if (is_change or scope["type"] == "websocket") and not same_origin(headers, scope["scheme"]):
             line = "a page of another origin may change nothing here; a proxy in between must hand on the Host header"
-            await self._refuse(scope, receive, send, 403, "another origin", line)
-            return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(HEADERS)
-                headers.setdefault("Cache-Control", "no-cache" if scope["path"].startswith("/static") else "no-store")
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, status: int, short: str, line: str) -> None:
-        """short: for a WebSocket, whose reason has room for 123 bytes"""
-        if scope["type"] == "websocket":
-            await WebSocketClose(code=1008, reason=short)(scope, receive, send)
-            return
-        await JSONResponse({"error": line}, status_code=status, headers=HEADERS)(scope, receive, send)
+            return JSONResponse({"error": line}, status_code=403)
+        if is_change and not _is_meant(headers, path):
+            line = f"a change needs the header {ASKED_BY_SCRIPT}, with any value: curl -H '{ASKED_BY_SCRIPT}: curl'"
+            return JSONResponse({"error": line}, status_code=403)
+        return None
 
 
-def same_origin(headers: Headers) -> bool:
-    """Whether a request comes from our own page or from no page at all."""
-    origin = headers.get("origin")
-    if origin is None or headers.get("sec-fetch-site") == "same-origin":
+class _Dressed:
+    """`send` with HEADERS on whatever is answered; also where a WebSocket is refused."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope, self._send = scope, send
+        self._is_open = scope["type"] == "http"
+
+    async def __call__(self, message: Message) -> None:
+        kind = message["type"]
+        if kind in ("http.response.start", "websocket.http.response.start"):
+            self._is_open = True
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            is_static = self._scope["path"].startswith("/static/")
+            headers.setdefault("Cache-Control", "no-cache" if is_static else "no-store")
+            if self._scope["scheme"] in _SECURE and _name(Headers(scope=self._scope).get("host", "")) not in _LOOPBACK:
+                headers["Strict-Transport-Security"] = STRICT_TRANSPORT
+        elif kind == "websocket.accept":
+            self._is_open = True
+        elif kind == "websocket.close" and not self._is_open:  # uvicorn would answer 403 without a header
+            refusal = {"type": "websocket.http.response.start", "status": 404, "headers": []}
+            await self(refusal)
+            message = {"type": "websocket.http.response.body", "body": b""}
+        await self._send(message)
+
+
+def same_origin(headers: Headers, scheme: str) -> bool:
+    """Whether a request comes from our own page or from no page at all.
+
+    scheme  of the connection to us. A page of plain HTTP is not of one origin with ours of HTTPS; behind a proxy that
+            ends TLS the browser's scheme is not known here
+    """
+    site = headers.get("sec-fetch-site")
+    if site in ("cross-site", "same-site"):
+        return False
+    if "origin" not in headers or site == "same-origin":
         return True
+    return _is_ours(headers, scheme)
+
+
+def _is_meant(headers: Headers, path: str) -> bool:
+    """Whether a change carries what no other site can make a browser send."""
+    if path in _BY_FORM:
+        return "origin" in headers  # and it is ours, as same_origin has found
+    return bool(headers.get(ASKED_BY_SCRIPT)) or headers.get("authorization", "").lower().startswith("bearer ")
+
+
+def _is_ours(headers: Headers, scheme: str) -> bool:
     try:
-        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+        origin = urlsplit(headers["origin"])
     except ValueError:  # such as "http://[": no browser sends it
         return False
+    if scheme in _SECURE and origin.scheme != "https":
+        return False
+    return bool(origin.netloc) and origin.netloc.lower() == headers.get("host", "").lower()
+
+
+def _name(host: str) -> str:
+    """A Host header without its port; "" for what is none."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+    except ValueError:
+        return ""
 
 
 def _is_address(name: str) -> bool:

@@ -17,6 +17,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -35,21 +36,40 @@ CREDIT: Final = 3
 UNANSWERED_SECONDS: Final = 30.0
 """How long a browser may leave CREDIT messages unanswered. The page answers within 0.1 s, and leaves when hidden."""
 
+ASKED_EVERY: Final = 1.0
+"""Seconds between two looks at whether the watcher still may watch."""
+LOG_IN_AGAIN: Final = "log in again"
+"""Why a socket is closed (code 1008) whose watcher may not watch any more; the page knows these words."""
+
 _LEAVING, _REFUSED, _FAILED = 1001, 1008, 1011  # close codes of RFC 6455
 
 
+def _always() -> bool:
+    return True
+
+
 async def serve_watcher(
-    websocket: WebSocket, broadcaster: PairBroadcaster, cache: JpegCache, unanswered: float = UNANSWERED_SECONDS
+    websocket: WebSocket,
+    broadcaster: PairBroadcaster,
+    cache: JpegCache,
+    unanswered: float = UNANSWERED_SECONDS,
+    may_watch: Callable[[], bool] = _always,
 ) -> None:
-    """Serve one browser until it leaves, answers nothing for `unanswered` seconds, or the broadcaster closes."""
+    """Serve one browser until it leaves, answers nothing for `unanswered` seconds, or the broadcaster closes.
+
+    may_watch  asked every ASKED_EVERY seconds; ends it too
+    """
     await websocket.accept()
     rig = websocket.query_params.get("rig") or None
     with broadcaster.watch(rig, late_figures=True, credit=CREDIT) as pairs:
         listener = asyncio.create_task(_listen(websocket, pairs), name="listen")
+        asker = asyncio.create_task(_ask(may_watch, pairs), name="ask")
         failure: BaseException | None = None
+        reason = ""
         try:
             await _send(websocket, pairs, broadcaster, cache, unanswered)
-            code = _LEAVING
+            code = _REFUSED if asker.done() else _LEAVING
+            reason = LOG_IN_AGAIN if asker.done() else ""
         except WebSocketDisconnect:
             return  # the browser left while a message was on its way
         except TimeoutError:
@@ -58,16 +78,17 @@ async def serve_watcher(
             failure = error
         finally:
             listener.cancel()
-            [ended] = await asyncio.gather(listener, return_exceptions=True)
-    if failure is None and isinstance(ended, Exception):
-        failure = ended
+            asker.cancel()
+            ended, asked = await asyncio.gather(listener, asker, return_exceptions=True)
+    if failure is None:
+        failure = next((each for each in (ended, asked) if isinstance(each, Exception)), None)
     if failure is not None:  # told here, for the browser would only see a socket that closes
         log.error("a browser could not be served", exc_info=failure)
-        code = _FAILED
+        code, reason = _FAILED, ""
     has_left = ended is None
     if not has_left:
         with suppress(WebSocketDisconnect):
-            await websocket.close(code)
+            await websocket.close(code, reason)
 
 
 async def _send(
@@ -82,6 +103,15 @@ async def _send(
         except StopAsyncIteration:
             return
         await websocket.send_bytes(await make_message(pair, broadcaster.is_outdated(pair), cache))
+
+
+async def _ask(may_watch: Callable[[], bool], pairs: Watcher) -> None:
+    """Close the watcher as soon as it may not watch any more."""
+    try:
+        while may_watch():  # noqa: ASYNC110 - files tell no event
+            await asyncio.sleep(ASKED_EVERY)
+    finally:
+        pairs.close()
 
 
 async def _listen(websocket: WebSocket, pairs: Watcher) -> None:

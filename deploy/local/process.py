@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Final
 
 import vergence
+from wire.runtime.errors import UserError
 
 STOP_SECONDS: Final = 8.0
 _LEASH: Final = str(Path(__file__).with_name("leash.py"))
@@ -69,6 +70,16 @@ class ServiceProcess:
     def ask_to_stop(self) -> None:
         if self._child and self._child.poll() is None:
             self._child.send_signal(signal.SIGTERM)
+
+    def stop_within(self, seconds: float) -> float:
+        """SIGTERM, and wait for the end. returns seconds that it took; raises UserError after `seconds`"""
+        began = time.monotonic()
+        self.ask_to_stop()
+        try:
+            self.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise UserError(f"{self.name} was told to stop, and still runs after {seconds:.0f} s") from None
+        return time.monotonic() - began
 
     def make_sure(self, deadline: float) -> None:
         """Wait until `deadline` (time.monotonic), then kill."""

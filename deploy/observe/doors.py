@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 import wire.v1
 from deploy.observe import marks
+from wire.runtime import scrapes
 from wire.security.interceptor import STATUS
 from wire.security.methods import CLAIMS_A_VIEW, OPEN, UNSERVED, roles_of
 from wire.security.tokens import Denial, Role
@@ -55,6 +56,12 @@ def outcome(method: str, caller: str) -> str:
     return LETS_IN if Role(caller) in roles_of(method) else grpc.StatusCode.PERMISSION_DENIED.name
 
 
+def scrape(caller: str) -> str:
+    """What a metrics port with `metrics.tokens` says: `yes`, or the status of HTTP."""
+    denied = {"no token": Denial.MISSING, "unknown token": Denial.UNKNOWN, "expired": Denial.EXPIRED}
+    return LETS_IN if caller == Role.METRICS else scrapes.STATUS[denied.get(caller, Denial.ROLE)]
+
+
 def table() -> str:
     """In Markdown."""
     return "\n".join(_rows()) + "\n"
@@ -66,6 +73,7 @@ def _rows() -> Iterator[str]:
     for method in sorted(methods()):
         short = method.removeprefix("/").replace("/", ".").removeprefix("vergence.v1.")
         yield f"| `{short}` | {' | '.join(outcome(method, caller) for caller in CALLERS)} |"
+    yield f"| `GET /metrics` of edge and emulator | {' | '.join(scrape(caller) for caller in CALLERS)} |"
 
 
 def page(text: str) -> str:

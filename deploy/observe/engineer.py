@@ -135,6 +135,15 @@ ROWS: Final = {
             "ops",
             Query(rate("vergence_emulator_refused_total", "reason"), "{{reason}}"),
         ),
+        curves(
+            "certificates end in",
+            "s",
+            *(
+                Query(f"(vergence_{service}_certificate_expiry_timestamp_seconds < Inf) - time()", "{{instance}}")
+                for service in ("edge", "emulator", "center")
+            ),
+            text="The first of each service; nothing is drawn without TLS.",
+        ),
     ],
     "Bytes": [
         curves("sent by the edges", "Bps", Query(rate("vergence_edge_sent_bytes_total", "rig, view"), VIEW)),

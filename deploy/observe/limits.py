@@ -73,9 +73,11 @@ def limits() -> dict[str, list[Limit]]:
             Limit("calls at once on a connection", grpc_kit.MAX_STREAMS, over="wait at the client"),
             Limit(
                 "message in",
-                grpc_kit.MAX_REQUEST,
+                grpc_kit.max_request(center_().links.largest_size),
                 "bytes",
-                over="RESOURCE_EXHAUSTED, unread; also if it unpacks to more",
+                key="links.largest_size",
+                over=f"RESOURCE_EXHAUSTED, unread; also if it unpacks to more. {grpc_kit.MAX_REQUEST >> 10} KiB at"
+                " 128x256",
             ),
             Limit("message out, and what our clients take", grpc_kit.MAX_ANSWER, "bytes"),
             Limit("HTTP/2 handshake", _option("grpc.server_handshake_timeout_ms"), "s", over="closed"),
@@ -101,7 +103,13 @@ def limits() -> dict[str, list[Limit]]:
             Limit("silence after which another takes the view", occupancy.SILENCE_SECONDS, "s", "pairing.silence_ms"),
         ],
         "Center: cameras": [
-            _set(center_, "links.max_rigs", "rigs", over="RESOURCE_EXHAUSTED; series of metrics follow the rigs"),
+            _set(
+                center_,
+                "links.max_rigs",
+                "rigs, larger pictures counting as several",
+                over="RESOURCE_EXHAUSTED; series of metrics follow the rigs",
+            ),
+            _set(center_, "links.largest_size", "pictures (rows x columns)", over="FAILED_PRECONDITION"),
             _set(center_, "links.credit", "frames on their way", "frames"),
             Limit("frames beyond the credit", link_servicer.MOST_BEYOND_CREDIT, over="the stream is ended"),
             Limit("answers unread", link_servicer.MOST_UNREAD, over="the stream is ended"),
@@ -113,7 +121,7 @@ def limits() -> dict[str, list[Limit]]:
             _set(center_, "pairing.patience_ms", "wait for the partner", "ms", "decoded alone"),
             _set(center_, "batching.queue", "instants that wait for the decoder", "", "the oldest is dropped"),
             _set(center_, "batching.queue_per_rig", "of one rig", "", "the oldest is dropped: no rig takes more"),
-            _set(center_, "batching.max_size", "batch"),
+            _set(center_, "batching.max_size", "batch, larger pictures counting as several; one pair always goes"),
         ],
         "Center: references, watchers, page": [
             _set(
@@ -144,6 +152,12 @@ def limits() -> dict[str, list[Limit]]:
         ],
         "Emulator": [
             _set(emulator, "max_links", "links", over="RESOURCE_EXHAUSTED; series of metrics follow the links"),
+            _set(emulator, "largest_size", "pictures (rows x columns)", over="FAILED_PRECONDITION"),
+            Limit(
+                "frames of a link that are held back",
+                f"{bridge.QUEUE} to {bridge.LEAST_QUEUE}",
+                over="not read; by size",
+            ),
             Limit("link without a camera that no file names", registry.FORGET_SECONDS, "s", over="forgotten"),
             Limit("the center's Welcome", bridge.WELCOME_SECONDS, "s", over="UNAVAILABLE"),
             Limit("former stream of a view, to end", relay.PATIENCE_SECONDS, "s", over="FAILED_PRECONDITION"),
@@ -157,7 +171,8 @@ def limits() -> dict[str, list[Limit]]:
         ],
         "Ports of metrics (emulator, edge)": [
             Limit("connections", scrapes.MOST_SCRAPES, over="closed at once"),
-            Limit("silence, and answer unread", scrapes.SCRAPE_SECONDS, "s", over="closed"),
+            Limit("a scrape, from its connection to the end of the answer", scrapes.SCRAPE_SECONDS, "s", over="closed"),
+            Limit("request", scrapes.HEADERS_LIMIT, "bytes", over="431"),
         ],
         "Files": [
             Limit("configuration", yaml_loader.MOST_BYTES, "bytes", over="refused"),

@@ -13,9 +13,9 @@ import cv2
 from edge.camera.framing import Fit, fit
 from edge.camera.newest import NewestSlot
 from edge.camera.sources import CameraRefused, Picture, SkippedFrame, Source
-from edge.log_throttle import OnChange
 from edge.metrics import Metrics
 from wire.runtime.errors import UserError, cause
+from wire.runtime.log_throttle import OnChange
 from wire.runtime.retry import Backoff
 
 _log = logging.getLogger("edge")
@@ -62,7 +62,7 @@ class Camera:
         self._slot: NewestSlot[CapturedFrame] = NewestSlot()
         self._stop = threading.Event()
         self._backoff = Backoff(REOPEN_FIRST, REOPEN_CAP, random.Random())
-        self._said = OnChange()
+        self._said = OnChange(_log)
         self._told: set[str] = set()
         self._opened = False
         self._silence, self._newest = silence_s, time.monotonic()

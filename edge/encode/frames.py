@@ -1,6 +1,7 @@
 """From a captured frame to a frame for the wire: age, reference, encoding, packing."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,9 @@ from edge.camera.capture import CapturedFrame
 from edge.camera.sources import Picture
 from edge.config import EdgeConfig
 from edge.encode.references import References
-from edge.log_throttle import Throttle
 from edge.metrics import Metrics
 from wire.contract import arrays
+from wire.runtime.log_throttle import Throttle
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 
 
@@ -44,7 +45,7 @@ class FrameEncoder:
         self._budget_ms = config.age_budget_ms
         self._encoder, self._references, self._metrics, self._clock_ns = encoder, references, metrics, clock_ns
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
-        self._throttle = Throttle()
+        self._throttle = Throttle(logging.getLogger("edge"))
 
     async def make(self, captured: CapturedFrame, sequence: int, snr_db: float) -> link_pb2.SymbolFrame | None:
         """Encode a captured frame for an SNR in dB.

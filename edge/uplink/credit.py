@@ -1,10 +1,14 @@
 """How many frames may be on their way: the window that keeps live video from turning stale in buffers."""
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
 WIDEN_AFTER: Final = 16
 """Frames in a row that came in time before one more may be on its way."""
+QUEUED: Final = 1.5
+"""An answer that took so many times the shortest one of late has waited on the way."""
+_REMEMBERED: Final = 16
 
 
 @dataclass(slots=True)
@@ -12,7 +16,9 @@ class CreditWindow:
     """Counts unacknowledged frames; no clock, no thread. Times are seconds on any monotonic clock.
 
     On a network that is too narrow for the frames that are on their way, each waits behind the others, and all come too
-    late. So a frame that is answered as too late halves how many may be, and a row that come in time widens it again.
+    late. So a frame that comes too late, and was answered much later than others are, halves how many may be; a row of
+    others widens it again. A frame that comes too late over a path that is merely long has not waited on it, but
+    perhaps here, for an answer, as the window is too small for such a path: halving would keep it so for ever.
 
     ceiling: most frames on their way that we allow ourselves, whatever the other side grants.
     """
@@ -21,6 +27,7 @@ class CreditWindow:
     _granted: int = 0
     _held_back: int = 0
     _in_time: int = 0
+    _round_trips: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _sent: dict[int, float] = field(default_factory=dict)  # sequence -> when it was sent, oldest first
 
     @property
@@ -59,8 +66,10 @@ class CreditWindow:
         sent = self._sent.pop(sequence, None)
         return None if sent is None else now - sent
 
-    def came(self, late: bool) -> None:
-        """A frame came too late, or in time."""
+    def came(self, late: bool, seconds: float) -> None:
+        """A frame came too late, or in time. seconds: from sending it to its answer"""
+        self._round_trips.append(seconds)
+        late = late and seconds > QUEUED * min(self._round_trips)
         self._in_time = 0 if late else self._in_time + 1
         if late:
             self._held_back = self.ceiling - max(1, (self.ceiling - self._held_back) // 2)

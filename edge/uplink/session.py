@@ -10,11 +10,11 @@ from grpc import aio
 
 from edge.camera.capture import CapturedFrame
 from edge.encode.frames import FrameEncoder
-from edge.log_throttle import Throttle
 from edge.metrics import Metrics
 from edge.uplink.clock import ClockOffset
 from edge.uplink.credit import CreditWindow
 from wire.runtime.grpc_kit import await_call
+from wire.runtime.log_throttle import Throttle
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 
 Call = aio.StreamStreamCall[link_pb2.TransmitRequest, link_pb2.TransmitResponse]
@@ -179,8 +179,8 @@ class Session:
         outcome = _OUTCOMES.get(answer.outcome, "rejected")
         seconds = self._window.acknowledge(answer.sequence, asyncio.get_running_loop().time())
         self._metrics.answered(outcome, answer.reason, seconds)
-        if outcome in ("accepted", "dropped"):
-            self._window.came(late=answer.reason == "late")
+        if outcome in ("accepted", "dropped") and seconds is not None:
+            self._window.came(answer.reason == "late", seconds)
         self._tell_credit()
         self._progress.last_acknowledged = max(self._progress.last_acknowledged, answer.sequence)
         if outcome == "rejected":

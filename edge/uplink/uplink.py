@@ -12,13 +12,13 @@ from grpc import aio
 
 from edge.config import EdgeConfig
 from edge.encode.frames import FrameEncoder
-from edge.log_throttle import OnChange, Throttle
 from edge.metrics import Metrics
 from edge.uplink.clock import ClockOffset
 from edge.uplink.credit import CreditWindow
 from edge.uplink.session import NewestFrame, Progress, Session, Silence
 from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime import grpc_kit
+from wire.runtime.log_throttle import OnChange, Throttle
 from wire.runtime.retry import Backoff
 from wire.security.certificates import why_no_connection
 from wire.security.keyring import NO_KEYS, Keyring
@@ -94,7 +94,7 @@ class Uplink:
         self._backoff = Backoff(config.link.backoff_first_s, config.link.backoff_cap_s, self._rng)
         cap = config.link.backoff_cap_s
         self._refused = Backoff(REFUSED_FIRST * cap, REFUSED_CAP * cap, self._rng)
-        self._clock, self._throttle, self._said = ClockOffset(), Throttle(), OnChange()
+        self._clock, self._throttle, self._said = ClockOffset(), Throttle(_log), OnChange(_log)
         self._session: Session | None = None
         self._connected = False
         self._stood = False

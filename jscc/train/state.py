@@ -7,7 +7,7 @@ import copy
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
+from pickle import UnpicklingError  # nosec B403 # the error only; torch.load has weights_only
 from typing import Any, Final
 
 import torch

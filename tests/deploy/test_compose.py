@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import socket
+import ssl
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -62,6 +64,12 @@ class Stack:
             return json.load(answer)
 
 
+def prometheus() -> list[str]:
+    """The service, where its image is on this machine."""
+    images = dict(line.split("=", 1) for line in (ROOT / ".env").read_text().splitlines() if "_IMAGE=" in line)
+    return ["prometheus"] if succeeds("docker", "image", "inspect", images["PROMETHEUS_IMAGE"]) else []
+
+
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     if not succeeds("docker", "info"):
@@ -73,12 +81,10 @@ def stack() -> Iterator[Stack]:
         taken = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
         ports = {name: str(server.getsockname()[1]) for name, server in zip(names, taken, strict=True)}
     built = Stack({**ports, "VERGENCE_VERSION": "smoke", "COMPOSE_PROGRESS": "plain"})
-    images = dict(line.split("=", 1) for line in (ROOT / ".env").read_text().splitlines() if "_IMAGE=" in line)
-    prometheus = ["prometheus"] if succeeds("docker", "image", "inspect", images["PROMETHEUS_IMAGE"]) else []
     built.compose("build")
     try:
         began = time.monotonic()
-        built.compose("up", "--detach", "--wait", "--wait-timeout", "120", *SERVICES, *prometheus)
+        built.compose("up", "--detach", "--wait", "--wait-timeout", "120", *SERVICES, *prometheus())
         yield Stack(built.environment, time.monotonic() - began)
     finally:
         print(built.compose("logs", "--tail", "20"))  # pytest shows it where something failed
@@ -111,15 +117,15 @@ def test_both_views_reach_the_page(stack: Stack, watcher: PairWatcher) -> None:
     assert len(stack.get("PAGE_PORT", "/api/links")["links"]) == 2
 
 
+def all_targets_up(stack: Stack) -> bool:
+    targets = stack.get("PROMETHEUS_PORT", "/api/v1/targets")["data"]["activeTargets"]
+    return len(targets) == 5 and all(target["health"] == "up" for target in targets)
+
+
 def test_prometheus_reaches_every_target(stack: Stack) -> None:
-    if "prometheus" not in stack.compose("ps", "--services"):
+    if not prometheus():
         pytest.skip("Prometheus' image is not on this machine")
-
-    def all_up() -> bool:
-        targets = stack.get("PROMETHEUS_PORT", "/api/v1/targets")["data"]["activeTargets"]
-        return len(targets) == 5 and all(target["health"] == "up" for target in targets)
-
-    assert eventually(all_up, 20.0)
+    assert eventually(lambda: all_targets_up(stack), 20.0)
     assert len(stack.get("PROMETHEUS_PORT", "/api/v1/rules?type=alert")["data"]["groups"][0]["rules"]) == RULES.count(
         "- alert:"
     )
@@ -171,7 +177,7 @@ def test_the_picture_comes_back_after_the_network_does(stack: Stack, watcher: Pa
 def locked_stack(stack: Stack, certs: Path) -> Iterator[Stack]:
     """The same images behind locked doors, in a project and on ports of their own."""
     with ExitStack() as held:
-        names = ("PAGE_PORT", "CENTER_PORT", "EMULATOR_PORT")
+        names = ("PAGE_PORT", "CENTER_PORT", "EMULATOR_PORT", "PROMETHEUS_PORT")
         taken = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
         ports = {name: str(server.getsockname()[1]) for name, server in zip(names, taken, strict=True)}
     user = f"{os.getuid()}:{os.getgid()}"
@@ -180,11 +186,21 @@ def locked_stack(stack: Stack, certs: Path) -> Iterator[Stack]:
     project = {"VERGENCE_CERTS": str(certs), "VERGENCE_USER": user, **locks}
     made = Stack({**stack.environment, **ports, **project}, project="vergence-smoke-mtls")
     try:
-        made.compose("up", "--detach", "--wait", "--wait-timeout", "120", *SERVICES)
+        made.compose("up", "--detach", "--wait", "--wait-timeout", "120", *SERVICES, *prometheus())
         yield made
     finally:
         print(made.compose("logs", "--tail", "20"))
         made.compose("down", "--volumes", "--timeout", "5")
+
+
+def check_page(port: str, viewer: Path) -> None:
+    """By HTTPS, and for whoever has a token."""
+    page, trusting = f"https://127.0.0.1:{port}/api/status", ssl.create_default_context(cafile=viewer / "authority.pem")
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(page, timeout=5, context=trusting)
+    asked = urllib.request.Request(page, headers=dict(locked.keys(viewer).metadata()))
+    with urllib.request.urlopen(asked, timeout=5, context=trusting) as answer:
+        assert json.load(answer)["ready"] is True
 
 
 async def test_the_demo_runs_behind_locked_doors(locked_stack: Stack, certs: Path) -> None:
@@ -202,6 +218,9 @@ async def test_the_demo_runs_behind_locked_doors(locked_stack: Stack, certs: Pat
         with pytest.raises(aio.AioRpcError, match="'demo-left' has the role camera"):
             await refused.read()
     assert not await grpc_kit.healthy(address, 5.0), "plain text gets no answer"
+    await asyncio.to_thread(check_page, locked_stack.environment["PAGE_PORT"], certs / "viewer")
+    if prometheus():  # the center's figures by HTTPS, with a token
+        assert await asyncio.to_thread(eventually, lambda: all_targets_up(locked_stack), 30.0)
     logs = locked_stack.compose("logs")
     assert "vgt_" not in logs
     assert "security.allow_insecure" not in logs

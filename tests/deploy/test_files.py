@@ -153,6 +153,24 @@ def test_a_camera_s_password_may_hold_any_sign(tmp_path: Path) -> None:
 
 def test_prometheus_reads_its_files() -> None:
     run("promtool", "check", "config", "deploy/prometheus/prometheus.yml")
+    run("promtool", "check", "config", "--syntax-only", "deploy/prometheus/prometheus.mtls.yml")
+
+
+def test_prometheus_looks_the_same_way_behind_locked_doors_but_with_a_token() -> None:
+    plain, locked = (
+        yaml.safe_load((DEPLOY / "prometheus" / name).read_text()) for name in ("prometheus.yml", "prometheus.mtls.yml")
+    )
+    (center,) = (each for each in locked["scrape_configs"] if each["job_name"] == "center")
+    files = [center["tls_config"].pop("ca_file"), center["authorization"].pop("credentials_file")]
+    assert files == ["/run/secrets/authority.pem", "/run/secrets/token"]
+    assert [center.pop(key) for key in ("scheme", "tls_config", "authorization")] == ["https", {}, {"type": "Bearer"}]
+    assert locked == plain
+    service = compose("deploy/compose.mtls.yaml")["prometheus"]
+    assert "--config.file=/etc/prometheus/prometheus.mtls.yml" in service["command"]
+    (secrets,) = (each for each in service["volumes"] if each["target"] == "/run/secrets")
+    assert Path(secrets["source"]) == DEPLOY / "certs" / "metrics"
+    (kept,) = (each for each in service["volumes"] if each["target"] == "/prometheus")
+    assert kept["type"] == "tmpfs"
 
 
 def test_the_rules_are_tested_in_an_order_that_is_given() -> None:

@@ -1,11 +1,8 @@
-"""The pure cores: the credit window, the newest slot, the clock offset, the throttle."""
-
-import logging
+"""The pure cores: the credit window, the newest slot and the clock offset."""
 
 import pytest
 
 from edge.camera.newest import NewestSlot
-from edge.log_throttle import OnChange, Throttle
 from edge.uplink.clock import ClockOffset
 from edge.uplink.credit import WIDEN_AFTER, CreditWindow
 
@@ -28,32 +25,47 @@ def test_frames_that_come_too_late_leave_fewer_on_their_way_until_they_come_in_t
     window = CreditWindow(4)
     window.grant(8)
     sizes = []
-    for late in (True, True, True):
-        window.came(late)
+    window.came(late=False, seconds=0.1)
+    for _ in range(3):
+        window.came(late=True, seconds=0.4)
         sizes.append(window.size)
     assert sizes == [2, 1, 1]
     for expected in (2, 3, 4, 4):
         for _ in range(WIDEN_AFTER):
-            window.came(late=False)
+            window.came(late=False, seconds=0.1)
         assert window.size == expected
-    window.came(late=True)
+    window.came(late=True, seconds=0.4)
     assert window.size == 2
+
+
+def test_a_long_way_is_no_narrow_one() -> None:
+    """0.24 s there and back, all the time: what comes too late has waited here, for the answer to the frame before."""
+    window = CreditWindow(3)
+    window.grant(3)
+    window.came(late=False, seconds=0.05)
+    for _ in range(8):
+        window.came(late=True, seconds=0.24)
+    assert window.size == 1, "the way has become longer: nobody can tell at once whether frames wait on it"
+    for _ in range(4 * WIDEN_AFTER):
+        window.came(late=True, seconds=0.24)
+    assert window.size == 3
 
 
 def test_one_late_frame_starts_the_row_anew() -> None:
     window = CreditWindow(1 << 6)
     window.grant(1 << 6)
-    window.came(late=True)
+    window.came(late=False, seconds=0.1)
+    window.came(late=True, seconds=0.4)
     for _ in range(3):
         for _ in range(WIDEN_AFTER - 1):
-            window.came(late=False)
-        window.came(late=True)
+            window.came(late=False, seconds=0.1)
+        window.came(late=True, seconds=0.4)
     assert window.size == 1 << 2
 
 
 def test_a_link_that_grants_nothing_is_closed_however_frames_come() -> None:
     window = CreditWindow(3)
-    window.came(late=True)
+    window.came(late=True, seconds=0.4)
     assert (window.size, window.open) == (0, False)
 
 
@@ -123,21 +135,3 @@ def test_old_samples_of_the_clock_are_forgotten() -> None:
     offsets = [clock.sample(0, 2_000_000_000, 1_000_000_000) for _ in range(8)]
     assert offsets[0] == 0.0
     assert offsets[-1] == pytest.approx(1.0)
-
-
-def test_a_flood_of_warnings_becomes_one_line_that_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    now = 0.0
-    throttle = Throttle(interval=10.0, clock=lambda: now)
-    for _ in range(100):
-        throttle.warn("power", "too loud")
-    throttle.warn("shape", "too wide")
-    now = 10.0
-    throttle.warn("power", "too loud")
-    assert caplog.messages == ["too loud", "too wide", "too loud (99 more like this)"]
-
-
-def test_a_state_is_logged_when_it_changes(caplog: pytest.LogCaptureFixture) -> None:
-    said = OnChange()
-    for key in ("down", "down", "up", "down"):
-        said.log(logging.INFO, key, f"it is {key}")
-    assert caplog.messages == ["it is down", "it is up", "it is down"]

@@ -17,16 +17,19 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (128, 256, 3), np.uint8)
 
 
 class FakeCenter(ReferenceServiceServicer):
-    """Keeps what comes."""
+    """Keeps what comes, if it has the camera."""
 
     def __init__(self) -> None:
         self.taken: list[reference_pb2.SubmitReferenceRequest] = []
+        self.has_camera = True
 
     async def SubmitReference(  # type: ignore[override]  # noqa: N802
         self,
         request: reference_pb2.SubmitReferenceRequest,
         context: grpc.aio.ServicerContext[reference_pb2.SubmitReferenceRequest, reference_pb2.SubmitReferenceResponse],
     ) -> reference_pb2.SubmitReferenceResponse:
+        if not self.has_camera:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "rig 'demo' has no left camera here")
         self.taken.append(request)
         return reference_pb2.SubmitReferenceResponse()
 
@@ -79,6 +82,40 @@ async def test_a_center_that_is_away_costs_a_count_and_one_line(caplog: pytest.L
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith("reference not taken by 127.0.0.1:1: ")
     await references.close()
+
+
+async def test_references_find_the_center_that_has_the_stream(caplog: pytest.LogCaptureFixture) -> None:
+    """The ring leads to one of two; the stream is at the other, as after a restart of the first."""
+    fakes, servers, ports = [FakeCenter(), FakeCenter()], [], []
+    for fake in fakes:
+        server = grpc_kit.Server("127.0.0.1:0")
+        add_ReferenceServiceServicer_to_server(fake, server.grpc)
+        ports.append(await server.start([]))
+        await server.ready()
+        servers.append(server)
+    metrics, address = Metrics("demo", "left"), "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)
+    references = References(settings(reference={"every": 1, "address": address}), 77, metrics)
+    done = 0
+
+    async def send() -> None:
+        nonlocal done
+        done += 1
+        assert references.submit(done, PICTURE)
+        await until(lambda: sum(counted(metrics, "references_total", outcome=o) for o in ("sent", "failed")) == done)
+
+    for here, there in ((0, 1), (1, 0), (0, 1)):
+        fakes[here].has_camera, fakes[there].has_camera = True, False
+        before = len(fakes[here].taken)
+        while len(fakes[here].taken) == before:
+            await send()
+        for _ in range(5):
+            await send()
+        assert len(fakes[here].taken) == before + 6, "once found, it is kept"
+    assert done < 3 * 32
+    assert caplog.messages == []
+    await references.close()
+    for server in servers:
+        await server.stop(0)
 
 
 async def test_references_do_not_pile_up() -> None:

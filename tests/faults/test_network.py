@@ -38,6 +38,21 @@ def test_a_slow_network_shows_older_pictures_and_all_of_them_whole(system: Syste
     system.check(began)
 
 
+@pytest.mark.parametrize("hop", HOPS)
+def test_a_long_way_parts_no_pairs(system: System, hop: str) -> None:
+    """120 ms each way, over connections that are made there."""
+    proxy, began = getattr(system, hop), time.monotonic()
+    proxy.weather = Weather(delay=0.12)
+    proxy.cut()
+
+    def are_pairs() -> bool:
+        newest = system.new(began)[-12:]
+        return len(newest) == 12 and min(each.age for each in newest) > 0.12 and sum(e.paired for e in newest) >= 10
+
+    until(are_pairs)
+    system.check(began)
+
+
 def test_a_narrow_network_shows_fewer_pictures_and_none_that_is_old(system: System) -> None:
     held_back = system.metric("edge", "drops_total") + system.metric("center", "drops_total")
     system.near.weather = Weather(rate=60_000)  # three frames of 41 kB in two seconds, where there are sixteen

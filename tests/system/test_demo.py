@@ -43,7 +43,7 @@ def get(stack: Stack, path: str, method: str = "GET", body: dict[str, Any] | Non
         stack.ports.page_url + path,
         method=method,
         data=json.dumps(body).encode() if body is not None else None,
-        headers={"Content-Type": "application/json"},
+        headers={"X-Requested-With": "test"},
     )
     with urllib.request.urlopen(request, timeout=5) as answer:
         return json.load(answer)

@@ -17,13 +17,18 @@ from center.service import Center
 from channel_emulator.config import EmulatorConfig
 from channel_emulator.emulator import Emulator
 from deploy.bench.loopback import Edge, picture
+from deploy.bench.watch import PairWatcher
+from deploy.local.stack import Ports, running
 from edge.config import EdgeConfig
 from edge.daemon import run
+from edge.encode.encoder import Encoder
 from tests.edge.conftest import HASH, tiny_encoder
-from tests.waiting import eventually
+from tests.waiting import eventually, wait_for
+from wire import codec
 from wire.contract.arrays import unpack_picture
 from wire.geometry import DEFAULT_SIZE, LARGEST_SIZE, PictureSize
 from wire.runtime import grpc_kit
+from wire.runtime.errors import UserError
 from wire.v1 import pair_service_pb2 as pair_pb2
 from wire.v1.pair_service_pb2_grpc import PairServiceStub
 from wire.views import View
@@ -189,3 +194,38 @@ async def test_larger_pictures_than_a_service_takes_are_refused_by_it(house: Hou
     finally:
         await emulator.stop()
         await small.stop()
+
+
+def free_codec() -> str:
+    """The shipped codec, if its graphs take any size."""
+    try:
+        Encoder(codec.DEFAULT, 1, TWICE)
+    except UserError as problem:
+        pytest.skip(str(problem))
+    return codec.DEFAULT
+
+
+def test_the_demo_s_clip_comes_through_the_shipped_codec_at_256x512() -> None:
+    """Real processes, as `vergence demo --size 256x512` starts them; at two pictures a second any machine keeps up."""
+    camera = {
+        "VERGENCE_EDGE__CAMERA__FPS": "2",
+        "VERGENCE_EDGE__REFERENCE__EVERY": "1",
+        "VERGENCE_EDGE__SIZE": str(TWICE),
+    }
+    patient = {"VERGENCE_CENTER__PAIRING__PATIENCE_MS": "1000", "VERGENCE_CENTER__CODEC": free_codec()}
+    with running(Ports.free(), print, {**camera, **patient}) as stack:
+        shapes: set[tuple[int, int]] = set()
+        watcher = PairWatcher(
+            f"{stack.ports.host}:{stack.ports.center}",
+            lambda pair: shapes.update((view.picture.height, view.picture.width) for view in pair.views),
+        )
+        try:
+            wait_for(lambda: any(len(each.psnr_db) == 2 for each in watcher.since(0.0)), seconds=60.0)
+            measured = [each for each in watcher.since(0.0) if each.psnr_db]
+            assert shapes == {(TWICE.rows, TWICE.columns)}
+            assert all(15.0 < decibels < 45.0 for each in measured for decibels in each.psnr_db.values())
+            status = stack.status()
+            assert status is not None
+            assert [rig["size"] for rig in status["live_rigs"]] == ["256x512"]
+        finally:
+            watcher.close()

@@ -32,7 +32,7 @@ class Refusal(StrEnum):
 
     CONTRACT = "contract"
     NAME = "name"
-    TOKEN = "token"
+    TOKEN = "token"  # nosec B105 # a word, not a token
     CODEC = "codec"
     SIZE = "size"
     TAKEN = "taken"

@@ -31,11 +31,43 @@ def to_listen_on(address: str) -> list[str]:
     if host in _ANY:
         _is_free(socket.AF_INET, "0.0.0.0", port, address)
         return [address]
-    places = _look_up(address, host, port)
+    try:
+        places = _look_up(host, port)
+    except _NoHost:
+        raise UserError(f"cannot listen on {address}: no host is called {host}; set an address of this host") from None
     found = [_join(place, port) for family, place in places if _is_free(family, place, port, _join(place, port))]
     if not found:
         raise UserError(f"cannot listen on {address}: it is no address of this host; set one that is, or 0.0.0.0")
     return found
+
+
+def bind(host: str, port: int, what: str, backlog: int) -> list[socket.socket]:
+    """Listening sockets at every address that a name gives, all on one port, or none.
+
+    port    0 takes one that is free at the first address
+    what    is served there, for the error, such as "metrics"
+    raises  UserError if one is taken, or none is an address of this host
+    """
+    problem, bound = f"cannot serve {what} on {host}:{port}", list[socket.socket]()
+    try:
+        for family, place in _places(host, port):
+            at = (place, bound[0].getsockname()[1] if bound else port)
+            both = place == "::" and socket.has_dualstack_ipv6()
+            try:
+                bound.append(socket.create_server(at, family=family, backlog=backlog, dualstack_ipv6=both))
+            except OSError as error:
+                if error.errno not in _NOT_HERE:
+                    line = f"{problem}: {cause(error)}; stop what uses the port or set another one"
+                    raise UserError(line) from None
+        if not bound:
+            raise UserError(f"cannot serve {what} on {host}:{port}: it is no address of this host; set one that is")
+    except _NoHost:
+        raise UserError(f"cannot serve {what} on {host}:{port}: no host is called so; set an address of it") from None
+    except UserError:
+        for each in bound:
+            each.close()
+        raise
+    return bound
 
 
 def meets(address: str, listening: str, port: int) -> bool:
@@ -47,12 +79,12 @@ def meets(address: str, listening: str, port: int) -> bool:
         host, wanted = split(address)
         if wanted != port:
             return False
-        places = {place for _, place in _look_up(address, host, wanted)}
+        places = {place for _, place in _look_up(host, wanted)}
         own, _ = split(listening)
         if own in _ANY:
             return any(_is_ours(place) for place in places)
-        return bool(places & {place for _, place in _look_up(listening, own, port)})
-    except UserError:
+        return bool(places & {place for _, place in _look_up(own, port)})
+    except (UserError, _NoHost):
         return False  # what leads nowhere, or is a name that only gRPC knows, does not lead here
 
 
@@ -68,13 +100,24 @@ def _is_free(family: int, place: str, port: int, shown: str) -> bool:
         raise UserError(line) from None
 
 
-def _look_up(address: str, host: str, port: int) -> list[tuple[int, str]]:
-    """Families and addresses of a name. raises UserError"""
+class _NoHost(Exception):
+    """A name that leads nowhere."""
+
+
+def _look_up(host: str, port: int) -> list[tuple[int, str]]:
+    """Families and addresses of a name. raises _NoHost"""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise UserError(f"cannot listen on {address}: no host is called {host}; set an address of this host") from None
+        raise _NoHost from None
     return list(dict.fromkeys((family, str(place[0])) for family, _, _, _, place in found))
+
+
+def _places(host: str, port: int) -> list[tuple[int, str]]:
+    """Families and addresses to listen on. raises _NoHost"""
+    if host in _ANY:
+        return [(socket.AF_INET6, "::") if ":" in host else (socket.AF_INET, "0.0.0.0")]
+    return _look_up(host, port)
 
 
 def _is_ours(place: str) -> bool:

@@ -37,30 +37,33 @@ _BESIDE: Final = 32 * 2**10
 STATUS_LOST: Final = "Internal error from Core"
 """The line of grpc.aio, with INTERNAL, in place of the server's status where that came while a write was blocked."""
 
-# Without the first two, gRPC's own buffers swallow seconds of video before a writer blocks.
 _SHARED: Final = [
-    ("grpc.http2.bdp_probe", 0),
-    ("grpc.http2.lookahead_bytes", 65536),
+    ("grpc.http2.lookahead_bytes", 65536),  # and the window of a whole connection: what may be on its way unread
     ("grpc.max_send_message_length", MAX_ANSWER),
     ("grpc.keepalive_timeout_ms", 5_000),
 ]
 CLIENT_OPTIONS: Final = [
     *_SHARED,
+    ("grpc.http2.bdp_probe", 0),  # else gRPC's buffers swallow seconds of pairs before a slow reader is noticed
     ("grpc.max_receive_message_length", MAX_ANSWER),
     direct.CHANNEL_OPTION,
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),  # a container comes back at another address; 30 s by default
 ]
 _ATTEMPT: Final = "grpc.min_reconnect_backoff_ms"
-"""It is also how long an attempt to connect may take. TLS takes two round trips more, and some milliseconds of a core:
-the 100 ms above, after which a dead network is given up, are too short for it on a slow link or a busy host."""
+"""How long an attempt to connect may take; a port that nobody listens on is tried again as the backoff says. Plain text
+takes two round trips. TLS takes two more, and some milliseconds of a core: twice as long."""
 LOCKED_CLIENT_OPTIONS: Final = [*(each for each in CLIENT_OPTIONS if each[0] != _ATTEMPT), (_ATTEMPT, 2_000)]
 SERVER_OPTIONS: Final = [
     *_SHARED,
+    # All cameras of an emulator share one connection. 64 kB for each round trip of it would part the views of a pair,
+    # as one of 41 kB fits in and not two: gRPC measures what the path can carry, and opens the window as far. Cameras
+    # do not fill it with old pictures, as their credit bounds what is on its way.
+    ("grpc.http2.bdp_probe", 1),
     ("grpc.max_concurrent_streams", MAX_STREAMS),
     ("grpc.server_handshake_timeout_ms", 5_000),  # of a socket that says nothing; 120 s by default
     ("grpc.max_connection_idle_ms", 60_000),  # of a client without a call

@@ -6,11 +6,15 @@
         the same over mutual TLS; three PEM files. No token: health is open
     python -m wire.runtime.health http://127.0.0.1:9103/metrics vergence_edge_camera_up
         an edge, which serves nothing but this
+    python -m wire.runtime.health --metrics AUTHORITY TOKEN https://127.0.0.1:9103/metrics vergence_edge_camera_up
+        the same over HTTPS: files of the authority of metrics.certificate, and of a token of role metrics
 
 Exit code 0 is well, 1 is not; the reason stands on standard output, where `docker inspect` shows it.
 """
 
+import ssl
 import sys
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -46,9 +50,19 @@ def serving(address: str, tls: Sequence[str] = ()) -> str:
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 
 
-def gauge(url: str, name: str) -> list[float]:
-    """The values of a metric on a page for Prometheus. raises OSError or ValueError if there is no such page"""
-    return [float(sample.value) for sample in read_samples(url, TIMEOUT_SECONDS) if sample.name == name]
+def gauge(url: str, name: str, lock: Sequence[str] = ()) -> list[float]:
+    """The values of a metric on a page for Prometheus.
+
+    lock    files of the authority and of a token; none is an open page
+    raises  OSError or ValueError if there is no such page, or a file cannot be read
+    """
+    request, context = urllib.request.Request(url), None
+    if lock:
+        authority, token = lock
+        context = ssl.create_default_context(cafile=authority)
+        request.add_header("Authorization", f"Bearer {Path(token).read_text(encoding='ascii').strip()}")
+    samples = read_samples(request, TIMEOUT_SECONDS, context)
+    return [float(sample.value) for sample in samples if sample.name == name]
 
 
 def main(arguments: list[str]) -> int:
@@ -57,8 +71,8 @@ def main(arguments: list[str]) -> int:
             case [address] | ["--tls", _, _, _, address]:
                 said = serving(address, arguments[1:-1])
                 well = said == "SERVING"
-            case [url, name]:
-                samples = gauge(url, name)
+            case [url, name] | ["--metrics", _, _, url, name]:
+                samples = gauge(url, name, arguments[1:-2])
                 said = f"{name} {samples}"
                 well = bool(samples) and all(sample == 1.0 for sample in samples)
             case _:

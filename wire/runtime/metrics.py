@@ -1,20 +1,22 @@
 """What every service's metrics share: buckets, a registry, and the page that Prometheus scrapes."""
 
-from socketserver import ThreadingMixIn
+import logging
+from collections.abc import Callable
 from typing import Final
-from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     PlatformCollector,
     ProcessCollector,
-    start_http_server,
 )
 
-from wire.runtime.errors import UserError, cause
-from wire.runtime.scrapes import bound
+from wire.runtime.scrapes import MetricsPort
+from wire.security.https import HttpsCertificate
+from wire.security.section import MetricsDoor
+from wire.security.token_file import TokenFile
 from wire.security.tokens import Denial
 
 SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.066, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
@@ -24,6 +26,10 @@ DECIBELS: Final = tuple(float(db) for db in range(15, 46, 2))
 """Buckets for PSNR, 15 to 45 dB."""
 
 
+EXPIRY: Final = "Unix time at which the first of its certificates ends; +Inf without TLS"
+"""Of the gauge for that, in each service."""
+
+_log = logging.getLogger(__name__)
 _REFUSED: Final = "Calls that were not let in: without a token, with one unknown or expired, of a wrong role or rig."
 
 
@@ -49,17 +55,27 @@ def refused_calls(name: str, registry: CollectorRegistry) -> Counter:
     return counter
 
 
-def expose(host: str, port: int, registry: CollectorRegistry) -> WSGIServer:
-    """Serve `/metrics` from a thread of its own, to a few clients at once.
+def follow_expiry(gauge: Gauge, *ends: Callable[[], float]) -> None:
+    """Have a gauge of EXPIRY say the first of some ends, Unix times, as they are whenever it is read."""
+    gauge.set_function(lambda: min(end() for end in ends))
 
-    raises  UserError if the port is taken
+
+def expose(
+    door: MetricsDoor, port: int, registry: CollectorRegistry, refused: Callable[[Denial], None] = lambda _: None
+) -> MetricsPort:
+    """Serve `/metrics` from a thread of its own, to a few clients at once. What is open to the network is told.
+
+    port     0 takes a free one
+    refused  counts who is not let in
+    raises   UserError if the port is taken, or a file of the door is wrong
     """
-    try:
-        server, _ = start_http_server(port, host, registry)
-    except OSError as error:
-        raise UserError(
-            f"cannot serve metrics on {host}:{port}: {cause(error)}; stop what uses the port or set another one"
-        ) from None
-    assert isinstance(server, ThreadingMixIn)
-    bound(server)
-    return server
+    for line in door.open_to_others(port):
+        _log.warning("%s", line)
+    return MetricsPort(
+        door.host,
+        port,
+        registry,
+        certificate=HttpsCertificate(door, "metrics") if door.certificate else None,
+        book=TokenFile(door.tokens) if door.tokens else None,
+        refused=refused,
+    )

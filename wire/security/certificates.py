@@ -13,6 +13,7 @@ from typing import Final
 import grpc
 
 from wire.runtime.errors import UserError, cause
+from wire.security.expiry import ends
 from wire.security.followed import Followed
 from wire.security.secret_files import located, warn_if_open
 from wire.security.section import TlsSection
@@ -31,11 +32,12 @@ _REASONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Pems:
-    """PEM texts. authority: one certificate or more."""
+    """PEM texts. authority: one certificate or more; ends: Unix time from which on they do not count any more."""
 
     certificate: bytes
     key: bytes = field(repr=False)
     authority: bytes
+    ends: float
 
 
 class Certificates:
@@ -69,18 +71,20 @@ class Certificates:
 
 def read_pems(certificate: Path, key: Path, authority: Path) -> Pems:
     """raises UserError if one cannot be read, or they do not fit each other"""
-    pems = Pems(_read(certificate), _read(key), _read(authority))
+    own, private, believed = _read(certificate), _read(key), _read(authority)
     warn_if_open(key, key.stat().st_mode)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certificate, key, password=lambda: "")  # else OpenSSL would ask at the terminal
-    except (ssl.SSLError, OSError):
+        end = min(ends(own))
+    except (ssl.SSLError, OSError, ValueError):
         raise UserError(f"certificate {certificate} and key {key} are not PEM files of one pair; give both") from None
     try:
-        context.load_verify_locations(cadata=pems.authority.decode("ascii"))
+        context.load_verify_locations(cadata=believed.decode("ascii"))
+        end = min(end, max(ends(believed)))  # of several authorities, the last one's end is theirs
     except (ssl.SSLError, ValueError):
         raise UserError(f"authority {authority}: not a PEM certificate; give that of the authority") from None
-    return pems
+    return Pems(own, private, believed, end)
 
 
 def for_client(pems: Pems) -> grpc.ChannelCredentials:

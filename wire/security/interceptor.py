@@ -8,11 +8,12 @@ from typing import Any, Final
 import grpc
 from grpc import aio
 
+from wire.runtime.log_throttle import Throttle
 from wire.security.caller import CALLER, Caller
 from wire.security.methods import OPEN, UNSERVED, roles_of
 from wire.security.stay import while_it_counts
 from wire.security.token_file import TokenFile
-from wire.security.tokens import Denial, Principal, TokenRefused
+from wire.security.tokens import Denial, Principal, TokenRefused, bearer
 
 STATUS: Final = {
     Denial.MISSING: grpc.StatusCode.UNAUTHENTICATED,
@@ -21,10 +22,7 @@ STATUS: Final = {
     Denial.ROLE: grpc.StatusCode.PERMISSION_DENIED,
     Denial.RIG: grpc.StatusCode.PERMISSION_DENIED,
 }
-TOLD_SECONDS: Final = 10.0
-"""A refusal is logged at most so often for each reason: whoever knocks must not fill the log."""
 
-_BEARER: Final = "bearer "
 _log = logging.getLogger(__name__)
 
 
@@ -39,7 +37,7 @@ class Door(aio.ServerInterceptor):
     ) -> None:
         """book: the tokens that count; None lets everybody in. refused: counts. clock: Unix time"""
         self._book, self._count, self._clock = book, refused, clock
-        self._told: dict[Denial, tuple[float, int]] = {}
+        self._throttle = Throttle(_log)  # by reason: whoever knocks must not fill the log
 
     async def intercept_service(
         self,
@@ -83,22 +81,13 @@ class Door(aio.ServerInterceptor):
     def _refused(self, refusal: TokenRefused) -> None:
         """Count it, and tell it unless one of its kind was told a moment ago."""
         self._count(refusal.reason)
-        now = time.monotonic()
-        told_at, untold = self._told.get(refusal.reason, (-TOLD_SECONDS, 0))
-        if now - told_at < TOLD_SECONDS:
-            self._told[refusal.reason] = (told_at, untold + 1)
-            return
-        self._told[refusal.reason] = (now, 0)
-        before = f" ({untold} more before it)" if untold else ""
-        _log.warning("a call is refused (%s): %s%s", refusal.reason.value, refusal, before)
+        self._throttle.warn(refusal.reason, f"a call is refused ({refusal.reason.value}): {refusal}")
 
 
 def _presented(details: grpc.HandlerCallDetails) -> str:
     """The token of a call; "" if there is none, or more than one."""
     given = [value for key, value in details.invocation_metadata or () if key == "authorization"]
-    if len(given) != 1 or not isinstance(given[0], str) or not given[0].lower().startswith(_BEARER):
-        return ""
-    return given[0][len(_BEARER) :].strip()
+    return bearer(given[0]) if len(given) == 1 and isinstance(given[0], str) else ""
 
 
 def _refusing(handler: Any, refusal: TokenRefused) -> Any:

@@ -1,5 +1,6 @@
 """Everything that a service locks its doors with, and opens others' with: TLS, the tokens it takes, its own token."""
 
+import math
 import time
 from typing import Final
 
@@ -42,6 +43,10 @@ class Keyring:
         if self._made is None or self._made[0] is not pems:
             self._made = (pems, certificates.for_client(pems))
         return self._made[1]
+
+    def expires_at(self) -> float:
+        """Unix time from which on our certificate counts no more, as the files are now; +inf is plain text."""
+        return self.certificates.pems().ends if self.certificates else math.inf
 
     def metadata(self, *further: tuple[str, str]) -> Metadata:
         """What a call of ours says of us, our token first."""

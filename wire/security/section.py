@@ -40,6 +40,42 @@ class TlsSection(Section):
         return bool(self.certificate)
 
 
+class HttpsSection(Section):
+    """What a port shows that speaks HTTP: a certificate and its key. PEM files, read again when they change."""
+
+    certificate: FileName = ""
+    key: FileName = ""
+
+    @model_validator(mode="after")
+    def _together_or_plain(self) -> Self:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key go together; set both, or none for plain HTTP")
+        return self
+
+
+class MetricsDoor(HttpsSection):
+    """Where Prometheus scrapes, and who may.
+
+    tokens  book of those who may: by a token of role metrics; "" lets everybody read
+    """
+
+    host: str = "127.0.0.1"
+    tokens: FileName = ""
+
+    def open_to_others(self, port: int) -> list[str]:
+        """A line for what an address beyond this host lacks. Told and not refused: these are figures, not pictures."""
+        lines = list[str]()
+        if not port or is_loopback(f"{self.host}:{port}"):
+            return []
+        if not self.certificate:
+            lines.append(
+                f"metrics.host {self.host} shows figures in plain HTTP; set metrics.certificate and metrics.key"
+            )
+        if not self.tokens:
+            lines.append(f"metrics.host {self.host} shows figures to everybody; set metrics.tokens")
+        return lines
+
+
 class SecuritySection(Section):
     """Who is let in, and as whom the service calls others."""
 

@@ -19,6 +19,9 @@ from wire.views import View
 PREFIX: Final = "vgt_"
 """Of every token of vergence."""
 _BYTES: Final = 32
+LONGEST_TOKEN: Final = 256
+"""Letters of one that is looked at; ours have 47."""
+_SCHEME: Final = "bearer "
 
 
 class Role(StrEnum):
@@ -114,6 +117,11 @@ class TokenBook:
             line = f"the token of '{found.principal.name}' has expired; make a new one"
             raise TokenRefused(Denial.EXPIRED, line)
         return found.principal
+
+
+def bearer(header: str) -> str:
+    """The token in what an `Authorization` header says; "" if there is none."""
+    return header[len(_SCHEME) :].strip()[:LONGEST_TOKEN] if header[: len(_SCHEME)].lower() == _SCHEME else ""
 
 
 def new_token() -> str:

@@ -10,7 +10,7 @@ from wire import units
 from wire.geometry import DEFAULT_SIZE, LATENT_CHANNELS, PictureSize
 from wire.runtime.errors import UserError
 
-Kind = Literal["auto", "onnxruntime", "onnxruntime-i8", "openvino", "torch"]
+Kind = Literal["auto", "onnxruntime", "onnxruntime-i8", "openvino", "torch", "ray"]
 Device = Literal["auto", "cpu", "cuda"]
 
 INPUTS: Final = ("symbols", "reliability", "snr_db")
@@ -79,6 +79,9 @@ class Batch:
 class Engine(Protocol):
     """Turns symbols into pictures. Called from one thread only, never from the event loop's.
 
+    One that works on several batches at once says how many in an attribute `in_flight`, which may change while it runs,
+    and is called from several threads; see `in_flight`.
+
     name        for people: what decodes and where, such as "onnxruntime on cpu"
     codec_hash  see `wire.codec`; cameras must encode with the same
     """
@@ -89,3 +92,20 @@ class Engine(Protocol):
     def decode(self, batch: Batch) -> NDArray[np.float32]:
         """float32 [B, 2, 3, rows, columns] in [0, 1]; what stands at an absent view has no meaning."""
         ...
+
+
+class BatchLost(Exception):
+    """Whoever had a batch is gone, and the batch with it; the next one goes elsewhere. Not the fault of the batch."""
+
+
+MOST_IN_FLIGHT: Final = 32
+
+
+def in_flight(engine: Engine | None) -> int:
+    """How many batches an engine wants at once, from 1 to MOST_IN_FLIGHT."""
+    return min(max(1, getattr(engine, "in_flight", 1)), MOST_IN_FLIGHT)
+
+
+def threads(engine: Engine) -> int:
+    """How many threads may have to call an engine at once."""
+    return MOST_IN_FLIGHT if hasattr(engine, "in_flight") else 1

@@ -11,6 +11,7 @@ import numpy as np
 from center.decode.engines.base import Batch, Device, Engine, Kind
 from center.decode.engines.onnx_engine import OnnxEngine
 from center.decode.engines.openvino_engine import OpenVinoEngine, is_installed
+from center.decode.engines.ray_engine import connect
 from center.decode.engines.torch_engine import TorchEngine, load_torch
 from wire import codec
 from wire.geometry import CHANNELS, DEFAULT_SIZE, PictureSize
@@ -28,7 +29,7 @@ pictures."""
 _TRIES: Final = 5
 
 
-def load(name: str, kind: Kind, device: Device, threads: int) -> Engine:
+def load(name: str, kind: Kind, device: Device, threads: int, address: str = "auto") -> Engine:
     """The engine for this machine. Slow; not for the event loop.
 
     name     codec: a folder, or the name of a shipped one
@@ -36,8 +37,11 @@ def load(name: str, kind: Kind, device: Device, threads: int) -> Engine:
              numbers, with 8-bit integers where the codec has them, and OpenVINO where that is installed
     device   for torch only; "auto" takes CUDA where it is
     threads  CPU threads; 0 takes every core
+    address  of the Ray cluster, for "ray" only, whose replicas choose engine, device and threads for themselves
     raises   UserError, see the engines
     """
+    if kind == "ray":
+        return connect(name, address)
     if device == "cuda" and kind not in ("auto", "torch"):
         raise UserError(f"{kind} decodes on the CPU here; for CUDA set engine.kind to torch")
     cuda = device == "cuda" or (device == "auto" and kind in ("auto", "torch") and _sees_cuda())

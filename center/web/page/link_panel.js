@@ -30,6 +30,7 @@ export class LinkPanel {
     this.busy = false;
     this.held = false;
     this.touched = this.confirmedAt = -Infinity;
+    this.readOnly = false; // a viewer's login: shows, and sets nothing
     this.failure = this.unreachable = "";
     this.between = new Option("", "between"); // a coherence that the list has not
     this.addScale();
@@ -150,7 +151,7 @@ export class LinkPanel {
 
   follow() {
     const { slider, model, outage, reset } = this.parts;
-    const usable = Boolean(this.link) && !this.unreachable;
+    const usable = Boolean(this.link) && !this.unreachable && !this.readOnly;
     for (const control of [slider, model, outage, reset]) control.disabled = !usable;
     this.showConfirmed();
     if (!this.link || this.held || this.busy || performance.now() - this.touched < HOLD) return;

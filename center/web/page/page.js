@@ -36,7 +36,7 @@ const state = {
 const stream = new Stream(showMessage, (open) => {
   state.open = open;
   state.everOpen ||= open;
-});
+}, api.toLogin);
 
 // Messages are of the rig that the stream was opened for, or of the first one that shows something.
 function showMessage(message) {
@@ -88,7 +88,9 @@ async function followCenter() {
   const drops = liveRig()?.drops ?? null;
   state.dropped = grownMost(state.drops, drops);
   state.drops = drops;
+  showWho(state.center.who);
   for (const panel of Object.values(panels)) {
+    panel.link.readOnly = mayNotSet();
     panel.link.symbols = symbols();
     panel.link.showTrained(state.center.trained_snr_db);
   }
@@ -145,7 +147,7 @@ function refresh() {
     ever: each((view) => Boolean(panels[view].live)),
   };
   showTitle(now, overall(situation));
-  const usable = VIEWS.every((view) => linkOf(view)) && !state.linksError;
+  const usable = VIEWS.every((view) => linkOf(view)) && !state.linksError && !mayNotSet();
   for (const button of element("presets").querySelectorAll("button")) button.disabled = !usable;
   for (const view of VIEWS) panels[view].refresh(now, absence(view, situation));
 }
@@ -188,6 +190,16 @@ function showRigs() {
   if (document.activeElement !== list) list.value = shownRig();
 }
 
+const mayNotSet = () => state.center?.who?.may_set_links === false;
+
+// who: null where nobody needs a login
+function showWho(who) {
+  element("login").hidden = !who;
+  if (!who) return;
+  write("who", `${who.name} (${who.role})`);
+  element("read-only").hidden = who.may_set_links;
+}
+
 function addPresets() {
   for (const preset of PRESETS) {
     const button = document.createElement("button");
@@ -207,6 +219,7 @@ function followVisibility() {
 }
 
 addPresets();
+element("log-out").addEventListener("click", () => api.logOut().catch((error) => write("who", error.message)));
 element("views").append(...VIEWS.map((view) => panels[view].root));
 element("rigs").addEventListener("change", (event) => choose(event.target.value));
 document.addEventListener("visibilitychange", followVisibility);

@@ -2,13 +2,15 @@
 
 const FIRST_WAIT = 300;
 const LONGEST_WAIT = 4000;
+const LOG_IN_AGAIN = "log in again"; // as in center/web/stream.py
 
 // onMessage(message): a header; pictures are ImageBitmaps in `picture` and `reference`, the receiver closes them.
-// onChange(open): the socket's state.
+// onChange(open): the socket's state. onRefused(): the login counts no more.
 export class Stream {
-  constructor(onMessage, onChange) {
+  constructor(onMessage, onChange, onRefused = () => {}) {
     this.onMessage = onMessage;
     this.onChange = onChange;
+    this.onRefused = onRefused;
     this.rig = "";
     this.failures = 0;
     this.shown = Promise.resolve();
@@ -23,7 +25,7 @@ export class Stream {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.onChange(true);
     socket.onmessage = (event) => this.receive(socket, event.data);
-    socket.onclose = () => this.lost(socket);
+    socket.onclose = (event) => this.lost(socket, event);
   }
 
   close() {
@@ -33,9 +35,10 @@ export class Stream {
     socket?.close();
   }
 
-  lost(socket) {
+  lost(socket, event) {
     if (socket !== this.socket) return;
     this.onChange(false);
+    if (event?.reason === LOG_IN_AGAIN) this.onRefused();
     const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.failures++);
     this.timer = setTimeout(() => this.open(this.rig), wait * (0.5 + Math.random() / 2));
   }

@@ -4,7 +4,6 @@ With one center the cameras wait for its return. With two, behind one address, t
 """
 
 import asyncio
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -94,13 +93,7 @@ def drill(restarts: int, centers: int, fps: float, say: Callable[[str], None]) -
 
 def _restart(place: Place) -> float:
     """SIGTERM, the end, another start, ready. returns seconds from the signal to the end. raises UserError"""
-    began = time.monotonic()
-    place.process.ask_to_stop()
-    try:
-        place.process.wait(LIMIT_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise UserError(f"{place.process.name} still runs {LIMIT_SECONDS:.0f} s after SIGTERM") from None
-    seconds = time.monotonic() - began
+    seconds = place.process.stop_within(LIMIT_SECONDS)
     place.process.restart()
     _wait_until_ready(place)
     return seconds

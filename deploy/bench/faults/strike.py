@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -72,8 +71,11 @@ def strike(
     others = {process.name: process.pid for process in stack.processes if process is not victim}
     assert victim.pid is not None
     began, began_ns = time.monotonic(), time.time_ns()
-    os.kill(victim.pid, {How.KILL: signal.SIGKILL, How.TERM: signal.SIGTERM, How.STOP: signal.SIGSTOP}[how])
-    gone = _wait_for_the_end(stack, name) if how is How.TERM else 0.0
+    gone = 0.0
+    if how is How.TERM:
+        gone = victim.stop_within(EXIT_SECONDS)
+    else:
+        os.kill(victim.pid, signal.SIGKILL if how is How.KILL else signal.SIGSTOP)
     time.sleep(down)
     if how is How.STOP:
         os.kill(victim.pid, signal.SIGCONT)
@@ -109,13 +111,3 @@ def settled(watcher: PairWatcher, began: float, rigs: tuple[str, ...], until_ns:
     for rig in rigs:
         watcher.wait_for_pair(until_ns, LIMIT_SECONDS, rig)
     return watcher.since(began)
-
-
-def _wait_for_the_end(stack: Stack, name: str) -> float:
-    """Seconds until a process that was told to stop has ended. raises UserError"""
-    began = time.monotonic()
-    try:
-        stack.process(name).wait(EXIT_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise UserError(f"{name} was told to stop, and still runs after {EXIT_SECONDS:.0f} s") from None
-    return time.monotonic() - began

@@ -1,13 +1,17 @@
 """The pipeline on a clock of our own: what it keeps, and what a frame costs it."""
 
 import asyncio
+import dataclasses
+import threading
 import weakref
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from center.config import BatchingSection, QualitySection
+from center.decode.engines import Batch, BatchLost
 from center.decode.pipeline import Pipeline
 from center.ingest.frames import Frame
 from center.ingest.rigs import Rig, Rigs
@@ -15,8 +19,10 @@ from center.metrics import Metrics
 from center.output.broadcast import PairBroadcaster
 from center.output.quality import FrameKey
 from center.output.quality_monitor import QualityMonitor
+from center.output.results import DecodedPair
 from center.steady_clock import SteadyClock
 from tests.center.conftest import FakeEngine
+from tests.waiting import eventually
 from wire.geometry import SYMBOLS
 from wire.views import View
 
@@ -35,6 +41,14 @@ class Bench:
         self.pipeline = Pipeline(BatchingSection(), self.rigs, broadcaster, self.quality, self.metrics, clock)
         self.pipeline.engine = FakeEngine()
         self.answers: list[tuple[int, Any, str, str]] = []
+        self._pairs: list[tuple[str, int]] = []
+        publish = broadcaster.publish
+
+        def note(pair: DecodedPair) -> None:
+            self._pairs.append((pair.rig, pair.views[0].sequence))
+            publish(pair)
+
+        broadcaster.publish = note  # type: ignore[method-assign]
 
     def rig(self, name: str) -> Rig:
         rig = self.rigs.admit(name)
@@ -58,6 +72,17 @@ class Bench:
 
     def push(self, rig: Rig, frame: Frame) -> None:
         self.pipeline.handle(rig, rig.pairer.push(frame))
+
+    def push_alone(self, rig: Rig, sequence: int, snr_db: float) -> None:
+        """An instant of one view: the other camera is not connected."""
+        rig.pairer.disconnect(View.RIGHT)
+        self.at += 0.001
+        frame = self.frame(rig, View.LEFT, sequence, self.at, self.at + 9.0)
+        self.push(rig, dataclasses.replace(frame, snr_db=snr_db))
+
+    def shown(self) -> dict[str, list[int]]:
+        """Sequences by rig, in the order in which they were shown."""
+        return {rig: [number for of, number in self._pairs if of == rig] for rig in dict(self._pairs)}
 
     async def close(self) -> None:
         await self.pipeline.finish(5.0)
@@ -137,3 +162,69 @@ async def test_a_rig_that_fails_is_looked_at_again_and_holds_up_no_other(
     await asyncio.sleep(0.3)
     assert [answer[0] for answer in bench.answers] == [len("lab"), len("broken")]
     await bench.close()
+
+
+class SideBySide(FakeEngine):
+    """Works on two batches at once; a batch waits until its turn of `order` is over. The number is the SNR in dB."""
+
+    in_flight = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gates: dict[float, threading.Event] = {}
+        self.lost: set[float] = set()
+
+    def decode(self, batch: Batch) -> NDArray[np.float32]:
+        number = float(batch.snr_db.max())
+        if (gate := self.gates.get(number)) is not None:
+            assert gate.wait(20)
+        if number in self.lost:
+            raise BatchLost("the replica died")
+        return super().decode(batch)
+
+
+async def test_two_batches_are_in_flight_where_the_engine_takes_two(bench: Bench) -> None:
+    engine = SideBySide()
+    bench.pipeline.engine = engine
+    rigs = [bench.rig(name) for name in ("a", "b", "c")]
+    engine.gates = {number: threading.Event() for number in (1.0, 2.0, 3.0)}
+    for number, rig in enumerate(rigs, 1):
+        bench.push_alone(rig, 1, snr_db=float(number))
+    assert len(bench.answers) == 2, "the third waits"
+    assert bench.pipeline.queued == 1
+    engine.gates[2.0].set()
+    await eventually(lambda: len(bench.answers) == 3)
+    for gate in engine.gates.values():
+        gate.set()
+    await bench.close()
+    assert bench.shown() == {"a": [1], "b": [1], "c": [1]}
+
+
+async def test_a_picture_that_was_overtaken_is_not_shown(bench: Bench) -> None:
+    engine = SideBySide()
+    bench.pipeline.engine = engine
+    rig = bench.rig("lab")
+    engine.gates = {1.0: threading.Event()}
+    bench.push_alone(rig, 1, snr_db=1.0)
+    bench.push_alone(rig, 2, snr_db=2.0)
+    await eventually(lambda: bench.shown() == {"lab": [2]})
+    engine.gates[1.0].set()
+    await bench.close()
+    assert bench.shown() == {"lab": [2]}
+    assert dict(rig.drops) == {"late": 1}
+    assert bench.pipeline._shown == {}
+
+
+async def test_a_batch_that_is_lost_is_counted_and_the_next_goes_on(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = SideBySide()
+    bench.pipeline.engine = engine
+    rig = bench.rig("lab")
+    engine.lost = {1.0}
+    bench.push_alone(rig, 1, snr_db=1.0)
+    await eventually(lambda: dict(rig.drops) == {"replica": 1})
+    bench.push_alone(rig, 2, snr_db=2.0)
+    await bench.close()
+    assert bench.shown() == {"lab": [2]}
+    assert "a batch of 1 is lost: the replica died" in caplog.text

@@ -80,7 +80,8 @@ async def test_pairs_come_at_their_own_pace_with_pictures_and_figures(show: Show
 
 async def test_the_page_can_change_nothing_and_is_on_loopback(show: Show) -> None:
     assert show.page.host == "127.0.0.1"
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{show.page.port}") as client:
+    headers = {"X-Requested-With": "test"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{show.page.port}", headers=headers) as client:
         refused = await client.patch("/api/links/lab/left", json={"snr_db": 3})
         assert refused.status_code == 503
         assert (await client.post("/api/links/lab/left/reset")).status_code == 503

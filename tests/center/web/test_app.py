@@ -7,11 +7,12 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter
+from starlette.datastructures import Headers
 
 from center.output.broadcast import PairBroadcaster
 from center.output.results import DecodedPair
 from center.web.app import PAGE, Page
-from center.web.guard import Hosts
+from center.web.guard import ASKED_BY_SCRIPT, Hosts, same_origin
 from wire.runtime.errors import UserError
 
 STATUS: dict[str, Any] = {"ready": True, "why": "", "codec": "small-joint", "codec_hash": "00ff", "engine": "fake"}
@@ -39,7 +40,7 @@ async def page(broadcaster: PairBroadcaster, status: dict[str, Any]) -> AsyncIte
 
 @pytest.fixture
 async def client(page: Page) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{page.port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{page.port}", headers={ASKED_BY_SCRIPT: "test"}) as client:
         yield client
 
 
@@ -131,6 +132,37 @@ async def test_our_own_page_and_programs_are_let_in(client: httpx.AsyncClient) -
         assert answer.status_code == 503  # let in, but there is no emulator
 
 
+async def test_a_change_is_meant(page: Page) -> None:
+    """A form, a picture or a script of another site can send no header of its own; not even where no Origin comes."""
+    address = f"http://127.0.0.1:{page.port}"
+    async with httpx.AsyncClient(base_url=address) as client:
+        for headers, expected in (
+            ({}, 403),
+            ({"Origin": address}, 403),
+            ({ASKED_BY_SCRIPT: ""}, 403),
+            ({"Sec-Fetch-Site": "same-origin", "Content-Type": "application/x-www-form-urlencoded"}, 403),
+            ({"Authorization": "Basic YTpi"}, 403),
+            ({ASKED_BY_SCRIPT: "curl"}, 503),  # let in, but there is no emulator
+            ({"Authorization": "Bearer whatever"}, 503),
+            ({ASKED_BY_SCRIPT: "curl", "Sec-Fetch-Site": "cross-site"}, 403),
+            ({ASKED_BY_SCRIPT: "curl", "Sec-Fetch-Site": "same-site"}, 403),
+        ):
+            for method, path in (("POST", "/api/links/lab/left/reset"), ("PATCH", "/api/links/lab/left")):
+                answer = await client.request(method, path, headers=headers, content='{"snr_db": 1}')
+                assert answer.status_code == expected, headers
+                assert "error" in answer.json()
+        refused = await client.post("/api/links/lab/left/reset")
+    assert "curl -H 'X-Requested-With: curl'" in refused.json()["error"]
+
+
+def test_a_page_of_plain_http_is_of_another_origin_than_one_of_https() -> None:
+    headers = Headers({"host": "vergence.example", "origin": "http://vergence.example"})
+    assert same_origin(headers, "http")
+    assert not same_origin(headers, "https")
+    assert not same_origin(headers, "wss")
+    assert same_origin(Headers({"host": "vergence.example", "origin": "https://vergence.example"}), "http"), "a proxy"
+
+
 @pytest.mark.parametrize(
     ("listening", "allowed", "refused"),
     [
@@ -179,7 +211,7 @@ async def test_a_taken_port_is_a_problem_that_says_what_to_do(broadcaster: PairB
 
 async def test_a_host_that_is_not_ours_is_a_problem(broadcaster: PairBroadcaster) -> None:
     page = Page("192.0.2.1", 0, broadcaster, CollectorRegistry(), "", lambda: STATUS)
-    with pytest.raises(UserError, match=r"cannot serve the page on 192\.0\.2\.1:0: cannot assign"):
+    with pytest.raises(UserError, match=r"cannot serve the page on 192\.0\.2\.1:0: it is no address of this host"):
         await page.start()
 
 

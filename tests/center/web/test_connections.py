@@ -27,7 +27,9 @@ from wire.v1 import symbol_link_service_pb2_grpc as link_grpc
 from wire.v1 import types_pb2
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
-PATCH = b"PATCH /api/links/lab/left HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
+PATCH = (
+    b"PATCH /api/links/lab/left HTTP/1.1\r\nHost: localhost\r\nX-Requested-With: test\r\nContent-Length: 100\r\n\r\n"
+)
 SHORT = Limits(most=8, most_per_client=4, header_seconds=0.3, request_seconds=0.6)
 OTHER_CLIENT = "127.0.0.2"
 

@@ -80,7 +80,9 @@ class browser:  # noqa: N801 reads as a verb in `async with browser(address)`
 
     async def __aenter__(self) -> httpx.AsyncClient:
         await self.page.start()
-        self.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.page.port}")
+        self.client = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.page.port}", headers={"X-Requested-With": "test"}
+        )
         return self.client
 
     async def __aexit__(self, *reason: object) -> None:

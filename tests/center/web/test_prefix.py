@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect
 from center.output.broadcast import PairBroadcaster
 from center.output.results import DecodedPair
 from center.web.app import PAGE, Page
+from center.web.guard import ASKED_BY_SCRIPT
 
 PREFIX = "/cameras/two"
 
@@ -103,7 +104,7 @@ async def test_the_interface_and_the_pairs_are_beside_the_page(address: str, bro
     async with httpx.AsyncClient(base_url=f"http://{address}") as client:
         assert (await client.get("api/status")).json()["ready"]
         own = f"http://{address.partition('/')[0]}"
-        answer = await client.post("api/links/lab/left/reset", headers={"Origin": own})
+        answer = await client.post("api/links/lab/left/reset", headers={"Origin": own, ASKED_BY_SCRIPT: "test"})
         assert answer.status_code == 503, "let in, but there is no emulator"
     async with connect(f"ws://{address}ws?rig=lab") as browser:
         receiving = asyncio.create_task(browser.recv())

@@ -21,9 +21,9 @@ def two_places(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     places = ["127.0.0.2", "127.0.0.1"]
     look_up = socket.getaddrinfo
 
-    def found(host: str, port: int, **kind: int) -> object:
+    def found(host: str, port: int, *family: int, **kind: int) -> object:
         if host != "localhost":
-            return look_up(host, port, **kind)
+            return look_up(host, port, *family, **kind)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (place, port)) for place in places]
 
     monkeypatch.setattr(socket, "getaddrinfo", found)
@@ -51,6 +51,44 @@ async def test_a_name_of_which_one_address_is_taken_is_refused() -> None:
 async def test_everywhere_is_refused_where_the_port_is_taken() -> None:
     with taken() as port, pytest.raises(UserError, match=f"cannot listen on 0.0.0.0:{port}: address already in use"):
         await grpc_kit.Server(f"0.0.0.0:{port}").start([])
+
+
+def test_a_page_is_bound_at_every_address_of_its_name(two_places: list[str]) -> None:
+    """`localhost` is 127.0.0.1 and ::1: a browser may try either."""
+    bound = addresses.bind("localhost", 0, "the page", 8)
+    try:
+        assert [each.getsockname()[0] for each in bound] == two_places
+        assert len({each.getsockname()[1] for each in bound}) == 1
+        for place in two_places:
+            socket.create_connection((place, bound[0].getsockname()[1]), timeout=5).close()
+    finally:
+        for each in bound:
+            each.close()
+
+
+@pytest.mark.usefixtures("two_places")
+def test_a_page_is_bound_at_all_of_them_or_none() -> None:
+    line = r"cannot serve metrics on localhost:\d+: address already in use; stop what"
+    with taken() as port:
+        with pytest.raises(UserError, match=line):
+            addresses.bind("localhost", port, "metrics", 8)
+        socket.create_server(("127.0.0.2", port)).close()  # it was given back
+
+
+def test_what_is_no_address_of_this_host_serves_nothing() -> None:
+    with pytest.raises(UserError, match=r"cannot serve the page on 192\.0\.2\.1:1: it is no address of this host"):
+        addresses.bind("192.0.2.1", 1, "the page", 8)
+    with pytest.raises(UserError, match=r"cannot serve the page on no\.invalid:1: no host is called so; set"):
+        addresses.bind("no.invalid", 1, "the page", 8)
+
+
+def test_every_address_of_both_kinds_is_one_socket() -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this host has no IPv6")
+    [bound] = addresses.bind("::", 0, "the page", 8)
+    with bound:
+        for place in ("127.0.0.1", "::1"):
+            socket.create_connection((place, bound.getsockname()[1]), timeout=5).close()
 
 
 def test_an_address_of_another_host_cannot_be_listened_on() -> None:

@@ -12,6 +12,7 @@ from wire.runtime import grpc_kit, metrics
 from wire.runtime.errors import UserError, cause
 from wire.runtime.retry import Backoff
 from wire.security.keyring import NO_KEYS
+from wire.security.section import MetricsDoor
 from wire.views import View
 
 
@@ -83,7 +84,7 @@ async def test_an_address_without_a_port_says_how_to_write_it() -> None:
 
 def test_a_taken_metrics_port_says_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="cannot serve metrics on"):
-        metrics.expose("127.0.0.1", taken.getsockname()[1], CollectorRegistry())
+        metrics.expose(MetricsDoor(), taken.getsockname()[1], CollectorRegistry())
 
 
 def test_a_host_that_nobody_knows_is_told_in_words() -> None:

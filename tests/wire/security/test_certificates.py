@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import math
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -55,6 +57,20 @@ def party(
     write(folder / "key.pem", signed.key)
     write(folder / "authority.pem", authority.pem().certificate)
     return folder
+
+
+def test_the_end_is_that_of_the_certificate_or_of_its_authority_as_the_files_are_now(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wire.security.followed.CHECK_SECONDS", 0.0)
+    keys = locked.keys(party(tmp_path / "party", authority))
+    day = 86_400.0
+    assert keys.expires_at() == pytest.approx(time.time() + day, abs=60)
+    write(tmp_path / "party" / "authority.pem", Authority.new(LONG_AGO - timedelta(days=3640)).pem().certificate)
+    assert keys.expires_at() == pytest.approx((LONG_AGO + timedelta(days=10)).timestamp(), abs=60)
+    party(tmp_path / "party", authority, now=SOON)
+    assert keys.expires_at() == pytest.approx((SOON + timedelta(days=1)).timestamp(), abs=60)
+    assert NO_KEYS.expires_at() == math.inf
 
 
 @pytest.fixture(scope="module")

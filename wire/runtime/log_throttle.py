@@ -1,23 +1,27 @@
-"""Logging that a stuck camera or link cannot flood."""
+"""Logging that a stuck camera or link, or whoever knocks at a door, cannot flood."""
 
 import logging
 import time
 from collections.abc import Callable
 from typing import Final
 
-_log = logging.getLogger("edge")
 INTERVAL_SECONDS: Final = 10.0
 
 
 class Throttle:
     """One line per key and interval; the next one says how many were held back.
 
-    Keys come from fixed lists: the table of keys is never cleaned.
+    Keys come from fixed lists: the table of keys is never cleaned. Threads that meet here may each write a line.
     """
 
-    def __init__(self, interval: float = INTERVAL_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        log: logging.Logger,
+        interval: float = INTERVAL_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """interval in seconds."""
-        self._interval, self._clock = interval, clock
+        self._log, self._interval, self._clock = log, interval, clock
         self._next: dict[str, float] = {}
         self._held: dict[str, int] = {}
 
@@ -29,17 +33,18 @@ class Throttle:
             return
         held = self._held.pop(key, 0)
         self._next[key] = now + self._interval
-        _log.warning("%s%s", line, f" ({held} more like this)" if held else "")
+        self._log.warning("%s%s", line, f" ({held} more like this)" if held else "")
 
 
 class OnChange:
     """Logs a state when it changes, and not again while it stays."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
         self._last: str | None = None
 
     def log(self, level: int, key: str, line: str) -> None:
         """Log `line` if `key` is not the last one."""
         if key != self._last:
             self._last = key
-            _log.log(level, "%s", line)
+            self._log.log(level, "%s", line)

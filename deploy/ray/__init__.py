@@ -1,0 +1,1 @@
+"""The decoder as a Ray Serve application, for centers with `engine.kind: ray`."""
