@@ -9,6 +9,8 @@ from center.decode.batch_size import MOST
 from center.decode.engines import Device, Kind
 from wire.codec import DEFAULT
 from wire.contract.occupancy import SILENCE_SECONDS
+from wire.contract.sizes import Size
+from wire.geometry import LARGEST_SIZE
 from wire.runtime.yaml_config import Address, Section
 from wire.security.section import HttpsSection, SecuredConfig, is_loopback
 
@@ -70,6 +72,7 @@ class LinksSection(Section):
     age_budget_ms: Milliseconds = 1_000.0
     idle_s: PositiveFloat = 60.0
     max_rigs: PositiveInt = 64
+    largest_size: Size = LARGEST_SIZE
     evict_s: PositiveFloat = 60.0
     reunite_s: Annotated[float, Field(ge=0.0, le=3_600.0)] = 0.0
 

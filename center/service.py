@@ -11,6 +11,7 @@ import prometheus_client
 
 from center.config import CenterConfig
 from center.decode import batch_size, engines
+from center.decode.jobs import knows_sizes
 from center.decode.pipeline import Pipeline
 from center.ingest.ingest import FrameIngest
 from center.ingest.link_servicer import SymbolLinkServicer
@@ -85,7 +86,7 @@ class Center:
         )
         ends = [keys.expires_at] if certificate is None else [keys.expires_at, certificate.expires_at]
         follow_expiry(self.metrics.expiry, *ends)
-        self.server = Server(config.listen, keys, self.metrics.call_refused)
+        self.server = Server(config.listen, keys, self.metrics.call_refused, config.links.largest_size)
         self.port = 0
         self._sweeper: asyncio.Task[None] | None = None
         self._swept_at = -math.inf
@@ -105,7 +106,7 @@ class Center:
         )
         self.port = await self.server.start(SERVICES)
         began = time.monotonic()
-        engine, self._pipeline.max_size = await asyncio.to_thread(self._load)
+        engine, self._pipeline.max_size, self._ingest.any_size = await asyncio.to_thread(self._load)
         self._start_recorder(engine)
         self._pipeline.engine = engine  # from now on streams are taken
         self._sweeper = asyncio.create_task(
@@ -159,8 +160,8 @@ class Center:
             "recording": self._recorder.status() if self._recorder else {"state": "off"},
         }
 
-    def _load(self) -> tuple[engines.Engine, int]:
-        """The warm decoder, and how many pairs its batches hold."""
+    def _load(self) -> tuple[engines.Engine, int, bool]:
+        """The warm decoder, how many pairs its batches hold, and whether it knows other sizes than 128x256."""
         section = self._config.engine
         engine = self._engine or engines.load(
             self._config.codec, section.kind, section.device, section.threads, section.address
@@ -170,7 +171,7 @@ class Center:
             engines.warm_up(engine, 1)
             most = batch_size.learn(engine)
         engines.warm_up(engine, most)
-        return engine, most
+        return engine, most, knows_sizes(engine)
 
     def _start_recorder(self, engine: engines.Engine) -> None:
         """raises UserError if the folder cannot be used or the extra is not installed"""

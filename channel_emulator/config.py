@@ -11,6 +11,8 @@ from channel_emulator.channel.settings import Settings, Tolerance
 from channel_emulator.channel.snr import Fixed, RandomWalk, Schedule, SnrSource
 from wire.contract.link_settings import RANGED, SETTINGS, Csi, Model, PowerPolicy
 from wire.contract.names import RigName
+from wire.contract.sizes import Size
+from wire.geometry import LARGEST_SIZE
 from wire.runtime.errors import UserError
 from wire.runtime.yaml_config import Address, Section
 from wire.security.section import MetricsDoor, SecuredConfig
@@ -156,6 +158,7 @@ class EmulatorConfig(SecuredConfig):
     metrics: MetricsSection = MetricsSection()
     seed: int = Field(default=1, ge=0, lt=2**64)
     max_links: int = Field(default=64, ge=1, le=1024)
+    largest_size: Size = LARGEST_SIZE
     drain_seconds: float = Field(default=2.0, gt=0.0, le=60.0)
     defaults: SettingsSection = SettingsSection()
     links: tuple[LinkSection, ...] = ()

@@ -35,9 +35,10 @@ class Emulator:
         self.config = config
         self.metrics, self.keys = Metrics(), Keyring(config.security)
         self.links = Links(config, time.monotonic())
-        self._transmit = TransmitServicer(self.links, grpc_kit.Connection(config.upstream, self.keys), self.metrics)
+        upstream = grpc_kit.Connection(config.upstream, self.keys)
+        self._transmit = TransmitServicer(self.links, upstream, self.metrics, largest=config.largest_size)
         self._control = ControlServicer(self.links)
-        self._server = grpc_kit.Server(config.listen, self.keys, self.metrics.call_refused)
+        self._server = grpc_kit.Server(config.listen, self.keys, self.metrics.call_refused, config.largest_size)
         self._ticking: asyncio.Task[None] | None = None
 
     async def start(self) -> int:

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from edge.camera.address import parse_address
 from wire import codec
 from wire.contract.names import RigName
+from wire.contract.sizes import Size, SizeOrAuto
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.yaml_config import SECRET, Address, Section
 from wire.security.section import MetricsDoor, SecuredConfig
 from wire.views import View
@@ -31,6 +33,10 @@ _ONLY_FOR: Final = {
     "url": {CameraKind.RTSP},
     "watermark": {CameraKind.SYNTHETIC},
 }
+
+
+_LONGEST_BUDGET_MS: Final = 3_000.0
+"""That larger pictures bring about: an edge takes a link without an answer for so long for dead."""
 
 
 def _camera_url(text: str | None) -> str | None:
@@ -119,6 +125,8 @@ class EdgeConfig(SecuredConfig):
 
     rig: RigName = "demo"
     view: View = View.LEFT
+    size: SizeOrAuto = DEFAULT_SIZE
+    largest_size: Size = PictureSize(256, 512)
     camera: CameraConfig = CameraConfig(path="builtin:demo")
     link: LinkConfig = LinkConfig()
     codec: CodecConfig = CodecConfig()
@@ -139,9 +147,12 @@ class EdgeConfig(SecuredConfig):
         """How old a frame may become, milliseconds; 0 leaves it to the center.
 
         Unless set: the camera's delay, which has passed before the edge has the picture, and three frame periods.
+        Pictures larger than 128x256 take longer to encode and decode: they get that as often as they count, up to 3 s.
         """
-        budget = self.link.age_budget_ms
-        return round(self._delay_ms + 3_000 / self.camera.fps) if budget is None else budget
+        if self.link.age_budget_ms is not None:
+            return self.link.age_budget_ms
+        periods, weight = 3_000 / self.camera.fps, (self.size or self.largest_size).weight
+        return round(self._delay_ms + max(periods, min(periods * weight, _LONGEST_BUDGET_MS)))
 
     @property
     def _delay_ms(self) -> float:

@@ -17,7 +17,7 @@ from center.output.results import DecodedPair, ViewResult
 from center.record import messages
 from center.record.recorder import Recorder
 from wire.contract.arrays import pack_complex
-from wire.geometry import SYMBOLS
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
 from wire.v1 import pair_service_pb2, recording_pb2, types_pb2
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -35,7 +35,13 @@ def shipped_engine() -> Engine:
         pytest.skip(str(problem))
 
 
-def job(sequence: int, rig: str = "lab", views: Sequence[View] = tuple(View), sample_type: str = "f32") -> Job:
+def job(
+    sequence: int,
+    rig: str = "lab",
+    views: Sequence[View] = tuple(View),
+    sample_type: str = "f32",
+    size: PictureSize = DEFAULT_SIZE,
+) -> Job:
     """One instant of noise over a fading left link and a noiseless right one."""
     random = np.random.default_rng([sequence, len(rig)])
 
@@ -44,18 +50,19 @@ def job(sequence: int, rig: str = "lab", views: Sequence[View] = tuple(View), sa
         return (parts[0] + 1j * parts[1]).astype(np.complex64)
 
     pair = recording_pb2.RecordedPair(rig=rig, pairing=pair_service_pb2.PAIRING_PAIRED, decoded_at_ns=time.time_ns())
+    pair.height, pair.width = size.rows, size.columns
     for view in views:
         at = 1_700_000_000_000_000_000 + sequence * 100_000_000 + view.position
         frame = link_pb2.SymbolFrame(
             sequence=sequence,
             captured_at_ns=at,
-            symbols=pack_complex(complex_numbers(SYMBOLS), sample_type),
+            symbols=pack_complex(complex_numbers(size.symbols), sample_type),
             referenced=view is View.LEFT,
             stages=[link_pb2.StageTime(stage="encode", microseconds=11_000)],
         )
         if view is View.LEFT:
             state = types_pb2.ChannelState(snr_db=7.3, noise_variance=0.1862, coherence=10)
-            state.gain.CopyFrom(pack_complex(complex_numbers(SYMBOLS // 10)))
+            state.gain.CopyFrom(pack_complex(complex_numbers(size.symbols // 10)))
             frame.channel_state.CopyFrom(state)
         recorded = recording_pb2.RecordedFrame(view=view.to_proto(), boot_id=sequence, received=frame)
         recorded.captured_at_ns, recorded.arrived_at_ns = at + 256, at + 20_000_000

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wire import codec, units
-from wire.geometry import CHANNELS, HEIGHT, SYMBOLS, WIDTH
+from wire.geometry import CHANNELS, DEFAULT_SIZE, HEIGHT, LATENT_CHANNELS, SYMBOLS, WIDTH
 
+_FLAT_RANK: Final = 4
 HEAD: Final = 2 * 4
 """Bytes of the SNRs of both links, float32."""
 
@@ -36,6 +37,9 @@ class PairDecoder:
     def __init__(self, name: str = codec.DEFAULT, threads: int = 2) -> None:
         """raises UserError as `wire.codec.load_onnx` does"""
         self._session = codec.load_onnx(name, "decoder", threads).session
+        rank = next(len(each.shape) for each in self._session.get_inputs() if each.name == "symbols")
+        # A graph of any size learns it from the shape; one of version 0.1 takes [pairs, view, symbol, I and Q].
+        self._shape = (SYMBOLS,) if rank == _FLAT_RANK else (LATENT_CHANNELS // 2, *DEFAULT_SIZE.latent)
 
     def decode(self, requests: Sequence[bytes | NDArray[np.uint8]]) -> NDArray[np.uint8]:
         """Equalise, decode, round.
@@ -45,9 +49,14 @@ class PairDecoder:
         """
         raw = np.stack([np.frombuffer(request, np.uint8) for request in requests])
         snr_db = raw[:, :HEAD].copy().view("<f4")
-        symbols = raw[:, HEAD:].copy().view("<f2").astype(np.float32).reshape(len(raw), 2, SYMBOLS, 2)
+        symbols = raw[:, HEAD:].copy().view("<f2").astype(np.float32).reshape(len(raw), 2, *self._shape, 2)
         trust = np.array([[1.0 / (1.0 + units.noise_variance(float(mu))) for mu in pair] for pair in snr_db], "f4")
-        reliability = np.ascontiguousarray(np.broadcast_to(trust[..., None], symbols.shape[:3]))
-        feed = {"symbols": symbols * trust[..., None, None], "reliability": reliability, "snr_db": snr_db}
+        reliability = np.ascontiguousarray(np.broadcast_to(_beside(trust, symbols.ndim - 1), symbols.shape[:-1]))
+        feed = {"symbols": symbols * _beside(trust, symbols.ndim), "reliability": reliability, "snr_db": snr_db}
         exact = np.clip(self._session.run(["pictures"], feed)[0], 0.0, 1.0)
         return np.ascontiguousarray(np.rint(exact * 255.0).astype(np.uint8).transpose(0, 1, 3, 4, 2))
+
+
+def _beside(trust: NDArray[np.float32], rank: int) -> NDArray[np.float32]:
+    """[pairs, view] with as many further dimensions of 1 as make the rank."""
+    return trust.reshape(*trust.shape, *(1,) * (rank - trust.ndim))

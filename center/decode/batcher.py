@@ -9,12 +9,14 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from center.decode.turns import Turns
 from wire.contract.outcomes import Reason
+from wire.geometry import PictureSize
 
 
 class Job(Protocol):
     """One thing to decode; times in seconds on one clock.
 
     rig         whose it is
+    size        of its pictures: what is decoded at once has one size, and larger ones are more work
     queued_at   when it was handed to the batcher
     expires_at  from when on nobody wants it; +inf is never
     deferred    one view whose partner was late, or dropped on its way: worth a decoder only when no other job waits
@@ -22,6 +24,8 @@ class Job(Protocol):
 
     @property
     def rig(self) -> str: ...
+    @property
+    def size(self) -> PictureSize: ...
     @property
     def queued_at(self) -> float: ...
     @property
@@ -47,7 +51,7 @@ class Dropped(Generic[J]):
 class Batcher(Generic[J]):
     """A bounded queue that gives batches, one rig after the other; no clock, no thread. O(log n) per job.
 
-    max_size   jobs in a batch at most
+    max_size   jobs in a batch at most; larger pictures count as several (`PictureSize.weight`), but one always goes
     max_delay  how long a job waits for company while the decoder is busy and could take one batch more, seconds
     capacity   jobs that wait at most; one more drops the oldest deferred one, or else the oldest of the rig that has
                most of them, of equals the one that was served last
@@ -60,6 +64,10 @@ class Batcher(Generic[J]):
 
     Deferred jobs, one of a rig at most, stand beside the turns. Each is dropped as soon as its rig has a newer job: so
     an overloaded decoder spends nothing on half an instant, and nothing is shown out of order.
+
+    A batch holds one size: that of the first in turn, whom others of this size join. A rig whose pictures are the work
+    of w small ones lets w - 1 turns pass afterwards while others wait: shares are of work, not of pictures. (Deficit
+    round robin, Shreedhar and Varghese 1995, but paid afterwards: nobody waits for its first.)
     """
 
     def __init__(self, max_size: int, max_delay: float, capacity: int, per_rig: int = 1, ahead: int = 0) -> None:
@@ -69,6 +77,7 @@ class Batcher(Generic[J]):
         self._jobs: dict[str, deque[J]] = {}  # of the rigs that wait for their turn, oldest first
         self._deferred: OrderedDict[str, J] = OrderedDict()  # in the order in which they came
         self._expiries: list[tuple[float, int, J]] = []  # a heap; jobs that have left are skipped
+        self._debts: dict[str, int] = {}  # rig -> turns that it still lets pass
         self._size = self._pushed = 0
 
     def __len__(self) -> int:
@@ -136,11 +145,18 @@ class Batcher(Generic[J]):
             return []
         if not self._turns:
             return [self._take_deferred()]  # no more of them: whole pairs may come meanwhile
-        batch = []
-        for _ in range(min(self.max_size, len(self._turns))):
-            rig = self._turns.first()
+        while debt := self._debts.pop(first := self._turns.first(), 0):
+            if debt > 1:
+                self._debts[first] = debt - 1
+            self._turns.serve(first)  # it lets this turn pass
+        batch: list[J] = []
+        for rig in self._company(first):
             self._turns.serve(rig)
             batch.append(self._remove(rig))
+            if (weight := batch[-1].size.weight) > 1:
+                self._debts[rig] = weight - 1
+        if not self._turns or len(self._debts) > 2 * self.capacity + _LEFT_BEHIND:
+            self._debts.clear()  # nobody waits, or those of rigs that are gone have piled up
         return batch
 
     def deadline(self, in_flight: int, soon_at: float = math.inf) -> float:
@@ -149,7 +165,7 @@ class Batcher(Generic[J]):
             return float("-inf") if self._deferred and in_flight == 0 else float("inf")
         if in_flight > self.ahead:
             return soon_at if in_flight == self.ahead + 1 else math.inf
-        if in_flight == 0 or len(self._turns) >= self.max_size:
+        if in_flight == 0 or self._is_full():
             return float("-inf")
         return self._next().queued_at + self.max_delay
 
@@ -174,6 +190,24 @@ class Batcher(Generic[J]):
             waiting = {id(each) for each in jobs}
             self._expiries = [entry for entry in self._expiries if id(entry[2]) in waiting]
             heapq.heapify(self._expiries)
+
+    def _company(self, first: str) -> list[str]:
+        """Whose jobs are in the next batch: the first in turn, and those of its size that let no turn pass."""
+        most = self._most()
+        size = self._jobs[first][0].size
+        if most == 1:
+            return [first]
+        ready = [rig for rig, jobs in self._jobs.items() if jobs[0].size == size and rig not in self._debts]
+        return self._turns.in_order(ready, most)
+
+    def _is_full(self) -> bool:
+        """Whether as many of the first one's size wait as go into a batch."""
+        size, most = self._next().size, self._most()
+        return len(self._turns) >= most and sum(jobs[0].size == size for jobs in self._jobs.values()) >= most
+
+    def _most(self) -> int:
+        """Jobs in a batch of the first one's size at most."""
+        return max(1, self.max_size // self._next().size.weight)
 
     def _next(self) -> J:
         return self._jobs[self._turns.first()][0] if self._turns else next(iter(self._deferred.values()))

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from center.decode.engines import Batch, Engine
 from center.ingest.frames import Frame
+from wire.geometry import DEFAULT_SIZE, STEP, PictureSize
+from wire.runtime.errors import UserError
 from wire.views import View
 
 
@@ -26,7 +28,9 @@ class Job:
     def completed_by(self, frame: Frame, tolerance: float) -> "Job | None":
         """The same with the other view of its instant; None where the frame is not that. tolerance: seconds"""
         partner, *more = self.frames
-        if more or partner.view is frame.view or abs(partner.captured_at - frame.captured_at) > tolerance:
+        if more or partner.view is frame.view or partner.size != frame.size:
+            return None
+        if abs(partner.captured_at - frame.captured_at) > tolerance:
             return None
         both = (partner, frame) if frame.view is View.RIGHT else (frame, partner)
         return Job(both, self.queued_at)
@@ -34,6 +38,11 @@ class Job:
     @property
     def rig(self) -> str:
         return self.frames[0].key.rig
+
+    @property
+    def size(self) -> PictureSize:
+        """Of its pictures, which have one size."""
+        return self.frames[0].size
 
     @property
     def expires_at(self) -> float:
@@ -45,8 +54,8 @@ class Job:
 class Decoded:
     """What became of one frame.
 
-    exact   float32 [3, 128, 256] in [0, 1]
-    picture uint8 [128, 256, 3], the same rounded
+    exact   float32 [3, rows, columns] in [0, 1]
+    picture uint8 [rows, columns, 3], the same rounded
     """
 
     frame: Frame
@@ -55,8 +64,9 @@ class Decoded:
 
 
 def stack(jobs: Sequence[Job]) -> Batch:
-    """B jobs side by side; views that did not come stay absent."""
-    batch = Batch.absent(len(jobs))
+    """B jobs of one size side by side; views that did not come stay absent, as do jobs without frames."""
+    size = next((job.size for job in jobs if job.frames), DEFAULT_SIZE)
+    batch = Batch.absent(len(jobs), size)
     for i, job in enumerate(jobs):
         for frame in job.frames:
             v = frame.view.position
@@ -78,3 +88,13 @@ def decode(engine: Engine, jobs: Sequence[Job]) -> list[tuple[Decoded, ...]]:
 def _view(frame: Frame, exact: NDArray[np.float32]) -> Decoded:
     picture = np.ascontiguousarray(np.rint(exact * 255.0).astype(np.uint8).transpose(1, 2, 0))
     return Decoded(frame, exact if not frame.referenced else exact.copy(), picture)
+
+
+def knows_sizes(engine: Engine) -> bool:
+    """Whether an engine decodes pictures of other sizes than 128x256: those of codecs of version 0.1 do not. Slow."""
+    other = PictureSize(DEFAULT_SIZE.rows, DEFAULT_SIZE.columns + STEP)
+    try:
+        pictures = engine.decode(Batch.absent(1, other))
+    except UserError:
+        return False
+    return pictures.shape[-2:] == (other.rows, other.columns)

@@ -3,6 +3,7 @@
 import heapq
 import itertools
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final
 
 REMEMBERED: Final = 4_096
@@ -46,6 +47,10 @@ class Turns:
         while not self._holds(*self._first[0]):
             heapq.heappop(self._first)
         return self._first[0][2]
+
+    def in_order(self, rigs: Iterable[str], most: int) -> list[str]:
+        """The first `most` of some rigs that wait, as `first` would give them."""
+        return heapq.nsmallest(most, rigs, key=lambda rig: self._waiting[rig][:2])
 
     def most(self) -> str:
         """The rig with most jobs; of equals the one that was served last. There must be one."""

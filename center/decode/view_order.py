@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 _TILE: Final = (16, 32)
 _FARTHEST: Final = 24
-"""Largest disparity that is looked for, pixels of a 256 wide picture."""
+"""Largest disparity that is looked for, pixels of a picture 256 to 511 wide; wider ones are made smaller first."""
+_WIDE: Final = 256
 _TEXTURE: Final = 4.0
 """Standard deviation of a tile's grey levels, at least: nothing can be matched in a plain sky."""
 _DISTINCT: Final = 0.7
@@ -57,10 +58,10 @@ def count_tiles(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> tuple[int,
 
     In a rectified pair everything lies farther right in the left picture, by its disparity. 3 ms.
 
-    left, right  uint8 [128, 256, 3]
+    left, right  uint8 [rows, columns, 3], of one size, 128x256 at least
     returns      tiles of positive disparity, as it should be; tiles of negative disparity
     """
-    a, b = (picture[:, :, 1].astype(np.float32) for picture in (left, right))
+    a, b = (_green(picture) for picture in (left, right))
     rows, columns = _TILE
     width = (a.shape[1] - 2 * _FARTHEST) // columns * columns
     inner = slice(_FARTHEST, _FARTHEST + width)
@@ -75,3 +76,14 @@ def count_tiles(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> tuple[int,
     best = shifts[costs.argmin(axis=0)]
     clear = textured & (costs.min(axis=0) < _DISTINCT * costs[_FARTHEST])
     return int((clear & (best > 0)).sum()), int((clear & (best < 0)).sum())
+
+
+def _green(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Its green, float32 [rows, columns]: made smaller by a whole number, and cut to whole tiles."""
+    shrink = picture.shape[1] // _WIDE
+    rows, columns = picture.shape[0] // (shrink * _TILE[0]) * _TILE[0], picture.shape[1] // shrink
+    green = picture[: rows * shrink, : columns * shrink, 1].astype(np.float32)
+    if shrink == 1:
+        return green
+    small: NDArray[np.float32] = green.reshape(rows, shrink, columns, shrink).mean(axis=(1, 3))
+    return small

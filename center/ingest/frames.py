@@ -12,7 +12,7 @@ from center.output.quality import FrameKey
 from wire import units
 from wire.contract.arrays import unpack_complex
 from wire.contract.outcomes import STAGES, Reason
-from wire.geometry import SYMBOLS
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import FrameError
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2
@@ -35,13 +35,14 @@ class Frame:
     captured_at  seconds on the center's steady clock
     arrived_at   seconds, likewise
     expires_at   when nobody wants it any longer, seconds; +inf is never
-    symbols      float32 [5120, 2], I and Q after the equaliser
-    reliability  float32 [5120] in [0, 1]
+    symbols      float32 [k, 2], I and Q after the equaliser
+    reliability  float32 [k] in [0, 1]
     snr_db       mean Es/N0 of its link; +inf is noiseless
     stages       seconds in each stage passed so far
     referenced   its untouched picture comes past the channel
     answer       gives its credit back to the sender; to be called once
     message      as it came, for the recorder
+    size         of the picture, which has k symbols
     """
 
     key: FrameKey
@@ -55,6 +56,7 @@ class Frame:
     referenced: bool
     answer: Answer
     message: link_pb2.SymbolFrame | None = None
+    size: PictureSize = DEFAULT_SIZE
 
     @property
     def view(self) -> View:
@@ -65,10 +67,13 @@ class Frame:
         return self.key.sequence
 
 
-def check_and_equalise(message: link_pb2.SymbolFrame) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+def check_and_equalise(
+    message: link_pb2.SymbolFrame, size: PictureSize = DEFAULT_SIZE
+) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
     """A frame's numbers, checked before anything is allocated by them, and equalised.
 
-    returns  symbols float32 [5120, 2], reliability float32 [5120] and snr_db, as in `Frame`
+    size     of its picture, as its stream's Hello said
+    returns  symbols float32 [k, 2], reliability float32 [k] and snr_db, as in `Frame`
     raises   FrameError with reason sequence, shape, type, not_finite or power
     """
     if len(message.stages) > MOST_STAGES:
@@ -77,8 +82,8 @@ def check_and_equalise(message: link_pb2.SymbolFrame) -> tuple[NDArray[np.float3
         raise FrameError("sequence", "sequence is 0; count frames up from 1")
     if message.captured_at_ns <= 0:
         raise FrameError("type", "captured_at_ns is not set; send the time of capture, Unix nanoseconds")
-    if message.symbols.count != SYMBOLS:
-        raise FrameError("shape", f"{message.symbols.count} symbols came; a picture has {SYMBOLS}")
+    if message.symbols.count != size.symbols:
+        raise FrameError("shape", f"{message.symbols.count} symbols came; a picture of {size} has {size.symbols}")
     received = unpack_complex(message.symbols)
     power = units.mean_power(received)
     if not np.isfinite(power):
@@ -87,7 +92,7 @@ def check_and_equalise(message: link_pb2.SymbolFrame) -> tuple[NDArray[np.float3
         snr_db, variance, gain = units.NOISELESS, 0.0, None
     else:
         snr_db, variance = _noise(message.channel_state)
-        gain = _gain(message.channel_state)
+        gain = _gain(message.channel_state, size.symbols)
     expected = (units.POWER if gain is None else units.mean_power(gain)) + variance
     if not POWER_RATIO[0] * expected <= power <= POWER_RATIO[1] * expected:
         raise FrameError(
@@ -95,7 +100,7 @@ def check_and_equalise(message: link_pb2.SymbolFrame) -> tuple[NDArray[np.float3
             f"the mean power is {power:.3g} where about {expected:.3g} is expected; send symbols of mean power 1",
         )
     estimate, reliability = mmse(received, gain, variance)
-    return estimate.view(np.float32).reshape(SYMBOLS, 2), reliability, snr_db
+    return estimate.view(np.float32).reshape(size.symbols, 2), reliability, snr_db
 
 
 def stage_times(message: link_pb2.SymbolFrame) -> dict[str, float]:
@@ -121,11 +126,11 @@ def _noise(state: types_pb2.ChannelState) -> tuple[float, float]:
     return snr_db, variance
 
 
-def _gain(state: types_pb2.ChannelState) -> NDArray[np.complex64] | None:
+def _gain(state: types_pb2.ChannelState, symbols: int) -> NDArray[np.complex64] | None:
     """One gain per symbol, or None where none was told."""
     if state.gain.count == 0:
         return None
     gain = unpack_complex(state.gain)
     if not np.isfinite(units.mean_power(gain)):
         raise FrameError("not_finite", "the channel gain holds NaN or infinity; check the channel estimate")
-    return spread_gain(gain, state.coherence, SYMBOLS)
+    return spread_gain(gain, state.coherence, symbols)

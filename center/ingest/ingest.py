@@ -16,8 +16,9 @@ from center.ingest.rigs import Rigs, Session
 from center.metrics import Metrics
 from center.output.quality import FrameKey
 from center.steady_clock import SteadyClock
-from wire.contract.handshake import Refusal, StreamRefused
+from wire.contract.handshake import Refusal, StreamRefused, check_size
 from wire.contract.names import shown
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import FrameError
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
@@ -38,7 +39,8 @@ BOUNDARY_STEP: Final = 0.005
 class FrameIngest:
     """Checks what comes and hands it on. All methods belong to the event loop's thread.
 
-    clock  what every time in here is told on
+    clock     what every time in here is told on
+    any_size  whether the decoder knows pictures of other sizes than 128x256
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class FrameIngest:
         clock: SteadyClock,
     ) -> None:
         self.draining = False
+        self.any_size = True
         self._empty = asyncio.Event()
         self._streams: set[Session] = set()
         self.clock = clock
@@ -79,13 +82,19 @@ class FrameIngest:
                 f"the camera encodes with codec {shown(hello.codec_hash)}, this center decodes"
                 f" {self.engine.codec_hash}; give both the same codec",
             )
+        size = self._size(hello)
         now = self.clock.now()
         gap = now - hello.sent_at_ns * _NANO if hello.sent_at_ns else 0.0
-        rig = self._rigs.admit(hello.rig)
+        rig = self._rigs.admit(hello.rig, size)
         clock = rig.known_clock(view, hello.boot_id) or _clock(gap, hello.frame_rate)
-        session = Session(rig, view, hello.boot_id, clock, end, drain)
+        session, former = Session(rig, view, hello.boot_id, clock, end, drain, size=size), rig.size
+        if (silent := rig.in_the_way(view, size, now)) is not None:
+            silent.end(f"silent, and the other camera of rig {rig.name} has pictures of {size} now; connect again")
+            self.disconnect(silent)
         rig.connect(session, hello.frame_rate, now, hello.loop_ms / 1e3)
         self._streams.add(session)
+        if former != size:  # what still waits finds no partner of its size
+            self._pipeline.handle(rig, rig.pairer.flush())
         self._metrics.connected.labels(rig.name, view).set(1)
         self._metrics.clock_offset.labels(rig.name, view).set(gap + self.clock.step)
         if abs(gap) > PLAINLY_APART:
@@ -121,7 +130,7 @@ class FrameIngest:
         rig.cameras[view].heard_at = now
         self._metrics.last_frame.labels(rig.name, view).set(now + self.clock.step)
         try:
-            symbols, reliability, snr_db = check_and_equalise(message)
+            symbols, reliability, snr_db = check_and_equalise(message, session.size)
         except FrameError as problem:
             self._pipeline.answers.count_drop(rig.name, view, "rejected", problem.reason)
             answer(message.sequence, link_pb2.OUTCOME_REJECTED, problem.reason, str(problem))
@@ -147,6 +156,7 @@ class FrameIngest:
             referenced=message.referenced,
             answer=answer,
             message=message,
+            size=session.size,
         )
         self._metrics.snr.labels(rig.name, view).set(frame.snr_db)
         if now >= frame.expires_at:
@@ -179,6 +189,17 @@ class FrameIngest:
         self._pipeline.answers.count_drop(session.rig.name, session.view, "dropped", "overload")
         detail = f"more than {self._links.credit} frames are unacknowledged; wait for acknowledgements"
         answer(message.sequence, link_pb2.OUTCOME_DROPPED, "overload", detail)
+
+    def _size(self, hello: link_pb2.Hello) -> PictureSize:
+        """raises StreamRefused (size) if pictures as large as this, or of this size, are not decoded here"""
+        size = check_size(hello, self._links.largest_size, "links.largest_size of the center")
+        if size != DEFAULT_SIZE and not self.any_size:
+            raise StreamRefused(
+                Refusal.SIZE,
+                f"the codec of this center knows pictures of {DEFAULT_SIZE} only, not of {size}; export it anew, or set"
+                f" size of the edge to {DEFAULT_SIZE}",
+            )
+        return size
 
     def sessions(self) -> list[Session]:
         """Every stream that speaks for a camera."""

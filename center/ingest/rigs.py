@@ -15,6 +15,7 @@ from center.ingest.frames import Frame
 from center.ingest.reunion import Reunion
 from wire.contract.handshake import Refusal, StreamRefused, check_name
 from wire.contract.occupancy import Holder, silence_of, take_over
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.views import View
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class Session:
     end     called with a line when another stream takes its place
     drain   called with the reason why it is to leave, and after how many ms it may come again
     newest  highest sequence that came
+    size    of its pictures
     """
 
     rig: "Rig"
@@ -39,6 +41,7 @@ class Session:
     end: Callable[[str], None]
     drain: Callable[[str, int], None]
     newest: int = 0
+    size: PictureSize = DEFAULT_SIZE
 
 
 @dataclass(eq=False)
@@ -64,12 +67,21 @@ class Camera:
 
 
 class Rig:
-    """Two cameras and their pairer. Times in seconds; tolerance None is half a frame period; reunite: `Reunion`."""
+    """Two cameras and their pairer. Times in seconds; tolerance None is half a frame period; reunite: `Reunion`.
+
+    size  of the pictures of both; changes only while neither is connected
+    """
 
     def __init__(
-        self, name: str, tolerance: float | None, patience: float, silence: float, reunite: float = 0.0
+        self,
+        name: str,
+        tolerance: float | None,
+        patience: float,
+        silence: float,
+        reunite: float = 0.0,
+        size: PictureSize = DEFAULT_SIZE,
     ) -> None:
-        self.name = name
+        self.name, self.size = name, size
         self._reunion = Reunion(reunite)
         self.tolerance = tolerance
         self._silence = silence
@@ -88,15 +100,20 @@ class Rig:
     def connect(self, session: Session, frame_rate: float, now: float, loop_s: float = 0.0) -> None:
         """A stream takes over its camera by the rule of `wire.contract.occupancy`; a stream that it replaces is ended.
 
-        raises  StreamRefused if another camera lives as this view
+        raises  StreamRefused if another camera lives as this view, or the other view has pictures of another size
         """
-        camera = self.cameras[session.view]
+        camera, other = self.cameras[session.view], self.cameras[session.view.other].session
+        if other is not None and other.size != session.size:
+            line = (
+                f"the {session.view} camera of rig {self.name} sends pictures of {session.size}, the {other.view} one"
+            )
+            raise StreamRefused(Refusal.SIZE, f"{line} of {other.size}; set size of both edges alike")
         if camera.session is not None:
             line = take_over(f"{self.name}/{session.view}", camera.holder(), session.boot_id, now, self._silence)
             if camera.boot_id != session.boot_id:
                 log.warning("rig %s: the %s camera was %s", self.name, session.view, line)
             camera.session.end(line)
-        camera.heard_at = now
+        camera.heard_at, self.size = now, session.size
         restarted = camera.boot_id != session.boot_id
         camera.session, camera.boot_id, camera.clock = session, session.boot_id, session.clock
         camera.frame_rate, camera.loop_s = frame_rate, loop_s
@@ -105,6 +122,15 @@ class Rig:
         self.view_order = ViewOrder()  # they may have been swapped back
         self._settle()
         self.pairer.connect(session.view, now, restarted)
+
+    def in_the_way(self, view: View, size: PictureSize, now: float) -> Session | None:
+        """The stream of the other view, if it has another size and fell silent.
+
+        A camera that lost power says no goodbye, and must not keep the rig at its size.
+        """
+        camera = self.cameras[view.other]
+        differs = camera.session is not None and camera.session.size != size
+        return camera.session if differs and now >= camera.holder().silent_at(self._silence) else None
 
     def known_clock(self, view: View, boot_id: int) -> CameraClock | None:
         """What is known of the clock of a camera that comes back; None for another start of it.
@@ -192,6 +218,8 @@ class Rig:
         instants = sum(self.decoded.values())
         return {
             "rig": self.name,
+            "size": str(self.size),
+            "symbols": self.size.symbols,
             "connected": [str(view) for view in self.connected()],
             "frame_rate": {str(view): round(camera.rate(now), 1) for view, camera in self.cameras.items()},
             "decoded": dict(self.decoded),
@@ -219,7 +247,8 @@ class Rig:
 
 
 class Rigs:
-    """Every rig that is known, at most `most`."""
+    """Every rig that is known, at most `most`; those of larger pictures count as several (`PictureSize.weight`), which
+    bounds what all of them may hold."""
 
     def __init__(
         self, tolerance: float | None, patience: float, silence: float, most: int, reunite: float = 0.0
@@ -234,20 +263,27 @@ class Rigs:
     def get(self, name: str) -> Rig | None:
         return self._rigs.get(name)
 
-    def admit(self, name: str) -> Rig:
+    def admit(self, name: str, size: PictureSize = DEFAULT_SIZE) -> Rig:
         """The rig of this name, new if it has to be.
 
+        size    of its pictures
         raises  StreamRefused if the name is no name, or there are too many rigs
         """
         check_name(name)
         rig = self._rigs.get(name)
+        if rig is None or size.weight > rig.size.weight:
+            self._check_room(size, sum(each.size.weight for each in self._rigs.values() if each is not rig))
         if rig is None:
-            if len(self._rigs) >= self._most:
-                raise StreamRefused(
-                    Refusal.FULL, f"{self._most} rigs are known already; raise links.max_rigs or use another center"
-                )
-            rig = self._rigs[name] = Rig(name, self._tolerance, self._patience, self._silence, self._reunite)
+            settings = self._tolerance, self._patience, self._silence, self._reunite
+            rig = self._rigs[name] = Rig(name, *settings, size)
         return rig
+
+    def _check_room(self, size: PictureSize, taken: int) -> None:
+        """taken: as how many rigs the others count. raises StreamRefused (full)"""
+        if taken + size.weight <= self._most:
+            return
+        line = f"{taken} of {self._most} rigs are known, and one of {size} counts as {size.weight}"
+        raise StreamRefused(Refusal.FULL, f"{line}; raise links.max_rigs or use another center")
 
     def change_pairing(self, tolerance: float | None, patience: float) -> None:
         """New tolerance and patience, seconds, for every rig from now on; tolerance None is half a frame period."""

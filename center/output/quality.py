@@ -115,10 +115,10 @@ class Figures:
 
 
 def measure(picture: NDArray[np.float32], reference: NDArray[np.uint8], with_ms_ssim: bool = True) -> Figures:
-    """The quality of one reconstruction. About 4 ms, so not for the event loop.
+    """The quality of one reconstruction. About 4 ms for 128x256, so not for the event loop.
 
-    picture    float32 [3, 128, 256] in [0, 1] as decoded, not rounded to 8 bits
-    reference  uint8 [128, 256, 3]
+    picture    float32 [3, rows, columns] in [0, 1] as decoded, not rounded to 8 bits
+    reference  uint8 [rows, columns, 3]
     """
     truth = reference.transpose(2, 0, 1).astype(np.float32) / np.float32(255.0)
     ms_ssim = quality.ms_ssim(picture, truth) if with_ms_ssim else None

@@ -26,7 +26,7 @@ MOST_PENDING: Final = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Subject:
-    """A reconstruction to be measured. exact: float32 [3, 128, 256] in [0, 1]."""
+    """A reconstruction to be measured. exact: float32 [3, rows, columns] in [0, 1]."""
 
     pair: DecodedPair
     key: FrameKey
@@ -52,7 +52,7 @@ class QualityMonitor:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def reference(self, key: FrameKey, picture: NDArray[np.uint8], now: float) -> None:
-        """An untouched picture came, uint8 [128, 256, 3]."""
+        """An untouched picture came, uint8 [rows, columns, 3]."""
         if self._wanted == "off":
             return
         self._count("received")

@@ -15,12 +15,12 @@ class ViewResult:
 
     sequence   of its frame, as the camera counts
     snr_db     mean Es/N0 of its link in dB; +inf is noiseless
-    picture    uint8 [128, 256, 3], RGB
+    picture    uint8 [rows, columns, 3], RGB
     latency    seconds from capture to decoded, by the two machines' clocks
     stages     seconds in each stage: capture, encode, channel, network, pair, batch, decode; those that are known
     psnr_db    dB; None until a reference of this frame was measured against
     ms_ssim    0 to 1; None as above
-    reference  uint8 [128, 256, 3], the untouched picture; None as above
+    reference  uint8 [rows, columns, 3], the untouched picture; None as above
     """
 
     view: View

@@ -87,9 +87,14 @@ class ReferenceServicer(reference_grpc.ReferenceServiceServicer):
         except TokenRefused as refusal:
             await abort(context, grpc.StatusCode.PERMISSION_DENIED, refusal)
         rig = self._rigs.get(key.rig)
-        if rig is None or rig.cameras[key.view].session is None:
+        session = None if rig is None else rig.cameras[key.view].session
+        if session is None:
             line = f"rig '{key.rig}' has no {key.view} camera here; send references while its stream is open"
             await abort(context, grpc.StatusCode.NOT_FOUND, UserError(line))
+        size, (rows, columns, _) = session.size, picture.shape
+        if (rows, columns) != (size.rows, size.columns):
+            line = f"the picture is {rows}x{columns} (rows x columns), but this camera's stream has {size}; send that"
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, UserError(line))
         self._monitor.reference(key, picture, self._clock.now())
         return reference_pb2.SubmitReferenceResponse()
 

@@ -21,6 +21,8 @@ from center.ingest.frames import Frame, check_and_equalise, stage_times
 from center.output.pictures import pack
 from center.output.quality import FrameKey
 from center.output.results import DecodedPair
+from wire.contract.sizes import size_of
+from wire.geometry import PictureSize
 from wire.runtime.errors import FrameError, UserError
 from wire.v1 import pair_service_pb2 as pair_pb2
 from wire.v1 import recording_pb2, types_pb2
@@ -47,7 +49,7 @@ def topic(rig: str, *rest: str) -> str:
 
 
 def digest(exact: NDArray[np.float32]) -> bytes:
-    """SHA-256 of a decoded picture, float32 [3, 128, 256] in [0, 1]; about 1 ms, not for the event loop."""
+    """SHA-256 of a decoded picture, float32 [3, rows, columns] in [0, 1]; about 1 ms, not for the event loop."""
     return hashlib.sha256(np.ascontiguousarray(exact, dtype="<f4").data).digest()
 
 
@@ -89,6 +91,8 @@ class DecodedBatch:
                 batch_size=len(self.jobs),
                 batch_position=position,
                 frames=[self._frame(view) for view in views],
+                height=job.size.rows,
+                width=job.size.columns,
             )
             yield Record(topic(job.rig, "pairs"), pair, ended, captured, job.frames[0].sequence)
         if with_pictures:
@@ -202,13 +206,17 @@ def to_job(pair: recording_pb2.RecordedPair) -> Job:
         raise UserError(
             f"a pair of rig '{pair.rig[:64]}' has the views {views[:4]}; left, right, or left and right belong"
         )
-    return Job(tuple(_frame(pair.rig, frame) for frame in pair.frames), pair.decoded_at_ns / _NANO)
+    try:
+        size = size_of(pair)
+    except ValueError as problem:
+        raise UserError(f"a pair of rig '{pair.rig[:64]}': {problem}") from None
+    return Job(tuple(_frame(pair.rig, frame, size) for frame in pair.frames), pair.decoded_at_ns / _NANO)
 
 
-def _frame(rig: str, recorded: recording_pb2.RecordedFrame) -> Frame:
+def _frame(rig: str, recorded: recording_pb2.RecordedFrame, size: PictureSize) -> Frame:
     key = frame_key(rig, recorded)
     try:
-        symbols, reliability, snr_db = check_and_equalise(recorded.received)
+        symbols, reliability, snr_db = check_and_equalise(recorded.received, size)
     except FrameError as problem:
         raise UserError(f"frame {key.sequence} of {rig[:64]}/{key.view}: {problem}") from None
     return Frame(
@@ -223,4 +231,5 @@ def _frame(rig: str, recorded: recording_pb2.RecordedFrame) -> Frame:
         referenced=recorded.received.referenced,
         answer=lambda *_: None,
         message=recorded.received,
+        size=size,
     )

@@ -15,7 +15,7 @@ from center.decode.engines import Engine
 from center.decode.jobs import Decoded, Job, decode
 from center.output.quality import Figures, FrameKey, measure
 from center.record.messages import digest, to_job
-from wire.geometry import HEIGHT, WIDTH
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
 from wire.v1 import recording_pb2, types_pb2
 from wire.views import View
@@ -40,7 +40,7 @@ class ReplayedPair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReplayedFigures:
-    """One view measured again. recorded_psnr_db: dB; reference: uint8 [128, 256, 3]."""
+    """One view measured again. recorded_psnr_db: dB; reference: uint8 [rows, columns, 3]."""
 
     key: FrameKey
     recorded_psnr_db: float
@@ -115,7 +115,10 @@ class Replay:
             try:
                 if not 1 <= size <= _LARGEST_BATCH or pair.batch_size != size or pair.batch_position >= size:
                     raise UserError(f"batch {pair.batch} has size {pair.batch_size} and position {pair.batch_position}")
-                placed[pair.batch_position] = pair, to_job(pair)
+                job = to_job(pair)
+                if any(job.size != other.size for _, other in placed.values()):
+                    raise UserError(f"batch {pair.batch} has pictures of {job.size} among those of another size")
+                placed[pair.batch_position] = pair, job
             except UserError as problem:
                 self.tally.fault(str(problem))
         if not placed:
@@ -146,7 +149,7 @@ class Replay:
             exact = self._waiting.pop(key, None)
             if exact is None:
                 return  # its pair is in an older file, or was not recorded
-            reference = read_reference(recorded.reference)
+            reference = read_reference(recorded.reference, PictureSize(*exact.shape[1:]))
         except UserError as problem:
             self.tally.fault(str(problem))
             return
@@ -155,12 +158,13 @@ class Replay:
         yield ReplayedFigures(key, recorded.psnr_db, figures, reference)
 
 
-def read_reference(picture: types_pb2.Picture) -> NDArray[np.uint8]:
-    """A recorded reference, uint8 [128, 256, 3]. raises UserError if it is not a PNG of that size"""
+def read_reference(picture: types_pb2.Picture, size: PictureSize = DEFAULT_SIZE) -> NDArray[np.uint8]:
+    """A recorded reference, uint8 [rows, columns, 3]. raises UserError if it is not a PNG of this size"""
     try:
         with Image.open(io.BytesIO(picture.data), formats=("PNG",)) as image:
-            if image.size != (WIDTH, HEIGHT):  # before anything is unpacked
-                raise UserError(f"a recorded reference has {image.size} columns and rows, not {(WIDTH, HEIGHT)}")
+            if image.size != (size.columns, size.rows):  # before anything is unpacked
+                found = f"{image.height}x{image.width}"
+                raise UserError(f"a recorded reference is {found} (rows x columns), its picture {size}")
             return np.asarray(image.convert("RGB"))
     except UserError:
         raise

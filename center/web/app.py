@@ -42,7 +42,7 @@ from center.web.roles import roles_of
 from center.web.stream import serve_watcher
 from center.web.tls import gate
 from center.web.to_json import to_json
-from wire.geometry import HEIGHT, SYMBOLS, WIDTH
+from wire.geometry import DEFAULT_SIZE
 from wire.quality import MS_SSIM_DEFINITION
 from wire.runtime.errors import UserError
 from wire.security.https import HttpsCertificate
@@ -175,8 +175,8 @@ class Page:
             "rigs": self._broadcaster.rigs(),
             "emulator": self._links.address or None,
             "watchers": self._watchers,
-            "symbols": SYMBOLS,
-            "picture": [HEIGHT, WIDTH],
+            "symbols": DEFAULT_SIZE.symbols,  # of rigs that say no other size
+            "picture": [DEFAULT_SIZE.rows, DEFAULT_SIZE.columns],
             "trained_snr_db": TRAINED_SNR_DB,
             "ms_ssim": MS_SSIM_DEFINITION,
             "who": _who(request),

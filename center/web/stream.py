@@ -2,7 +2,8 @@
 
     message  = header length (uint32, little-endian) + header (JSON, UTF-8) + JPEG files, one after the other
     header   = {rig, captured_at_ms, pairing: "paired" | "single", views: [...], measured: [...]}
-    view     = {view, sequence, snr_db, latency_ms, age_ms, stages_ms: {stage: ms}, picture: [offset, length]}
+    view     = {view, sequence, snr_db, latency_ms, age_ms, stages_ms: {stage: ms}, size: [rows, columns], symbols,
+                picture: [offset, length]}
     measured = {view, sequence, snr_db, psnr_db, ms_ssim, reference: [offset, length]}
 
 Offsets count from the end of the header. `age_ms` is the picture's age when the message was sent. `measured` holds the
@@ -26,6 +27,7 @@ from center.output.broadcast import PairBroadcaster, Watcher
 from center.output.jpeg import JpegCache
 from center.output.results import DecodedPair, ViewResult
 from center.web.to_json import psnr_to_json, snr_to_json, to_json
+from wire.geometry import symbols_of
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +149,7 @@ async def make_message(pair: DecodedPair, outdated: bool, cache: JpegCache) -> b
 
 
 def _live(result: ViewResult, since_decoded_ms: float) -> dict[str, Any]:
-    latency = float(result.latency) * 1e3
+    latency, (rows, columns, _) = float(result.latency) * 1e3, result.picture.shape
     return {
         "view": result.view.value,
         "sequence": result.sequence,
@@ -155,6 +157,8 @@ def _live(result: ViewResult, since_decoded_ms: float) -> dict[str, Any]:
         "latency_ms": to_json(latency),
         "age_ms": to_json(latency + since_decoded_ms),
         "stages_ms": {stage: to_json(float(seconds) * 1e3) for stage, seconds in result.stages.items()},
+        "size": [rows, columns],
+        "symbols": symbols_of(rows, columns),
     }
 
 

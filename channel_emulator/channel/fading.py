@@ -80,8 +80,8 @@ def jakes(doppler: float, first: int, count: int, generator: Generator) -> NDArr
     s takes the symbol times s k ... s k + k - 1, as if frames followed each other without a gap, so a slow
     fade goes on smoothly from frame to frame and over lost ones.
 
-    Symbol times are split as row * 72 + column, so that 5120 gains cost a small matrix product and not
-    5120 * 32 exponentials. Eight rows go at a time: 8 * 32 * 72 is below the size (32768) from which OpenBLAS
+    Symbol times are split as row * 72 + column, so that a frame's gains cost a small matrix product and not
+    32 exponentials each. Eight rows go at a time: 8 * 32 * 72 is below the size (32768) from which OpenBLAS
     wakes its threads, which on a busy machine cost 40 ms now and then.
     source   Clarke 1968; Jakes, "Microwave Mobile Communications", 1974; angles after the method of exact
              Doppler spread, Pätzold, "Mobile Radio Channels", section 5.1.7

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wire.contract.link_settings import PowerPolicy
-from wire.geometry import SYMBOLS
 from wire.runtime.errors import FrameError
 from wire.units import POWER, mean_power, normalise_power
 
@@ -26,15 +25,13 @@ class Checked:
 
 
 def check(symbols: NDArray[np.complex64], policy: PowerPolicy, tolerance: float) -> Checked:
-    """Check count, finiteness and power of one frame.
+    """Check finiteness and power of one frame.
 
-    symbols    complex64 [k]
+    symbols    complex64 [k], k above 0
     policy     what to do when mean |s|^2 is further than `tolerance` from 1
-    raises     FrameError `shape` if k is not 5120; `not_finite` if a symbol is NaN or infinite, whatever
-               the policy; `power` if the policy rejects, or has nothing to scale
+    raises     FrameError `not_finite` if a symbol is NaN or infinite, whatever the policy; `power` if the policy
+               rejects, or has nothing to scale
     """
-    if symbols.size != SYMBOLS:
-        raise FrameError("shape", f"a picture is {SYMBOLS} complex symbols, but {symbols.size} came; send {SYMBOLS}")
     power = mean_power(symbols)
     if abs(power - POWER) <= tolerance:
         return Checked(symbols, power, unusual=False)

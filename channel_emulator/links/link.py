@@ -84,10 +84,10 @@ class Link:
     def transmit(self, symbols: NDArray[np.complex64], tolerance: float, sequence: int, now: float) -> Delivered | Lost:
         """Send one frame's symbols through the channel, or lose them.
 
-        symbols    complex64 [5120], as the transmitter sent them
+        symbols    complex64 [k], as the transmitter sent them
         tolerance  of the power check: largest distance of mean |s|^2 from 1
         sequence   of the frame: it fixes loss, gain and noise
-        raises     FrameError if the transmitter must not send this: shape, not_finite, power
+        raises     FrameError if the transmitter must not send this: not_finite, power
         """
         settings = self.settings
         checked = check(symbols, settings.power, tolerance)

@@ -20,6 +20,7 @@ from channel_emulator.links.link import Delivered, Link
 from channel_emulator.metrics import Metrics
 from channel_emulator.relay.frames import acknowledge, process_frame
 from wire.contract.handshake import StreamEnd, StreamRefused
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime import grpc_kit
 from wire.runtime.errors import FrameError
 from wire.security.certificates import why_no_connection
@@ -29,7 +30,11 @@ Edge = aio.ServicerContext[link_pb2.TransmitRequest, link_pb2.TransmitResponse]
 Call = aio.StreamStreamCall[link_pb2.TransmitRequest, link_pb2.TransmitResponse]
 
 QUEUE: Final = 64
-"""Messages per direction; credit keeps it almost empty, and a full one stops the reading."""
+"""Messages per direction; credit keeps it almost empty, and a full one stops the reading. Of pictures larger
+than 128x256 there are fewer, so that what waits stays below 11 MB a link."""
+
+LEAST_QUEUE: Final = 8
+"""Frames, however large."""
 
 REPORT_STEP_DB: Final = 0.01
 """Smaller changes of the SNR are not told."""
@@ -65,6 +70,7 @@ class Bridge:
     call      the outbound call
     welcomed  called when the center has taken the stream; until then the link is not touched;
               raises StreamRefused if the link cannot be taken any more
+    size      of the stream's pictures
     """
 
     def __init__(
@@ -75,9 +81,12 @@ class Bridge:
         call: Call,
         metrics: Metrics,
         welcomed: Callable[[link_pb2.Welcome], None],
+        size: PictureSize = DEFAULT_SIZE,
     ) -> None:
         self._link, self._upstream, self._edge, self._call, self._metrics = link, upstream, edge, call, metrics
-        self._uplink: asyncio.Queue[tuple[float, link_pb2.TransmitRequest] | None] = asyncio.Queue(QUEUE)
+        self._size = size
+        most = max(LEAST_QUEUE, QUEUE // size.weight)
+        self._uplink: asyncio.Queue[tuple[float, link_pb2.TransmitRequest] | None] = asyncio.Queue(most)
         self._downlink: asyncio.Queue[link_pb2.TransmitResponse | StreamEnd] = asyncio.Queue(QUEUE)
         self._on_welcome, self._welcomed = welcomed, asyncio.Event()
         self._reported: float | None = None
@@ -140,7 +149,7 @@ class Bridge:
             self.heard_at = now
             sequence, received = frame.sequence, len(frame.symbols.data)
             began = time.perf_counter()
-            outcome = process_frame(self._link, frame, now)
+            outcome = process_frame(self._link, frame, now, self._size)
             seconds = time.perf_counter() - began
             if isinstance(outcome, Delivered):
                 self._metrics.frame(self._link, outcome, seconds, received, len(frame.symbols.data))

@@ -9,6 +9,7 @@ from channel_emulator.channel.settings import Tolerance
 from channel_emulator.links.link import Delivered, Link, Lost
 from wire.contract.arrays import pack_complex, unpack_complex
 from wire.contract.link_settings import Model
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import FrameError
 from wire.units import noise_variance
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -23,12 +24,15 @@ _TOLERANCES: Final = {
 }
 
 
-def process_frame(link: Link, frame: link_pb2.SymbolFrame, now: float) -> FrameOutcome:
+def process_frame(
+    link: Link, frame: link_pb2.SymbolFrame, now: float, size: PictureSize = DEFAULT_SIZE
+) -> FrameOutcome:
     """Send a frame through a link.
 
     frame    if it passes, its symbols become the received ones, in f32 whatever the sender's type was (a coarse
              type would add noise that nobody is told of), and its channel state is set
     now      seconds
+    size     of the stream's pictures, as its Hello said
     returns  what became of it; a FrameError is the transmitter's fault
     """
     if frame.HasField("channel_state"):
@@ -36,6 +40,9 @@ def process_frame(link: Link, frame: link_pb2.SymbolFrame, now: float) -> FrameO
             "the frame has crossed a channel already; connect the edge to one channel emulator, and that to the center"
         )
         return FrameError("type", line)
+    if (count := frame.symbols.count) != size.symbols:
+        line = f"a picture of {size} is {size.symbols} complex symbols, but {count} came; send {size.symbols}"
+        return FrameError("shape", line)
     try:
         # An infinite scale makes NaN here, which the power check then names.
         with np.errstate(invalid="ignore", over="ignore"):

@@ -14,8 +14,9 @@ from channel_emulator.links.link import Link
 from channel_emulator.links.registry import Links
 from channel_emulator.metrics import Metrics
 from channel_emulator.relay.bridge import Bridge, Edge, read_message
-from wire.contract.handshake import HelloReader, Refusal, StreamEnd, StreamRefused
+from wire.contract.handshake import HelloReader, Refusal, StreamEnd, StreamRefused, check_size
 from wire.contract.occupancy import SILENCE_SECONDS, Holder, take_over
+from wire.geometry import LARGEST_SIZE, PictureSize
 from wire.runtime import grpc_kit
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1.symbol_link_service_pb2_grpc import SymbolLinkServiceServicer, SymbolLinkServiceStub
@@ -78,13 +79,15 @@ class TransmitServicer(SymbolLinkServiceServicer):
         metrics: Metrics,
         *,
         silence: float = SILENCE_SECONDS,
+        largest: PictureSize = LARGEST_SIZE,
     ) -> None:
         """Connects when the first edge comes.
 
         upstream  to the center; the token that a camera presented goes along, ours does not
         silence   seconds without a frame after which another camera may take a view
+        largest   pictures that are taken
         """
-        self._links, self._upstream, self._metrics = links, upstream, metrics
+        self._links, self._upstream, self._metrics, self._largest = links, upstream, metrics, largest
         self.silence, self.hellos = silence, HelloReader()
         self._streams: dict[tuple[str, View], _Stream] = {}
         self._draining = False
@@ -96,9 +99,10 @@ class TransmitServicer(SymbolLinkServiceServicer):
         try:
             self._refuse_while_draining()
             hello = await self.hellos.read(lambda: read_message(context))
+            size = check_size(hello, self._largest, "largest_size of the channel emulator")
             name = (hello.rig, View.from_proto(hello.view))
             await self._make_room(name, hello)
-            stream = self._open(name, hello, context)
+            stream = self._open(name, hello, context, size)
         except StreamRefused as refusal:
             _log.info("a stream from %s is not taken: %s", context.peer(), refusal)
             await grpc_kit.abort(context, refusal.code, refusal)
@@ -153,7 +157,7 @@ class TransmitServicer(SymbolLinkServiceServicer):
                 line = f"the former stream of {view} does not end; connect again"
                 raise refusal or StreamRefused(Refusal.TAKEN, line) from None
 
-    def _open(self, name: tuple[str, View], hello: link_pb2.Hello, edge: Edge) -> _Stream:
+    def _open(self, name: tuple[str, View], hello: link_pb2.Hello, edge: Edge, size: PictureSize) -> _Stream:
         """raises StreamRefused if a drain began while we made room, or there is none"""
         self._refuse_while_draining()
         if len(self._streams) >= 2 * self._links.most:
@@ -163,7 +167,8 @@ class TransmitServicer(SymbolLinkServiceServicer):
         metadata = tuple((key, value) for key, value in edge.invocation_metadata() or () if key in FORWARDED_METADATA)
         channel = self._upstream.channel()
         call = SymbolLinkServiceStub(channel).Transmit(metadata=metadata)
-        bridge = Bridge(link, self._upstream.address, edge, call, self._metrics, partial(self._welcomed, name, link))
+        welcomed = partial(self._welcomed, name, link)
+        bridge = Bridge(link, self._upstream.address, edge, call, self._metrics, welcomed, size)
         stream = self._streams[name] = _Stream(link, hello, bridge, channel)
         return stream
 

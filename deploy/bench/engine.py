@@ -23,7 +23,6 @@ from deploy.bench.offline import Pictures, load_pairs, unit_noise
 from deploy.bench.result_file import measured_here, store
 from deploy.local.stack import FOOTAGE
 from wire import codec, units
-from wire.geometry import SYMBOLS
 from wire.quality import psnr
 from wire.runtime.errors import UserError
 
@@ -128,7 +127,7 @@ def received_clip(snr_db: float) -> tuple[str, list[tuple[Batch, Pictures]]]:
         sent = np.asarray(half.session.run(["symbols"], feed)[0], np.float32).view(np.complex64)[..., 0]
         noisy = sent + np.float32(n0**0.5) * unit_noise(sent.shape, seed)
         batch = Batch.noise(1, snr_db)
-        batch.symbols[0] = (noisy / np.float32(1.0 + n0)).view(np.float32).reshape(2, SYMBOLS, 2)
+        batch.symbols[0] = (noisy / np.float32(1.0 + n0)).view(np.float32).reshape(2, batch.size.symbols, 2)
         received.append((batch, pair))
     return half.codec_hash, received
 

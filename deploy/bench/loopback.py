@@ -12,7 +12,7 @@ import numpy as np
 from grpc import aio
 
 from wire.contract.arrays import pack_complex
-from wire.geometry import SYMBOLS
+from wire.geometry import DEFAULT_SIZE, LARGEST_SIZE, PictureSize
 from wire.runtime import grpc_kit
 from wire.security.keyring import NO_KEYS, Keyring
 from wire.units import normalise_power
@@ -49,7 +49,7 @@ class Center(SymbolLinkServiceServicer):
         self.hang = False
         self.drain: link_pb2.Drain | None = None
         self.boot_id = 0
-        self._server = grpc_kit.Server("127.0.0.1:0", keys)
+        self._server = grpc_kit.Server("127.0.0.1:0", keys, largest=LARGEST_SIZE)
 
     async def start(self) -> str:
         """Returns the address."""
@@ -98,7 +98,14 @@ class Edge:
     """
 
     def __init__(
-        self, address: str, view: View = View.LEFT, rig: str = "demo", boot_id: int = 1, keys: Keyring = NO_KEYS
+        self,
+        address: str,
+        view: View = View.LEFT,
+        rig: str = "demo",
+        boot_id: int = 1,
+        keys: Keyring = NO_KEYS,
+        codec_hash: str = "cafe",
+        size: PictureSize = DEFAULT_SIZE,
     ) -> None:
         self.heard: Counter[str] = Counter()
         self._channel = grpc_kit.connect(address, keys)
@@ -107,10 +114,12 @@ class Edge:
         self._hello = link_pb2.Hello(
             rig=rig,
             view=view.to_proto(),
-            codec_hash="cafe",
+            codec_hash=codec_hash,
             boot_id=boot_id,
             frame_rate=30.0,
             sent_at_ns=time.time_ns(),
+            height=size.rows,
+            width=size.columns,
         )
 
     async def __aenter__(self) -> Self:
@@ -157,8 +166,8 @@ class Edge:
         await self._call.done_writing()
 
 
-def picture(sequence: int, sample_type: str = "f32") -> link_pb2.SymbolFrame:
-    """A frame of unit-power Gaussian symbols that depend on the sequence alone."""
-    real = np.random.default_rng(sequence).standard_normal(2 * SYMBOLS, dtype=np.float32)
+def picture(sequence: int, sample_type: str = "f32", size: PictureSize = DEFAULT_SIZE) -> link_pb2.SymbolFrame:
+    """A frame of unit-power Gaussian symbols that depend on sequence and size alone."""
+    real = np.random.default_rng(sequence).standard_normal(2 * size.symbols, dtype=np.float32)
     symbols = pack_complex(normalise_power(real.view(np.complex64)), sample_type)
     return link_pb2.SymbolFrame(sequence=sequence, captured_at_ns=time.time_ns(), age_budget_ms=500, symbols=symbols)

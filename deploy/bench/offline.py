@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jscc.data.pairs import read_cropped
 from wire import codec, units
-from wire.geometry import SYMBOLS
+from wire.geometry import DEFAULT_SIZE, LATENT_CHANNELS, PictureSize
 from wire.quality import psnr
 
 Pictures = NDArray[np.float32]
@@ -38,23 +38,26 @@ class OfflineCodec:
         return OfflineCodec(codec.load_onnx(name, "encoder", threads), codec.load_onnx(name, "decoder", threads))
 
     def encode(self, pictures: Pictures, snr_db: float) -> NDArray[np.complex64]:
-        """float32 [n, 3, 128, 256] -> complex64 [n, 5120], unit power each."""
+        """float32 [n, 3, rows, columns] -> complex64 [n, K], unit power each; K = 5120 at 128x256."""
         snrs = np.full(len(pictures), snr_db, np.float32)
         (symbols,) = self.encoder.session.run(["symbols"], {"picture": pictures, "snr_db": snrs})
-        sent: NDArray[np.complex64] = np.asarray(symbols, np.float32).view(np.complex64).reshape(len(pictures), SYMBOLS)
+        sent: NDArray[np.complex64] = np.asarray(symbols, np.float32).view(np.complex64).reshape(len(pictures), -1)
         return sent
 
-    def decode(self, received: NDArray[np.complex64], snr_db: tuple[float, float]) -> Pictures:
-        """AWGN symbols [n, view, 5120] -> pictures [n, view, 3, 128, 256]; an absent view has SNR -inf."""
+    def decode(
+        self, received: NDArray[np.complex64], snr_db: tuple[float, float], size: PictureSize = DEFAULT_SIZE
+    ) -> Pictures:
+        """AWGN symbols [n, view, K] -> pictures [n, view, 3, rows, columns]; an absent view has SNR -inf."""
         snrs = np.asarray(snr_db, np.float32)
         trust = np.array([0.0 if mu == units.ABSENT else 1.0 / (1.0 + units.noise_variance(mu)) for mu in snr_db])
         reliability = np.broadcast_to(trust[:, None].astype(np.float32), received.shape)
         equalised = np.where(reliability > 0.0, received * reliability, 0).astype(np.complex64)
+        grid = (*received.shape[:2], LATENT_CHANNELS // 2, *size.latent)
         (pictures,) = self.decoder.session.run(
             ["pictures"],
             {
-                "symbols": np.ascontiguousarray(equalised).view(np.float32).reshape(*received.shape, 2),
-                "reliability": np.ascontiguousarray(reliability),
+                "symbols": np.ascontiguousarray(equalised).view(np.float32).reshape(*grid, 2),
+                "reliability": np.ascontiguousarray(reliability).reshape(grid),
                 "snr_db": np.broadcast_to(snrs, (len(received), 2)).copy(),
             },
         )
@@ -69,12 +72,12 @@ def unit_noise(shape: tuple[int, ...], seed: int) -> NDArray[np.complex64]:
 
 def transmit(of: OfflineCodec, pairs: Pictures, snr_db: tuple[float, float], seed: int = 0) -> NDArray[np.float64]:
     """Send every pair over AWGN; returns PSNR in dB, [pair, view]; NaN for an absent view."""
-    quality = np.full(pairs.shape[:2], np.nan)
+    quality, size = np.full(pairs.shape[:2], np.nan), PictureSize(*pairs.shape[3:])
     for i, pair in enumerate(pairs):
         sent = np.stack([of.encode(pair[[v]], snr_db[v])[0] for v in range(2)])
         scale = [np.sqrt(units.noise_variance(mu)) if mu != units.ABSENT else 0.0 for mu in snr_db]
         received = sent + np.asarray(scale, np.float32)[:, None] * unit_noise(sent.shape, seed + i)
-        for v, picture in enumerate(of.decode(received[None].astype(np.complex64), snr_db)[0]):
+        for v, picture in enumerate(of.decode(received[None].astype(np.complex64), snr_db, size)[0]):
             if snr_db[v] != units.ABSENT:
                 quality[i, v] = psnr(picture, pair[v])
     return quality

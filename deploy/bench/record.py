@@ -27,7 +27,7 @@ from center.record.reader import Recording, files
 from center.record.recorder import Recorder
 from center.record.recovery import finish_torn
 from wire.contract.arrays import pack_complex
-from wire.geometry import HEIGHT, SYMBOLS, WIDTH
+from wire.geometry import DEFAULT_SIZE
 from wire.runtime.errors import UserError
 from wire.v1 import recording_pb2
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -126,17 +126,18 @@ def record_until_killed(folder: Path, life: int, told: Connection) -> None:
 
 
 def synthetic_batch(boot_id: int, sequence: int) -> tuple[list[Job], list[tuple[Decoded, ...]], float, float]:
-    """What a decoder would hand over: one pair whose symbols tell which one it is."""
+    """What a decoder would hand over: one pair whose symbols tell which one it is. Of the size that most rigs have: the
+    disk's part does not depend on it."""
     now = time.time()
-    exact = np.full((3, HEIGHT, WIDTH), (sequence % 256) / 255, np.float32)
-    picture = np.full((HEIGHT, WIDTH, 3), sequence % 256, np.uint8)
+    exact = np.full((3, DEFAULT_SIZE.rows, DEFAULT_SIZE.columns), (sequence % 256) / 255, np.float32)
+    picture = np.full((DEFAULT_SIZE.rows, DEFAULT_SIZE.columns, 3), sequence % 256, np.uint8)
     frames = tuple(_frame(view, boot_id, sequence, now) for view in View)
     return [Job(frames, now)], [tuple(Decoded(frame, exact, picture) for frame in frames)], now, now
 
 
 def symbols(boot_id: int, sequence: int) -> bytes:
     """complex64 [5120] of unit power, as bytes; of one frame."""
-    phases = np.random.Generator(np.random.Philox(key=[boot_id, sequence])).uniform(0, 2 * np.pi, SYMBOLS)
+    phases = np.random.Generator(np.random.Philox(key=[boot_id, sequence])).uniform(0, 2 * np.pi, DEFAULT_SIZE.symbols)
     return bytes(np.exp(1j * phases).astype("<c8").data)
 
 
@@ -154,9 +155,9 @@ def contents(path: Path) -> set[tuple[int, int]]:
 def _frame(view: View, boot_id: int, sequence: int, now: float) -> Frame:
     values = np.frombuffer(symbols(boot_id, sequence), np.complex64)
     message = link_pb2.SymbolFrame(sequence=sequence, captured_at_ns=round(now * 1e9), symbols=pack_complex(values))
-    real = values.view(np.float32).reshape(SYMBOLS, 2)
+    real = values.view(np.float32).reshape(DEFAULT_SIZE.symbols, 2)
     key = FrameKey(RIG, view, boot_id, sequence)
-    ones = np.ones(SYMBOLS, np.float32)
+    ones = np.ones(DEFAULT_SIZE.symbols, np.float32)
     return Frame(key, now, now, np.inf, real, ones, np.inf, {}, False, lambda *_: None, message)
 
 

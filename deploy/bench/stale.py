@@ -18,7 +18,7 @@ from deploy.bench.live import percentile
 from deploy.local.process import stop_all
 from deploy.local.stack import Ports, Stack
 from wire import codec
-from wire.geometry import CHANNELS, HEIGHT, WIDTH
+from wire.geometry import CHANNELS
 from wire.runtime.yaml_config import load
 
 FRAME_PERIOD: Final = 0.1
@@ -36,7 +36,7 @@ class HalfSpeed:
 
     def decode(self, batch: Batch) -> NDArray[np.float32]:
         time.sleep(2 * FRAME_PERIOD)
-        return np.full((len(batch), 2, CHANNELS, HEIGHT, WIDTH), 0.5, np.float32)
+        return np.full((len(batch), 2, CHANNELS, batch.size.rows, batch.size.columns), 0.5, np.float32)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

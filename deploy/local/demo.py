@@ -7,14 +7,22 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 from deploy.local.stack import Ports, Stack
+from wire.geometry import PictureSize
 from wire.runtime.errors import UserError, not_installed
+
+CLIP_SIZE: Final = PictureSize(256, 512)
+"""Of the pictures in deploy/local/footage."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, metavar="S", help="stop by itself after this time")
     parser.add_argument("--synthetic", action="store_true", help="a drawn scene that moves instead of the KITTI clip")
+    parser.add_argument(
+        "--size", metavar="RxC", help="rows x columns of the pictures, such as 256x512 (default: those of edge.yaml)"
+    )
     parser.add_argument("--secure", action="store_true", help="mutual TLS and tokens on every hop")
     parser.add_argument("--page-port", type=int, default=Ports().page, metavar="PORT", help="default %(default)s")
     parser.add_argument("--free-ports", action="store_true", help="take whatever ports are free, the page's too")
@@ -24,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Start everything, print the page's address, keep it alive, stop everything."""
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)  # a script's `make demo &` would have it ignored
-    extra = {"VERGENCE_EDGE__CAMERA": "{kind: synthetic, fps: 10}"} if arguments.synthetic else {}
+    extra = _extra(arguments)
     logs = Path(tempfile.mkdtemp(prefix="vergence-demo-"))
     ports = Ports.free() if arguments.free_ports else Ports(page=arguments.page_port)
     certs = temporary_certs(logs) if arguments.secure else None
@@ -49,6 +57,20 @@ def run(arguments: argparse.Namespace) -> int:
         stack.stop()
     _say("stopped; nothing is left running")
     return 0
+
+
+def _extra(arguments: argparse.Namespace) -> dict[str, str]:
+    """What the arguments change for the services. raises UserError if the size is none, or not to be had of the clip"""
+    extra = {"VERGENCE_EDGE__CAMERA": "{kind: synthetic, fps: 10}"} if arguments.synthetic else {}
+    if arguments.size is None:
+        return extra
+    try:
+        size = PictureSize.parse(arguments.size)
+    except ValueError as problem:
+        raise UserError(f"--size: {problem}") from None
+    if not arguments.synthetic and not size.fits_in(CLIP_SIZE):
+        raise UserError(f"--size {size}: the clip has pictures of {CLIP_SIZE}; add --synthetic for a scene of any size")
+    return {**extra, "VERGENCE_EDGE__SIZE": str(size)}
 
 
 def temporary_certs(folder: Path, rigs: Sequence[str] = ()) -> Path:

@@ -73,9 +73,11 @@ def limits() -> dict[str, list[Limit]]:
             Limit("calls at once on a connection", grpc_kit.MAX_STREAMS, over="wait at the client"),
             Limit(
                 "message in",
-                grpc_kit.MAX_REQUEST,
+                grpc_kit.max_request(center_().links.largest_size),
                 "bytes",
-                over="RESOURCE_EXHAUSTED, unread; also if it unpacks to more",
+                key="links.largest_size",
+                over=f"RESOURCE_EXHAUSTED, unread; also if it unpacks to more. {grpc_kit.MAX_REQUEST >> 10} KiB at"
+                " 128x256",
             ),
             Limit("unread on a connection", grpc_kit.WINDOW, "bytes", over="waits at the client"),
             Limit("message out, and what our clients take", grpc_kit.MAX_ANSWER, "bytes"),
@@ -102,7 +104,13 @@ def limits() -> dict[str, list[Limit]]:
             Limit("silence after which another takes the view", occupancy.SILENCE_SECONDS, "s", "pairing.silence_ms"),
         ],
         "Center: cameras": [
-            _set(center_, "links.max_rigs", "rigs", over="RESOURCE_EXHAUSTED; series of metrics follow the rigs"),
+            _set(
+                center_,
+                "links.max_rigs",
+                "rigs, larger pictures counting as several",
+                over="RESOURCE_EXHAUSTED; series of metrics follow the rigs",
+            ),
+            _set(center_, "links.largest_size", "pictures (rows x columns)", over="FAILED_PRECONDITION"),
             _set(center_, "links.credit", "frames on their way", "frames"),
             Limit("frames beyond the credit", link_servicer.MOST_BEYOND_CREDIT, over="the stream is ended"),
             Limit("answers unread", link_servicer.MOST_UNREAD, over="the stream is ended"),
@@ -120,7 +128,13 @@ def limits() -> dict[str, list[Limit]]:
                 "that of the rig served last is dropped",
             ),
             _set(center_, "batching.queue_per_rig", "of one rig", "", "the oldest is dropped: no rig takes more"),
-            Limit("batch", batch_size.MOST, "pairs", "batching.max_size", "by default as many as save time"),
+            Limit(
+                "batch, larger pictures counting as several; one pair always goes",
+                batch_size.MOST,
+                "pairs",
+                "batching.max_size",
+                "by default as many as save time",
+            ),
         ],
         "Center: references, watchers, page": [
             _set(
@@ -151,6 +165,12 @@ def limits() -> dict[str, list[Limit]]:
         ],
         "Emulator": [
             _set(emulator, "max_links", "links", over="RESOURCE_EXHAUSTED; series of metrics follow the links"),
+            _set(emulator, "largest_size", "pictures (rows x columns)", over="FAILED_PRECONDITION"),
+            Limit(
+                "frames of a link that are held back",
+                f"{bridge.QUEUE} to {bridge.LEAST_QUEUE}",
+                over="not read; by size",
+            ),
             Limit("link without a camera that no file names", registry.FORGET_SECONDS, "s", over="forgotten"),
             Limit("the center's Welcome", bridge.WELCOME_SECONDS, "s", over="UNAVAILABLE"),
             Limit("former stream of a view, to end", relay.PATIENCE_SECONDS, "s", over="FAILED_PRECONDITION"),

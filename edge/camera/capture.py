@@ -10,7 +10,7 @@ from typing import Final
 
 import cv2
 
-from edge.camera.framing import fit
+from edge.camera.framing import Fit, fit
 from edge.camera.newest import NewestSlot
 from edge.camera.sources import CameraRefused, Picture, SkippedFrame, Source
 from edge.metrics import Metrics
@@ -31,7 +31,7 @@ _JOIN_SECONDS: Final = 2.0
 class CapturedFrame:
     """One picture, ready to be encoded.
 
-    picture         RGB, uint8 [128, 256, 3]
+    picture         RGB, uint8 [rows, columns, 3], of the size that is sent
     captured_at_ns  Unix time in nanoseconds
     capture_us      from the capture until the picture was ready, microseconds
     """
@@ -51,11 +51,14 @@ class Camera:
         on_frame: Callable[[], object],
         on_skip: Callable[[], object],
         silence_s: float = 3.0,
+        fit: Fit = fit,
     ) -> None:
         """on_frame, on_skip: called in the capture thread for a new shot, and for one that nobody took in time.
-        silence_s: a camera without a picture for so many seconds counts as down, even one that hangs."""
+        silence_s: a camera without a picture for so many seconds counts as down, even one that hangs.
+        fit: brings a picture to the size that is sent."""
         self._source, self._metrics = source, metrics
         self._on_frame, self._on_skip = on_frame, on_skip
+        self._fit = fit
         self._slot: NewestSlot[CapturedFrame] = NewestSlot()
         self._stop = threading.Event()
         self._backoff = Backoff(REOPEN_FIRST, REOPEN_CAP, random.Random())
@@ -126,7 +129,7 @@ class Camera:
             if taken is None or self._stop.is_set():
                 return
             captured_at_ns, picture = taken
-            fitted = fit(picture)
+            fitted = self._fit(picture)
             shot = CapturedFrame(fitted, captured_at_ns, max(0, (time.time_ns() - captured_at_ns) // 1000))
             if self._slot.put(shot) is not None:
                 self._on_skip()

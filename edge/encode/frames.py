@@ -26,7 +26,7 @@ class Codec(Protocol):
     codec_hash: str
 
     def encode(self, picture: Picture, snr_db: float) -> NDArray[np.complex64]:
-        """RGB uint8 [128, 256, 3] -> complex64 [5120], mean |s|^2 = 1. Called in a thread of its own."""
+        """RGB uint8 [rows, columns, 3] -> complex64, mean |s|^2 = 1. Called in a thread of its own."""
 
 
 class FrameEncoder:

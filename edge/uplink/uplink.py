@@ -16,6 +16,7 @@ from edge.metrics import Metrics
 from edge.uplink.clock import ClockOffset
 from edge.uplink.credit import CreditWindow
 from edge.uplink.session import NewestFrame, Progress, Session, Silence
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime import grpc_kit
 from wire.runtime.log_throttle import OnChange, Throttle
 from wire.runtime.retry import Backoff
@@ -74,6 +75,7 @@ class Uplink:
         *,
         patience: float = PATIENCE_SECONDS,
         loop_s: Callable[[], float] = lambda: 0.0,
+        size: Callable[[], PictureSize | None] = lambda: DEFAULT_SIZE,
     ) -> None:
         """The edge's end of the link; nothing connects yet.
 
@@ -81,9 +83,10 @@ class Uplink:
         keys      what we show, and whom we believe
         patience  seconds of silence after which a link counts as dead
         loop_s    gives the seconds after which the camera's clip starts over, 0 for never
+        size      gives the size of its pictures, which is known before `run`
         """
         self._config, self._boot_id, self._frames, self._encoder = config, boot_id, frames, encoder
-        self._metrics, self._patience, self._loop_s = metrics, patience, loop_s
+        self._metrics, self._patience, self._loop_s, self._size = metrics, patience, loop_s, size
         self._connection = grpc_kit.Connection(config.link.address, keys)
         self._window = CreditWindow(config.link.credit)
         self._progress = Progress(config.link.assumed_snr_db)
@@ -171,6 +174,7 @@ class Uplink:
         return end
 
     def _hello(self) -> link_pb2.Hello:
+        size = self._size() or DEFAULT_SIZE
         return link_pb2.Hello(
             rig=self._config.rig,
             view=self._config.view.to_proto(),
@@ -179,6 +183,8 @@ class Uplink:
             last_acknowledged=self._progress.last_acknowledged,
             frame_rate=self._config.camera.fps,
             loop_ms=round(self._loop_s() * 1e3),
+            height=size.rows,
+            width=size.columns,
         )
 
     def _stands(self) -> None:

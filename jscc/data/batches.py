@@ -2,7 +2,7 @@
 
 Every batch is a pure function of (seed, step): nothing has to be stored to resume, and a worker thread may run ahead.
 A *window* covers (128 s) x (256 s) pixels of the source, s in `scales`, and is area-resized to 128x256; a *patch* is a
-part of it.
+part of it. A window of a larger size covers that many times as many pixels.
 """
 
 import math
@@ -31,6 +31,20 @@ class Sources:
     grey: list[tuple[Picture, Picture]]
     mono: list[Picture]
 
+    def holding(self, size: tuple[int, int]) -> "Sources":
+        """Those that need not be made larger for windows of `size` = (rows, columns); all for up to 128x256."""
+        if size[0] <= geometry.HEIGHT and size[1] <= geometry.WIDTH:
+            return self
+
+        def holds(picture: Picture) -> bool:
+            return bool(picture.shape[0] >= size[0] and picture.shape[1] >= size[1])
+
+        return Sources(
+            [pair for pair in self.colour if holds(pair[0])],
+            [pair for pair in self.grey if holds(pair[0])],
+            [picture for picture in self.mono if holds(picture)],
+        )
+
     def counts(self) -> dict[str, int]:
         """How many there are of each kind, as run.json tells it."""
         return {"colour_pairs": len(self.colour), "grey_pairs": len(self.grey), "single": len(self.mono)}
@@ -48,6 +62,10 @@ class Mixture:
     scales: tuple[float, float] = (1.2, 2.0)
     largest_disparity: float = 25.0
     """Of synthetic stereo, in pixels at 128x256."""
+
+    def disparity_at(self, size: tuple[int, int]) -> float:
+        """The largest disparity of pairs of `size` = (rows, columns); patches are parts of windows of 128x256."""
+        return self.largest_disparity * max(1.0, size[1] / geometry.WIDTH)
 
     def __post_init__(self) -> None:
         check_shares("mixture", self, ("mono_share", "grey_share"))
@@ -77,7 +95,8 @@ def read_sources(pair_folders: Sequence[Path], mono_folders: Sequence[Path]) -> 
 def batch(
     sources: Sources, mixture: Mixture, count: int, size: tuple[int, int], *, seed: int, step: int
 ) -> NDArray[np.uint8]:
-    """Training pairs number `step`: uint8 [count, 2, 3, rows, columns] for `size` = (rows, columns) <= (128, 256)."""
+    """Training pairs number `step`: uint8 [count, 2, 3, rows, columns] for `size` = (rows, columns)."""
+    sources = sources.holding(size)
     rng = np.random.Generator(np.random.Philox(key=[seed, step]))
     pairs = [sample(sources, mixture, size, rng) for _ in range(count)]
     return np.ascontiguousarray(np.stack(pairs).transpose(0, 1, 4, 2, 3))
@@ -88,7 +107,7 @@ def sample(sources: Sources, mixture: Mixture, size: tuple[int, int], rng: np.ra
     draw = rng.random()
     if sources.mono and (draw < mixture.mono_share or not (sources.colour or sources.grey)):
         (left,) = cut((sources.mono[rng.integers(len(sources.mono))],), size, mixture.scales, rng)
-        views: tuple[Picture, ...] = (left, second_view(left, mixture.largest_disparity, rng))
+        views: tuple[Picture, ...] = (left, second_view(left, mixture.disparity_at(size), rng))
     else:
         grey = sources.grey and (draw > 1 - mixture.grey_share or not sources.colour)
         pairs = sources.grey if grey else sources.colour
@@ -101,12 +120,12 @@ def cut(
 ) -> tuple[Picture, ...]:
     """The same random place of every picture, area-resized to `size` = (rows, columns).
 
-    The scale s is drawn for whole 128x256 windows, clipped to what fits, so that patches look like parts of whole
-    windows.
+    The scale s is drawn for whole windows, of 128x256 or a larger size, clipped to what fits, so that patches look like
+    parts of whole windows.
     """
     rows, columns = pictures[0].shape[:2]
     fits = min(rows / size[0], columns / size[1])
-    window_fits = min(rows / geometry.HEIGHT, columns / geometry.WIDTH)
+    window_fits = min(rows / max(geometry.HEIGHT, size[0]), columns / max(geometry.WIDTH, size[1]))
     high = min(scales[1], fits if window_fits < scales[0] else window_fits)
     scale = rng.uniform(min(scales[0], high), high)
     height, width = min(round(size[0] * scale), rows), min(round(size[1] * scale), columns)

@@ -33,7 +33,7 @@ def make_pairs(
     views_BV3HW = area_resize(tiles, extent_B2[:, 0], extent_B2[:, 1], size)
     left_B3HW, right_B3HW = views_BV3HW.unbind(1)
     synthetic = (real_BD[:, draws.SYNTHETIC] > 0)[:, None, None, None]
-    made_B3HW = second_views(left_B3HW, real_BD, mixture.largest_disparity, noise_B3HW)
+    made_B3HW = second_views(left_B3HW, real_BD, mixture.disparity_at(size), noise_B3HW)
     pairs_BV3HW = torch.stack((left_B3HW, torch.where(synthetic, made_B3HW, right_B3HW)), 1)
 
     flip, contrast, brightness = (

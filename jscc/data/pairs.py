@@ -1,7 +1,7 @@
 """Pictures on disk for training, validation and bench: folders of pairs, `left/NAME.png` and `right/NAME.png`, or of
 single pictures.
 
-The pixels are those of `wire.pictures`, the reader that the cameras use too; cut to 128x256 they are those of
+The pixels are those of `wire.pictures`, the reader that the cameras use too; cut to a size they are those of
 `wire.crop`.
 """
 
@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wire import geometry, pictures
+from wire import pictures
 from wire.crop import center_crop
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
 
 Picture = NDArray[np.uint8]
@@ -56,10 +57,12 @@ def _by_name(folder: Path, side: str) -> dict[str, Path]:
     return found
 
 
-def read_picture(path: Path, purpose: str | None = None, *, grey: bool = True) -> Picture:
+def read_picture(
+    path: Path, purpose: str | None = None, *, grey: bool = True, size: PictureSize = DEFAULT_SIZE
+) -> Picture:
     """One file as RGB.
 
-    purpose  what needs at least 128x256 pixels, if anything does
+    purpose  what needs at least the pixels of `size`, if anything does
     grey     take grey pictures too, whose three channels are then equal
     returns  uint8 [rows, columns, 3]
     raises   UserError that names a file that is cut off, damaged, too small or of another kind (`wire.pictures`)
@@ -68,9 +71,8 @@ def read_picture(path: Path, purpose: str | None = None, *, grey: bool = True) -
     if not grey and is_grey(picture):
         raise UserError(f"{path} is grey; the systems are compared on RGB pictures, leave it out")
     rows, columns = picture.shape[:2]
-    if purpose is not None and (rows < geometry.HEIGHT or columns < geometry.WIDTH):
-        smallest = f"{geometry.HEIGHT}x{geometry.WIDTH}"
-        raise UserError(f"{path} is {rows}x{columns} (rows x columns); {purpose} needs at least {smallest}")
+    if purpose is not None and (rows < size.rows or columns < size.columns):
+        raise UserError(f"{path} is {rows}x{columns} (rows x columns); {purpose} needs at least {size}")
     return picture
 
 
@@ -79,13 +81,15 @@ def is_grey(picture: Picture) -> bool:
     return bool((picture == picture[..., :1]).all())
 
 
-def read_pair(left: Path, right: Path, purpose: str | None = None, *, grey: bool = True) -> tuple[Picture, Picture]:
+def read_pair(
+    left: Path, right: Path, purpose: str | None = None, *, grey: bool = True, size: PictureSize = DEFAULT_SIZE
+) -> tuple[Picture, Picture]:
     """Both views of a pair.
 
-    purpose, grey  as in `read_picture`
-    raises         UserError, also for two views of different sizes
+    purpose, grey, size  as in `read_picture`
+    raises               UserError, also for two views of different sizes
     """
-    pair = read_picture(left, purpose, grey=grey), read_picture(right, grey=grey)
+    pair = read_picture(left, purpose, grey=grey, size=size), read_picture(right, grey=grey)
     if pair[0].shape != pair[1].shape:
         sizes = " and ".join("{}x{}".format(*picture.shape[:2]) for picture in pair)
         raise UserError(
@@ -104,21 +108,23 @@ def read_pairs(folder: Path, purpose: str | None = None) -> list[tuple[Picture, 
 
 
 def read_cropped(
-    folder: Path, purpose: str, *, limit: int | None = None, grey: bool = True
+    folder: Path, purpose: str, *, limit: int | None = None, grey: bool = True, size: PictureSize = DEFAULT_SIZE
 ) -> dict[str, NDArray[np.uint8]]:
     """The pairs of a folder as the edges would send them.
 
     limit    take at most so many, evenly spread
-    returns  by name, in the order of `list_pairs`: uint8 [2, 3, 128, 256], left then right
+    size     that the edges are set to
+    returns  by name, in the order of `list_pairs`: uint8 [2, 3, rows, columns], left then right
     raises   what `list_pairs` and `read_pair` do
     """
     files = list_pairs(folder)
     names = list(files)
     if limit is not None and limit < len(names):
         names = [names[i * len(names) // limit] for i in range(limit)]
-    return {name: planes(read_pair(*files[name], purpose, grey=grey)) for name in names}
+    return {name: planes(read_pair(*files[name], purpose, grey=grey, size=size), size) for name in names}
 
 
-def planes(pair: tuple[Picture, Picture]) -> NDArray[np.uint8]:
-    """Two pictures [rows, columns, 3] -> [2, 3, 128, 256]."""
-    return np.ascontiguousarray(np.stack([center_crop(picture) for picture in pair]).transpose(0, 3, 1, 2))
+def planes(pair: tuple[Picture, Picture], size: PictureSize = DEFAULT_SIZE) -> NDArray[np.uint8]:
+    """Two pictures [any rows, any columns, 3] -> [2, 3, rows, columns] of a size."""
+    views = [center_crop(picture, size=size) for picture in pair]
+    return np.ascontiguousarray(np.stack(views).transpose(0, 3, 1, 2))

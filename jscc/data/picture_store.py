@@ -1,5 +1,7 @@
 """All training pictures on one device, as they were decoded: uint8, one after the other."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -7,6 +9,14 @@ from torch import Tensor
 
 from jscc.data.batches import Sources
 from jscc.data.synthetic_stereo import Picture
+
+
+class Holding(NamedTuple):
+    """Numbers of pictures. colour, grey: int64 [pairs, 2]; mono: int64 [pictures]"""
+
+    colour: NDArray[np.int64]
+    grey: NDArray[np.int64]
+    mono: NDArray[np.int64]
 
 
 class PictureStore:
@@ -34,6 +44,12 @@ class PictureStore:
         for picture, start in zip(pictures, self.first, strict=True):
             flat = torch.from_numpy(np.ascontiguousarray(picture)).reshape(-1, 3)
             self.pixels[int(start) : int(start) + len(flat)].copy_(flat)
+
+    def holding(self, size: tuple[int, int]) -> Holding:
+        """The pictures that need not be made larger for windows of `size` = (rows, columns)."""
+        holds: NDArray[np.bool_] = np.all(self.sizes >= np.array(size), axis=1)
+        colour, grey = (pairs[holds[pairs[:, 0]]] for pairs in (self.colour, self.grey))
+        return Holding(colour, grey, self.mono[holds[self.mono]])
 
     def tiles(
         self, first_BV: Tensor, rows_B: Tensor, columns_B: Tensor, corner_B2: Tensor, reach: tuple[int, int]

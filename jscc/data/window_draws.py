@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jscc.data.batches import Mixture
-from jscc.data.picture_store import PictureStore
+from jscc.data.picture_store import Holding, PictureStore
 from wire import geometry
 
 COARSE: Final = (5, 9)
@@ -60,7 +60,7 @@ def draw_windows(
 ) -> WindowDraws:
     """Draw `count` pairs of `size` = (rows, columns) for training step `step`."""
     rng = np.random.Generator(np.random.Philox(key=[seed, step]))
-    synthetic, pictures = _choose(store, mixture, count, rng)
+    synthetic, pictures = _choose(store.holding(size), mixture, count, rng)
     whole, real = np.empty((count, WHOLES), np.int64), np.empty((count, REALS), np.float32)
     whole[:, FIRST] = store.first[pictures]
     whole[:, SIZE] = sizes = store.sizes[pictures[:, 0]]
@@ -71,13 +71,11 @@ def draw_windows(
     real[:, SYNTHETIC], real[:, FLIP] = synthetic, rng.random(count) < 0.5
     real[:, CONTRAST] = np.where(changed, rng.uniform(0.8, 1.2, count), 1)
     real[:, BRIGHTNESS] = np.where(changed, rng.uniform(-20, 20, count), 0)
-    _draw_disparities(real, size, mixture.largest_disparity, rng)
+    _draw_disparities(real, size, mixture.disparity_at(size), rng)
     return WindowDraws(whole, real)
 
 
-def _choose(
-    store: PictureStore, mixture: Mixture, count: int, rng: np.random.Generator
-) -> tuple[NDArray[np.bool_], Ints]:
+def _choose(store: Holding, mixture: Mixture, count: int, rng: np.random.Generator) -> tuple[NDArray[np.bool_], Ints]:
     """Which are of single pictures, and the numbers of the left and right pictures [B, 2]."""
     draw, any_pairs = rng.random(count), len(store.colour) + len(store.grey) > 0
     single = (draw < (mixture.mono_share if any_pairs else np.inf)) & (len(store.mono) > 0)
@@ -97,7 +95,7 @@ def _choose(
 def _extents(sizes_B2: Ints, size: tuple[int, int], scales: tuple[float, float], share_B: NDArray[np.float64]) -> Ints:
     """Height and width of each window [B, 2]; the scale as `jscc.data.batches.cut` draws it."""
     fits = (sizes_B2 / np.array(size)).min(1)
-    window_fits = (sizes_B2 / np.array((geometry.HEIGHT, geometry.WIDTH))).min(1)
+    window_fits = (sizes_B2 / np.maximum((geometry.HEIGHT, geometry.WIDTH), size)).min(1)
     high = np.minimum(scales[1], np.where(window_fits < scales[0], fits, window_fits))
     low = np.minimum(scales[0], high)
     scale = low + (high - low) * share_B

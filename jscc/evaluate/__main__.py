@@ -18,6 +18,7 @@ from jscc.evaluate.rows import Row
 from jscc.evaluate.session import DELTAS, Request, read_scenes, run_session
 from jscc.evaluate.systems.base import CHANNELS, Channel, Pair
 from jscc.evaluate.systems.registry import GROUPS, LDPC, NAMES, NEURAL, SIDE_INFORMATION, expand
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
 
 SYSTEMS_HELP = f"of {', '.join((*NAMES, *GROUPS))}, NAME@WEIGHTS, module:Class"
@@ -39,12 +40,20 @@ def parser() -> argparse.ArgumentParser:
     add("--snr", default="-2:12:2", metavar="FIRST:LAST:STEP", help="Es/N0 in dB, or a list such as 1,4,13")
     add("--deltas", metavar="A,B", help="of 0,5,10: SNR of the other link minus the own, dB (proposed-1)")
     add("--limit", type=int, metavar="N", help="take N pairs, evenly spread")
+    add("--size", type=_size, default=DEFAULT_SIZE, metavar="RxC", help="of the pictures (default: %(default)s)")
     add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one for each core)")
     add("--seed", type=int, default=0, help="of the noise (default: 0)")
     add("--redo", metavar="A,B", help="of --systems: measure what this command asks for anew, such as after training")
     add("--show", metavar="NAME", help="the pair of the gallery (default: the first)")
     add("--show-snr", type=float, default=1.0, metavar="DB", help="SNR of the gallery (default: 1)")
     return made
+
+
+def _size(text: str) -> PictureSize:
+    try:
+        return PictureSize.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def numbers(text: str, option: str) -> list[float]:
@@ -92,7 +101,7 @@ def evaluate(arguments: argparse.Namespace, command: str) -> list[Row]:
         redo=arguments.redo.split(",") if arguments.redo else (),
     )
     expand([*names, *request.redo])  # a wrong name is said before the pictures are read
-    pairs = read_scenes(arguments.pairs, arguments.limit)
+    pairs = read_scenes(arguments.pairs, arguments.limit, arguments.size)
     shown = _shown(pairs, arguments.show)
     rows = run_session(pairs, request, arguments.out)
     write_report(rows, arguments.out, request, shown, arguments.show_snr, command)

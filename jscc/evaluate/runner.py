@@ -19,7 +19,8 @@ from jscc.evaluate.links import noise_of
 from jscc.evaluate.rows import Cell, Row
 from jscc.evaluate.systems.base import Channel, Pair, Picture, Sent, System
 from jscc.evaluate.systems.registry import Entry
-from wire import geometry, quality
+from wire import quality
+from wire.geometry import CHANNELS, PictureSize
 from wire.runtime.errors import UserError
 from wire.views import View
 
@@ -49,7 +50,7 @@ def plan(
 def measure(cell: Cell, system: System, pair: Pair, seed: int) -> list[Row]:
     """Run one cell: both views at once if their links are alike, else once for each view as the one with the own SNR.
 
-    raises  UserError if the system spends more than 5120 symbols on a view
+    raises  UserError if the system spends more symbols on a view than its size has
     """
     channel = cast(Channel, cell.channel)
     other = cell.snr + cell.delta
@@ -63,7 +64,7 @@ def measure(cell: Cell, system: System, pair: Pair, seed: int) -> list[Row]:
         started = time.perf_counter()
         sent = system.transmit(pair, snr_left, snr_right, channel, noise_of(seed, pair.name, cell.snr))
         seconds = (time.perf_counter() - started) / 2
-        _check(cell, sent)
+        _check(cell, sent, pair.size)
         for view in views:
             place = view.position
             psnr, ms_ssim = _score(sent.pictures[place], truth[place])
@@ -94,12 +95,10 @@ def _score(picture: Picture, truth: Picture) -> tuple[float, float]:
     return _scores[digest]
 
 
-def _check(cell: Cell, sent: Sent) -> None:
-    if max(sent.symbols) > geometry.SYMBOLS:
-        raise UserError(
-            f"{cell.system} spent {max(sent.symbols)} symbols on a view; every system has {geometry.SYMBOLS}"
-        )
-    shape = (2, geometry.CHANNELS, geometry.HEIGHT, geometry.WIDTH)
+def _check(cell: Cell, sent: Sent, size: PictureSize) -> None:
+    if max(sent.symbols) > size.symbols:
+        raise UserError(f"{cell.system} spent {max(sent.symbols)} symbols on a view; every system has {size.symbols}")
+    shape = (2, CHANNELS, size.rows, size.columns)
     if sent.pictures.shape != shape:
         raise UserError(f"{cell.system} returned pictures of shape {sent.pictures.shape}; expected {shape}")
 

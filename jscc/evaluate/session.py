@@ -18,6 +18,7 @@ from jscc.evaluate.runner import plan, run
 from jscc.evaluate.systems.base import Channel, Pair, System
 from jscc.evaluate.systems.registry import expand
 from wire import quality
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
 from wire.runtime.files import write_atomically
 from wire.views import View
@@ -40,13 +41,14 @@ class Request:
     """Systems, of those above, of which what is asked for is thrown away and made anew, because of new weights, say."""
 
 
-def read_scenes(folder: Path, limit: int | None = None) -> list[Pair]:
+def read_scenes(folder: Path, limit: int | None = None, size: PictureSize = DEFAULT_SIZE) -> list[Pair]:
     """The pairs of a folder as the edges would send them; grey ones are refused.
 
     limit   take at most so many, evenly spread
+    size    that the edges are set to
     raises  what `jscc.data.pairs.read_cropped` does
     """
-    return [Pair(*scene) for scene in read_cropped(folder, "the bench", limit=limit, grey=False).items()]
+    return [Pair(*scene) for scene in read_cropped(folder, "the bench", limit=limit, grey=False, size=size).items()]
 
 
 def run_session(pairs: Sequence[Pair], request: Request, out: Path, progress: TextIO = sys.stderr) -> list[Row]:

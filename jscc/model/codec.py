@@ -10,6 +10,7 @@ from jscc.model.checkpoint import fill, load_weights, resolve
 from jscc.model.config import CodecConfig
 from jscc.model.decoder import Decoder, batch_to_views, views_to_batch
 from jscc.model.encoder import Encoder
+from wire.geometry import DEFAULT_SIZE, PictureSize
 
 
 def count(module: nn.Module) -> int:
@@ -69,24 +70,25 @@ class Codec:
     def encode(self, picture: Tensor, snr_db: Tensor) -> Tensor:
         """Symbols of pictures.
 
-        picture  float [B, 3, 128, 256] in [0, 1]
+        picture  float [B, 3, rows, columns] in [0, 1], rows and columns multiples of 16
         snr_db   float [B], dB, of each picture's link
-        returns  float [B, 5120, 2] = (I, Q), mean power 1 per picture
+        returns  float [B, K, 2] = (I, Q), mean power 1 per picture; K = 5120 at 128x256
         """
         symbols: Tensor = self.model.encoder(picture.to(self.device), snr_db.to(self.device))
         return symbols
 
     @torch.inference_mode()
-    def decode(self, symbols: Tensor, reliability: Tensor, snr_db: Tensor) -> Tensor:
+    def decode(self, symbols: Tensor, reliability: Tensor, snr_db: Tensor, size: PictureSize = DEFAULT_SIZE) -> Tensor:
         """Both pictures of each pair.
 
-        symbols      float [B, 2, 5120, 2], left then right, equalised
-        reliability  float [B, 2, 5120] in [0, 1], |h|^2 / (|h|^2 + N0) of each symbol
+        symbols      float [B, 2, K, 2], left then right, equalised; K = size.symbols
+        reliability  float [B, 2, K] in [0, 1], |h|^2 / (|h|^2 + N0) of each symbol
         snr_db       float [B, 2], dB; -inf: the view never came
-        returns      float [B, 2, 3, 128, 256] in [0, 1]
+        size         of the pictures
+        returns      float [B, 2, 3, rows, columns] in [0, 1]
         """
         inputs = (tensor.to(self.device) for tensor in (symbols, reliability, snr_db))
-        pictures: Tensor = self.model.decoder(*inputs)
+        pictures: Tensor = self.model.decoder(*inputs, (size.rows, size.columns))
         return pictures.clamp(0, 1)
 
 

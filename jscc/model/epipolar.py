@@ -16,6 +16,10 @@ NEAREST = 24
 BEHIND = 8
 """The same in the impossible direction: a rig that is not perfectly rectified has small negative disparities."""
 MASKED = -1e4
+MOST_SCORES = 2**21
+"""Scores of one view that are held at once, of all heads. Those of a picture of 128x256 are 524,288: one piece."""
+EXPORTED_PIECES = 4
+"""Pieces of each view's rows in an exported graph, whatever the size: the rows at 1/4 scale are a multiple of it."""
 
 
 class EpipolarAttention(nn.Module):
@@ -23,7 +27,7 @@ class EpipolarAttention(nn.Module):
 
     The score of query i and key j of a row is t cos(q_i, k_j) + b(disparity of i and j), with a temperature t and a
     bias b learned for each head; the null key's score is learned as a function of both SNRs, and its weight lets a
-    position ignore the other view.
+    position ignore the other view. Rows do not need one another, so those of large pictures take turns.
 
     channels       C
     heads          of C / heads channels each
@@ -58,16 +62,64 @@ class EpipolarAttention(nn.Module):
         normal = self.norm(x_NCHW)
         query, key, value = (self._by_row(conv(normal)) for conv in (self.query, self.key, self.value))
         query, key = F.normalize(query.float(), dim=3, eps=1e-4), F.normalize(key.float(), dim=3, eps=1e-4)
-        scores = torch.matmul(query.transpose(3, 4), swap_views(key)) * self.temperature.exp()[:, None, None]
-        scores = scores + self._bias(columns, side_N)[:, None]
-        scores = torch.where(swap_views(absent_N)[:, None, None, None, None], MASKED, scores)
-        null = self.null(conditions_NS).float()[:, None, :, None, None].expand(-1, rows, -1, columns, 1)
-        weights = torch.softmax(torch.cat((null, scores), 4), 4)[..., 1:]  # [N, rows, heads, queries, keys]
-        seen = torch.matmul(swap_views(value), weights.to(value.dtype).transpose(3, 4))
+        bias_NhWW, null_Nh = self._bias(columns, side_N), self.null(conditions_NS).float()
+        if torch.compiler.is_exporting():
+            seen, trust = self._exported(query, key, value, bias_NhWW, null_Nh, absent_N)
+        else:
+            other = swap_views(key), swap_views(value), bias_NhWW, null_Nh, swap_views(absent_N)
+            seen, trust = self._look_across(query, *other)
         seen_NCHW = seen.permute(0, 2, 3, 1, 4).reshape(batch, channels, rows, columns)
-        trust_NhHW = weights.sum(4).permute(0, 2, 1, 3).to(seen_NCHW.dtype)
+        trust_NhHW = trust.permute(0, 2, 1, 3).to(seen_NCHW.dtype)
         fused: Tensor = self.fuse(torch.cat((x_NCHW.to(seen_NCHW.dtype), seen_NCHW, trust_NhHW), 1))
         return x_NCHW + fused
+
+    def _look_across(
+        self, query: Tensor, key: Tensor, value: Tensor, bias_NhWW: Tensor, null_Nh: Tensor, absent_N: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """`_attend` in as many pieces of rows as keep to `MOST_SCORES` scores of a view at once."""
+        per_row = bias_NhWW[0].numel()
+        if query.shape[1] * per_row <= MOST_SCORES:
+            return self._attend(query, key, value, bias_NhWW, null_Nh, absent_N)
+        parts = [torch.split(each, max(1, MOST_SCORES // per_row), 1) for each in (query, key, value)]
+        found = [self._attend(q, k, v, bias_NhWW, null_Nh, absent_N) for q, k, v in zip(*parts, strict=True)]
+        return torch.cat([seen for seen, _ in found], 1), torch.cat([trust for _, trust in found], 1)
+
+    def _exported(
+        self, query: Tensor, key: Tensor, value: Tensor, bias_NhWW: Tensor, null_Nh: Tensor, absent_N: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The same for a graph of any size, of keys that are not swapped: a fixed number of pieces, view after view."""
+        query, key, value, bias, null, absent = (
+            torch.unflatten(each, 0, (-1, 2)) for each in (query, key, value, bias_NhWW, null_Nh, absent_N)
+        )
+        query, key, value = (torch.unflatten(each, 2, (EXPORTED_PIECES, -1)) for each in (query, key, value))
+        views = []
+        for own, other in ((0, 1), (1, 0)):
+            known = bias[:, own], null[:, own], absent[:, other]
+            found = [
+                self._attend(query[:, own, i], key[:, other, i], value[:, other, i], *known)
+                for i in range(EXPORTED_PIECES)
+            ]
+            views.append((torch.cat([seen for seen, _ in found], 1), torch.cat([trust for _, trust in found], 1)))
+        (seen_left, trust_left), (seen_right, trust_right) = views
+        seen, trust = torch.stack((seen_left, seen_right), 1), torch.stack((trust_left, trust_right), 1)
+        return seen.flatten(0, 1), trust.flatten(0, 1)
+
+    def _attend(
+        self, query: Tensor, key: Tensor, value: Tensor, bias_NhWW: Tensor, null_Nh: Tensor, absent_N: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What each position of some rows sees of the other view, and how much it trusts that.
+
+        query, key, value  float [N, R, heads, C / heads, W], of R rows; key and value of the other view
+        bias_NhWW          float [N, heads, W, W]; null_Nh: float [N, heads], the null key's score
+        absent_N           bool [N], whether the other view never came
+        returns            float [N, R, heads, C / heads, W] and [N, R, heads, W]
+        """
+        scores = torch.matmul(query.transpose(3, 4), key) * self.temperature.exp()[:, None, None]
+        scores = scores + bias_NhWW[:, None]
+        scores = torch.where(absent_N[:, None, None, None, None], MASKED, scores)
+        null = null_Nh[:, None, :, None, None].expand(-1, scores.shape[1], -1, scores.shape[3], 1)
+        weights = torch.softmax(torch.cat((null, scores), 4), 4)[..., 1:]  # [N, rows, heads, queries, keys]
+        return torch.matmul(value, weights.to(value.dtype).transpose(3, 4)), weights.sum(4)
 
     def _by_row(self, x_NCHW: Tensor) -> Tensor:
         """From [N, C, H, W] to [N, H, heads, C / heads, W]: whole rows move, which is the cheap transposition."""

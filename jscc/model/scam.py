@@ -21,6 +21,12 @@ NOISELESS_TOKEN: Final = SNR_TOKENS
 ABSENT_TOKEN: Final = SNR_TOKENS + 1
 TOKENS: Final = SNR_TOKENS + 2
 
+MOST_SCORES: Final = 2**21
+"""Scores of one view that are held at once. All 513 x 513 of a picture of 128x256 are fewer: those are one piece."""
+EXPORTED_PIECES: Final = 4
+"""Pieces of each view's queries in an exported graph, whatever the size: a latent has an even number of rows and of
+columns, so that they divide its positions."""
+
 
 def token_index(snr_db_N: Tensor) -> Tensor:
     """Which quality token stands for an SNR.
@@ -52,7 +58,8 @@ class SCAM(nn.Module):
 
     With phi a LayerNorm, x a view's sequence (the quality token of its own link, then its H W positions) and x' the
     other view's: Q = phi(W_q x), K = phi(W_k x'), V = phi(W_v x'), h1 = x + W_o softmax(Q K^T / sqrt(C)) V,
-    h2 = h1 + MLP(phi(h1)). Linear maps are 1x1 convolutions: the same product, three times faster on a CPU.
+    h2 = h1 + MLP(phi(h1)). Linear maps are 1x1 convolutions: the same product, three times faster on a CPU. The scores
+    Q K^T grow with the square of the picture, so queries of large ones take turns.
 
     channels    C
     positional  add positions to Q and K, so that a query can ask for a place and not only for an appearance
@@ -88,17 +95,53 @@ class SCAM(nn.Module):
             place_CT = F.pad(positions(self.channels, rows, columns, x_NCHW.device).flatten(1), (1, 0)).to(query.dtype)
             query = query + self.position[0].to(query.dtype) * place_CT
             key = key + self.position[1].to(query.dtype) * place_CT
-        scores_NTT = torch.matmul(query.transpose(1, 2), swap_views(key)) * self.channels**-0.5
-        weights_NTT = torch.softmax(scores_NTT, 2)  # over the keys, the other view's places
-        mixed_NCT = torch.matmul(swap_views(value), weights_NTT.transpose(1, 2))
+        if torch.compiler.is_exporting():
+            x_NCT = x_NCHW.flatten(2)  # nobody needs what the quality token asks for
+            mixed_NCT = exported_attention(query[:, :, 1:], key, value)
+        else:
+            mixed_NCT = cross_attention(query, swap_views(key), swap_views(value))
         h1_NCT = x_NCT + self.out(mixed_NCT)
         h2_NCT = h1_NCT + self.narrow(F.relu(self.widen(self._phi(h1_NCT))))
-        recalibrated: Tensor = h2_NCT[:, :, 1:].reshape(x_NCHW.shape)
+        if not torch.compiler.is_exporting():
+            h2_NCT = h2_NCT[:, :, 1:]
+        recalibrated: Tensor = h2_NCT.reshape(x_NCHW.shape)
         return recalibrated
 
     def _phi(self, x_NCT: Tensor) -> Tensor:
         normal: Tensor = self.norm(x_NCT.transpose(1, 2))
         return normal.transpose(1, 2)
+
+
+def attend(query_NCQ: Tensor, key_NCT: Tensor, value_NCT: Tensor) -> Tensor:
+    """Values, averaged for each query by softmax(Q K^T / sqrt(C)) over the keys.
+
+    returns  float [N, C, Q]
+    """
+    scores_NQT = torch.matmul(query_NCQ.transpose(1, 2), key_NCT) * query_NCQ.shape[1] ** -0.5
+    return torch.matmul(value_NCT, torch.softmax(scores_NQT, 2).transpose(1, 2))
+
+
+def cross_attention(query_NCQ: Tensor, key_NCT: Tensor, value_NCT: Tensor, most: int = MOST_SCORES) -> Tensor:
+    """`attend` in as many pieces as keep to `most` scores of a view at once; the same within rounding."""
+    queries, keys = query_NCQ.shape[2], key_NCT.shape[2]
+    if queries * keys <= most:
+        return attend(query_NCQ, key_NCT, value_NCT)
+    return torch.cat([attend(part, key_NCT, value_NCT) for part in torch.split(query_NCQ, max(1, most // keys), 2)], 2)
+
+
+def exported_attention(query_NCQ: Tensor, key_NCT: Tensor, value_NCT: Tensor) -> Tensor:
+    """`attend` to the other view, for a graph of any size: a fixed number of pieces, one view after the other.
+
+    query_NCQ, key_NCT, value_NCT  of the views themselves, in the order left, right, left, right...; Q a multiple of
+                                   `EXPORTED_PIECES`
+    """
+    query, key, value = (torch.unflatten(each, 0, (-1, 2)) for each in (query_NCQ, key_NCT, value_NCT))
+    queries = torch.unflatten(query, 3, (EXPORTED_PIECES, -1))
+    views = [
+        torch.cat([attend(queries[:, v, :, i], key[:, 1 - v], value[:, 1 - v]) for i in range(EXPORTED_PIECES)], 2)
+        for v in range(2)
+    ]
+    return torch.stack(views, 1).flatten(0, 1)
 
 
 def positions(channels: int, rows: int, columns: int, device: torch.device) -> Tensor:

@@ -11,7 +11,7 @@ import itertools
 import math
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from jscc.channel import Fading, transmit
 from jscc.data.pairs import read_cropped
 from jscc.model.codec import Codec, load
 from jscc.release.onnx import halve
-from wire import codec, codec_manifest
+from wire import codec, codec_manifest, geometry
 from wire.runtime.errors import UserError
 from wire.runtime.files import replacing
 
@@ -57,7 +57,7 @@ _TRIALS: Final = 6
 def feeds(of: Codec, pairs: NDArray[np.uint8]) -> Iterator[Feed]:
     """What the decoder takes, of pairs that were sent over `LINKS` in turns.
 
-    pairs  uint8 [n, 2, 3, 128, 256]
+    pairs  uint8 [n, 2, 3, rows, columns]
     """
     links, chance = itertools.cycle(LINKS), torch.Generator().manual_seed(1)
     for pair in pairs:
@@ -65,9 +65,10 @@ def feeds(of: Codec, pairs: NDArray[np.uint8]) -> Iterator[Feed]:
         for left, right, fading in itertools.islice(links, _EACH_PAIR):
             snr_db = torch.tensor((left, right))
             estimate, reliability = transmit(of.encode(pictures, snr_db), snr_db, fading, chance)
+            latent = geometry.LATENT_CHANNELS // 2, *(side // geometry.DOWNSCALING for side in pair.shape[2:])
             yield {
-                "symbols": estimate[None].numpy(),
-                "reliability": reliability[None].numpy(),
+                "symbols": estimate.reshape(1, 2, *latent, 2).numpy(),
+                "reliability": reliability.reshape(1, 2, *latent).numpy(),
                 "snr_db": snr_db[None].numpy(),
             }
 
@@ -90,7 +91,7 @@ class Quantiser:
         options.graph_optimization_level = self._runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC  # standard ONNX only
         options.optimized_model_filepath = str(self._folded)
         self._session(str(decoder), options)
-        self.convolutions = multiplications(onnx.load(str(self._folded)))
+        self.convolutions = self._multiplications(calibration[0])
         self._ranges = self._calibrate(calibration, work / "watched.onnx")
 
     def rounded(self, names: Sequence[str]) -> onnx.ModelProto:
@@ -120,6 +121,14 @@ class Quantiser:
         session = self._session(file, self._options())
         return np.concatenate([session.run(None, feed)[0] for feed in inputs])
 
+    def _multiplications(self, inputs: Feed) -> dict[str, int]:
+        """Of each convolution, for one picture of the size of these inputs."""
+        model = onnx.load(str(self._folded))
+        names = [node.output[0] for node in model.graph.node if node.op_type == "Conv"]
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+        found = self._session(model.SerializeToString(), self._options()).run(names, inputs)
+        return multiplications(model, {name: each.shape for name, each in zip(names, found, strict=True)})
+
     def _calibrate(self, inputs: Sequence[Feed], watched: Path) -> Any:
         """The smallest and largest number of every tensor around a convolution."""
         from onnxruntime.quantization import CalibrationDataReader
@@ -144,14 +153,12 @@ class Quantiser:
         return self._runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
-def multiplications(model: onnx.ModelProto) -> dict[str, int]:
-    """Of each convolution, for one picture."""
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    weights = {each.name: math.prod(each.dims) for each in graph.initializer}
-    shapes = {each.name: each.type.tensor_type.shape.dim for each in (*graph.value_info, *graph.output)}
+def multiplications(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """Of each convolution, for one picture. shapes: of their outputs by name, [N, C, H, W]"""
+    weights = {each.name: math.prod(each.dims) for each in model.graph.initializer}
     return {
-        node.name: weights[node.input[1]] * math.prod(each.dim_value for each in shapes[node.output[0]][2:])
-        for node in graph.node
+        node.name: weights[node.input[1]] * math.prod(shapes[node.output[0]][2:])
+        for node in model.graph.node
         if node.op_type == "Conv" and node.input[1] in weights
     }
 

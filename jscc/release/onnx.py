@@ -1,13 +1,13 @@
 """Encoder and decoder as ONNX files, and their manifest: `python -m jscc.export --weights FILE --out DIR`.
 
-encoder.onnx  picture [B, 3, 128, 256] in [0, 1], snr_db [B], dB
-              -> symbols [B, 5120, 2] = (I, Q)
-decoder.onnx  symbols [B, 2, 5120, 2], reliability [B, 2, 5120], snr_db [B, 2], dB
-              -> pictures [B, 2, 3, 128, 256] in [0, 1]
+encoder.onnx  picture [B, 3, H, W] in [0, 1], snr_db [B], dB
+              -> symbols [B, K, 2] = (I, Q), K = 10 H/8 W/8
+decoder.onnx  symbols [B, 2, 10, H/8, W/8, 2], reliability [B, 2, 10, H/8, W/8], snr_db [B, 2], dB
+              -> pictures [B, 2, 3, H, W] in [0, 1]
 
-All float32 and real-valued; B is free; +inf and -inf are legal SNRs. Weights are stored in float16 behind Cast nodes,
-which onnxruntime folds when it loads the file. Both files carry `vergence.codec_hash`, `.config`, `.role` and
-`.preset`.
+All float32 and real-valued; B is free, and so are H and W, multiples of 16; +inf and -inf are legal SNRs. Weights are
+stored in float16 behind Cast nodes, which onnxruntime folds when it loads the file. Both files carry
+`vergence.codec_hash`, `.config`, `.role` and `.preset`.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -32,7 +32,10 @@ from jscc.model.codec import JointCodec
 from wire import codec, codec_manifest, geometry
 
 OPSET: Final = 18
-BATCH: Final = "batch"
+BATCH: Final = torch.export.Dim("batch")
+ROWS: Final = torch.export.Dim("rows_by_16", min=4, max=64)
+COLUMNS: Final = torch.export.Dim("columns_by_16", min=4, max=128)
+"""In steps of 16 pixels. The limits are the exporter's, not the graph's: it may decide by them what holds for all."""
 
 
 class EncoderGraph(nn.Module):
@@ -55,7 +58,9 @@ class DecoderGraph(nn.Module):
         self.decoder = model.decoder
 
     def forward(self, symbols: Tensor, reliability: Tensor, snr_db: Tensor) -> Tensor:
-        pictures: Tensor = self.decoder(symbols, reliability, snr_db)
+        rows, columns = symbols.shape[3:5]
+        size = rows * geometry.DOWNSCALING, columns * geometry.DOWNSCALING
+        pictures: Tensor = self.decoder(symbols.flatten(2, 4), reliability.flatten(2), snr_db, size)
         return pictures.clamp(0.0, 1.0)
 
 
@@ -79,12 +84,20 @@ def export(weights: Path, out: Path) -> tuple[Path, Path]:
     }
     batch = 3  # the size of the example; 1 and 2 would be taken for constants
     picture = torch.rand(batch, geometry.CHANNELS, geometry.HEIGHT, geometry.WIDTH)
-    symbols = torch.randn(batch, 2, geometry.SYMBOLS, 2)
-    encoder = trace(EncoderGraph(model), {"picture": picture, "snr_db": torch.rand(batch)}, "symbols")
+    grid = batch, 2, geometry.LATENT_CHANNELS // 2, *geometry.DEFAULT_SIZE.latent
+    encoder = trace(
+        EncoderGraph(model),
+        {"picture": picture, "snr_db": torch.rand(batch)},
+        ({0: BATCH, 2: geometry.STEP * ROWS, 3: geometry.STEP * COLUMNS}, {0: BATCH}),
+        ("symbols", {0: "batch", 1: "symbols"}),
+    )
+    steps = geometry.STEP // geometry.DOWNSCALING
+    latent = {0: BATCH, 3: steps * ROWS, 4: steps * COLUMNS}
     decoder = trace(
         DecoderGraph(model),
-        {"symbols": symbols, "reliability": torch.rand(batch, 2, geometry.SYMBOLS), "snr_db": torch.rand(batch, 2)},
-        "pictures",
+        {"symbols": torch.randn(*grid, 2), "reliability": torch.rand(grid), "snr_db": torch.rand(batch, 2)},
+        (latent, latent, {0: BATCH}),
+        ("pictures", {0: "batch", 3: "rows", 4: "columns"}),
     )
     graphs: dict[codec.Role, onnx.ModelProto] = {"encoder": encoder, "decoder": decoder}
     for role, graph in graphs.items():
@@ -96,20 +109,25 @@ def export(weights: Path, out: Path) -> tuple[Path, Path]:
     return out / codec.ONNX_FILES["encoder"], out / codec.ONNX_FILES["decoder"]
 
 
-def trace(module: nn.Module, inputs: dict[str, Tensor], output: str) -> onnx.ModelProto:
-    """A module as an ONNX graph whose first dimension is free everywhere.
+def trace(
+    module: nn.Module,
+    inputs: dict[str, Tensor],
+    free: Sequence[dict[int, Any]],
+    output: tuple[str, dict[int, str]],
+) -> onnx.ModelProto:
+    """A module as an ONNX graph.
 
-    inputs  an example of each, by name, with 3 in the first dimension
-    output  its name
+    inputs  an example of each, by name
+    free    of each the dimensions that are free
+    output  its name, and what its free dimensions are called
     """
-    size = torch.export.Dim(BATCH)
     with quiet():
         program = torch.onnx.export(
             module,
             tuple(inputs.values()),
             input_names=list(inputs),
-            output_names=[output],
-            dynamic_shapes=tuple({0: size} for _ in inputs),
+            output_names=[output[0]],
+            dynamic_shapes=tuple(free),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -119,8 +137,12 @@ def trace(module: nn.Module, inputs: dict[str, Tensor], output: str) -> onnx.Mod
     for node in graph.graph.node:  # traces of our source files, which nobody can read there
         del node.metadata_props[:]
         node.doc_string = ""
-    for value in (*graph.graph.value_info, *graph.graph.input, *graph.graph.output):
+    del graph.graph.value_info[:]  # whoever loads the graph infers shapes anew; these hold names that mean nothing
+    named = zip((*graph.graph.input, *graph.graph.output), (*free, output[1]), strict=True)
+    for value, names in named:
         del value.metadata_props[:]
+        for place, name in names.items():
+            value.type.tensor_type.shape.dim[place].dim_param = name if isinstance(name, str) else name.__name__
     return graph
 
 

@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
         check_team(processes(), settings)
         config = changed(preset(args.preset, joint=not args.baseline), args.set, "codec")
         cadence = Cadence(args.log_every, args.val_every, args.save_minutes, args.stop_after)
-        pictures = read_pictures(args.pairs, args.mono, args.val, args.pack)
+        pictures = read_pictures(args.pairs, args.mono, args.val, args.pack, settings.sizes)
         folder = RunFolder(args.out)
         settings = keep_timetable(args, settings, folder)
         state = start(args, config, settings, folder, pictures, device)

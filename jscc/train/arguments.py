@@ -61,6 +61,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--stop-after", type=int, help="stop after this many steps of this call; the schedule still ends at --steps"
     )
+    p.add_argument(
+        "--sizes",
+        type=lambda text: tuple(text.split(",")),
+        default=default.sizes,
+        metavar="RxC,RxC",
+        help="of whole pictures, such as 128x256,256x512: each step of the last part has one, drawn; default 128x256",
+    )
     p.add_argument("--device", help="cpu, cuda...; default: cuda if it is there, of torchrun's processes one each")
     p.add_argument(
         "--pictures-on",
@@ -105,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
 def settings_of(args: argparse.Namespace) -> TrainSettings:
     """The settings that the command line asks for."""
     return TrainSettings(
-        **{name: getattr(args, name) for name in (*NUMBERS, "optimiser", "loss")},
+        **{name: getattr(args, name) for name in (*NUMBERS, "optimiser", "loss", "sizes")},
         half_precision=not args.full_precision,
         mixture=changed(Mixture(), args.set, "mixture"),
         draws=changed(LinkSampling(), args.set, "draws"),

@@ -11,6 +11,7 @@ from jscc.data.batches import Sources, read_sources
 from jscc.data.pack import Pack, read_packs
 from jscc.data.pairs import planes
 from jscc.train.validation import read_validation, to_validation
+from wire.geometry import PictureSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,20 @@ class TrainingPictures:
 
 
 def read_pictures(
-    pairs: Sequence[Path], mono: Sequence[Path], val: Path | None, packs: Sequence[Path]
+    pairs: Sequence[Path], mono: Sequence[Path], val: Path | None, packs: Sequence[Path], sizes: Sequence[str] = ()
 ) -> TrainingPictures:
-    """Read all of them; FileNotFoundError, ValueError or UserError says what cannot be used."""
+    """Read all of them; FileNotFoundError, ValueError or UserError says what cannot be used.
+
+    sizes  as in `TrainSettings`
+    """
+    pictures = _read(pairs, mono, val, packs)
+    for size in map(PictureSize.parse, sizes):
+        if not any(pictures.sources.holding((size.rows, size.columns)).counts().values()):
+            raise ValueError(f"--sizes has {size}, and no picture is so large; leave it out, or give larger pictures")
+    return pictures
+
+
+def _read(pairs: Sequence[Path], mono: Sequence[Path], val: Path | None, packs: Sequence[Path]) -> TrainingPictures:
     if packs:
         if pairs or mono:
             raise ValueError("--pack stands in the place of --pairs and --mono; keep one")

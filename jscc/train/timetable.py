@@ -51,9 +51,8 @@ def plan(
     """
     budget = min(CALIBRATION, 0.1 * timetable.left)
     before = Snapshot(state)
-    shares = {settings.steps - 1: settings.whole_share, 0: 1 - settings.whole_share}
     seconds = 0.0
-    for step, share in shares.items():
+    for step, share in settings.shares().items():
         if share > 0:
             seconds += share * steps.seconds_per_step(step, budget * max(0.2, share))
     before.go_back()

@@ -44,7 +44,7 @@ class FakeEngine:
         time.sleep(self.seconds)
         self.batches.append(batch)
         grey = np.clip(batch.snr_db / 40, 0, 1)[:, :, None, None, None]
-        return np.broadcast_to(grey, (len(batch), 2, 3, 128, 256)).astype(np.float32)
+        return np.broadcast_to(grey, (len(batch), 2, 3, batch.size.rows, batch.size.columns)).astype(np.float32)
 
 
 class Camera:

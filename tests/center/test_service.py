@@ -44,16 +44,17 @@ async def test_it_is_not_ready_before_the_decoder_is_warm(engine: Any) -> None:
 
 
 async def test_every_batch_size_is_warmed(engine: Any, start_center: Any) -> None:
-    sizes: list[int] = []
+    batches: list[tuple[int, str]] = []
     decode = engine.decode
 
     def spy(batch: Any) -> Any:
-        sizes.append(len(batch))
+        batches.append((len(batch), str(batch.size)))
         return decode(batch)
 
     engine.decode = spy
     await start_center(batching={"max_size": 3})
-    assert sizes == [1, 2, 3]
+    assert batches[:3] == [(1, "128x256"), (2, "128x256"), (3, "128x256")]
+    assert batches[3:] == [(1, "128x272")], "whether it knows other sizes is seen before any camera may come"
 
 
 async def test_a_taken_port_is_a_problem_with_its_mend(engine: Any) -> None:

@@ -18,6 +18,7 @@ from center.decode.pairer import MOST_WAITING, SET_BACK, DroppedLate, Outcome, P
 from center.ingest.credit import Credit
 from center.output.quality import FrameKey, Matcher
 from edge.uplink.credit import CreditWindow
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.views import View
 
 QUICK = settings(
@@ -136,6 +137,7 @@ class Job:
     queued_at: float
     expires_at: float
     deferred: bool = False
+    size: PictureSize = DEFAULT_SIZE
 
 
 class Batching(RuleBasedStateMachine):

@@ -78,7 +78,7 @@ def test_the_environment_overrides_a_link(tmp_path: Path) -> None:
         ("links:\n- {rig: '', view: left}\n", r"yaml:2: links.0.rig"),
         ("defaults:\n  losss: 1\n", r"yaml:2: defaults.losss: unknown key; did you mean 'loss'\?"),
         ("defaults:\n  loss: 2\n", r"yaml:2: defaults.loss: must lie between 0 and 1 \(got 2\)"),
-        ("defaults:\n  coherence: 0\n", r"yaml:2: defaults.coherence: must lie between 1 and 5120 symbols"),
+        ("defaults:\n  coherence: 0\n", r"yaml:2: defaults.coherence: must lie between 1 and 81920 symbols"),
         ("defaults:\n  schedule: {file: nope.csv}\n", r"yaml:2: defaults.schedule: nope.csv: cannot be read"),
         ("defaults:\n  walk: {low_db: 12}\n", r"yaml:2: defaults.walk: start_db 10 must lie between 12 and 20"),
         ("defaults:\n  model: nakagami\n", r"yaml:2: defaults.model: input should be 'clean', 'awgn'"),

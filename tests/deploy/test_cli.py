@@ -1,10 +1,13 @@
 """The `vergence` command on hosts that have only some of the extras."""
 
+import argparse
 import sys
 
 import pytest
+from PIL import Image
 
-from deploy.local import cli
+from deploy.local import cli, demo
+from deploy.local.stack import FOOTAGE
 
 
 def test_help_needs_no_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,6 +32,37 @@ def test_a_missing_extra_is_one_line(
     assert cli.main(words) == 1
     line = f"vergence: error: {absent} is not installed; in a checkout of vergence: pip install '.[edge,center]'"
     assert capsys.readouterr().err.strip() == line
+
+
+def extra(*words: str) -> dict[str, str]:
+    parser = argparse.ArgumentParser()
+    demo.add_arguments(parser)
+    return demo._extra(parser.parse_args(list(words)))
+
+
+def test_a_demo_has_the_size_that_is_asked_for() -> None:
+    assert extra() == {}, "as the configuration files say"
+    assert extra("--size", "256x512") == {"VERGENCE_EDGE__SIZE": "256x512"}
+    assert extra("--size", "512x1024", "--synthetic")["VERGENCE_EDGE__SIZE"] == "512x1024"
+
+
+@pytest.mark.parametrize(
+    ("size", "line"),
+    [
+        ("large", "--size: 'large' is no size; write rows x columns, such as 128x256"),
+        ("250x500", "--size: the size 250x500 (rows x columns) cannot be sent; take multiples of 16 from 128x256 to"),
+        ("512x1024", "--size 512x1024: the clip has pictures of 256x512; add --synthetic for a scene of any size"),
+    ],
+)
+def test_a_demo_of_a_size_that_cannot_be_is_one_line(size: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", "--size", size]) == 1
+    assert capsys.readouterr().err.startswith(f"vergence: error: {line}")
+
+
+def test_the_clip_has_the_size_that_the_demo_says() -> None:
+    for file in sorted(FOOTAGE.rglob("*.jpg")):
+        with Image.open(file) as picture:
+            assert picture.size == (demo.CLIP_SIZE.columns, demo.CLIP_SIZE.rows)
 
 
 @pytest.mark.parametrize("name", cli._BENCHES)

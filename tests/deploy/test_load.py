@@ -17,8 +17,11 @@ from deploy.bench.load.watcher import Counters, histogram_quantile, quantile
 from deploy.bench.loopback import CREDIT, Center
 from deploy.local.demo import temporary_certs
 from deploy.local.secured import Parties
+from tests.edge.conftest import tiny_encoder
 from wire import units
 from wire.contract.arrays import unpack_complex
+from wire.geometry import PictureSize
+from wire.runtime.errors import UserError
 from wire.views import View
 
 
@@ -36,6 +39,23 @@ def test_prepared_frames_crossed_an_awgn_link(prepared: PreparedFrames) -> None:
     assert frames[0].channel_state.noise_variance == pytest.approx(units.noise_variance(4.0))
     message, symbols = prepared.wire_bytes()
     assert symbols <= message <= 1.02 * symbols
+
+
+async def test_pictures_of_any_size_can_be_sent(tmp_path: Path) -> None:
+    tiny_encoder(tmp_path / "encoder.onnx")
+    size = PictureSize(256, 512)
+    wide = PreparedFrames.make(str(tmp_path), 4.0, size=size)
+    center = Center()
+    address = await center.start()
+    try:
+        sent = await send_load(address, wide, rigs=1, rate=20.0, seconds=0.2)
+    finally:
+        await center.stop()
+    assert sent.outcomes["accepted"] > 0
+    assert {(hello.height, hello.width) for hello, _ in center.hellos} == {(256, 512)}
+    assert {frame.symbols.count for frame in center.frames} == {20480}
+    with pytest.raises(UserError, match=r"left: the picture is 256x512 .* at least 512x1024 is needed"):
+        PreparedFrames.make(str(tmp_path), 4.0, size=PictureSize(512, 1024))
 
 
 async def test_every_due_frame_is_sent_at_its_beat(prepared: PreparedFrames) -> None:

@@ -22,7 +22,7 @@ from edge.encode.references import References
 from edge.metrics import Metrics
 from edge.uplink.uplink import Uplink
 from wire import codec
-from wire.geometry import CHANNELS, HEIGHT, SYMBOLS, WIDTH
+from wire.geometry import CHANNELS, DOWNSCALING, HEIGHT, LATENT_CHANNELS, SYMBOLS, WIDTH
 from wire.runtime import grpc_kit
 from wire.security.keyring import NO_KEYS, Keyring
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -34,21 +34,24 @@ from wire.v1.symbol_link_service_pb2_grpc import (
 HASH = "0123456789abcdef"
 
 
-def tiny_encoder(path: Path, gain: float = 1.0) -> None:
-    """An encoder that sends the first pixels as they are, less grey, at mean power gain^2."""
+def tiny_encoder(path: Path, gain: float = 1.0, rows: int | str = "rows", columns: int | str = "columns") -> None:
+    """An encoder that sends the first pixels as they are, less grey, at mean power gain^2.
+
+    rows, columns  of the pictures that its graph takes; names for any
+    """
     constants = {
         "grey": np.array(0.25, np.float32),
-        "pixels": np.array([0, CHANNELS * HEIGHT * WIDTH], np.int64),
+        "blocks": np.array([0, CHANNELS * DOWNSCALING**2, -1], np.int64),
         "starts": np.array([0], np.int64),
-        "ends": np.array([2 * SYMBOLS], np.int64),
+        "ends": np.array([LATENT_CHANNELS], np.int64),
         "axes": np.array([1], np.int64),
-        "shape": np.array([0, SYMBOLS, 2], np.int64),
+        "shape": np.array([0, -1, 2], np.int64),
         "iq": np.array([2], np.int64),
         "all": np.array([1, 2], np.int64),
         "gain": np.array(gain, np.float32),
     }
     nodes = [
-        helper.make_node("Reshape", ["picture", "pixels"], ["flat"]),
+        helper.make_node("Reshape", ["picture", "blocks"], ["flat"]),
         helper.make_node("Slice", ["flat", "starts", "ends", "axes"], ["some"]),
         helper.make_node("Sub", ["some", "grey"], ["centred"]),
         helper.make_node("Reshape", ["centred", "shape"], ["raw"]),
@@ -62,10 +65,10 @@ def tiny_encoder(path: Path, gain: float = 1.0) -> None:
         nodes,
         "tiny",
         [
-            helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["B", CHANNELS, HEIGHT, WIDTH]),
+            helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["B", CHANNELS, rows, columns]),
             helper.make_tensor_value_info("snr_db", TensorProto.FLOAT, ["B"]),
         ],
-        [helper.make_tensor_value_info("symbols", TensorProto.FLOAT, ["B", SYMBOLS, 2])],
+        [helper.make_tensor_value_info("symbols", TensorProto.FLOAT, ["B", "k", 2])],
         [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

@@ -30,6 +30,29 @@ def test_the_age_budget_is_three_frame_periods_unless_set() -> None:
     assert budget({"age_budget_ms": 250}) == 250
 
 
+@pytest.mark.parametrize(
+    ("size", "fps", "budget"),
+    [
+        ("128x256", 10, 300),
+        ("256x512", 10, 1_200),
+        ("512x1024", 10, 3_000),
+        ("512x1024", 100, 480),
+        ("512x1024", 0.5, 6_000),
+        ("auto", 10, 1_200),
+    ],
+)
+def test_larger_pictures_may_become_older(size: str, fps: float, budget: int) -> None:
+    """On a CPU they are decoded later than pictures of 128x256 are worthless."""
+    config = EdgeConfig.model_validate({"size": size, "camera": {"kind": "synthetic", "fps": fps}})
+    assert config.age_budget_ms == budget
+
+
+def test_the_size_is_checked_before_anything_runs() -> None:
+    environment = {"VERGENCE_EDGE__SIZE": "250x500"}
+    with pytest.raises(ConfigError, match=r"VERGENCE_EDGE__SIZE: size: the size 250x500 .* multiples of 16"):
+        load(EdgeConfig, DEPLOYED / "edge.yaml", "VERGENCE_EDGE", environment)
+
+
 def test_the_age_budget_does_not_count_the_camera_s_own_delay() -> None:
     """Else a camera of 350 ms at 10 a second would have each of its pictures dropped before it is sent."""
     camera = {"kind": "synthetic", "fps": 10}

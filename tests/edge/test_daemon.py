@@ -5,15 +5,21 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 import jscc.release
 from edge.__main__ import EdgeService
 from edge.daemon import run
 from tests.edge.conftest import FakeLink, settings, until
+from wire.geometry import PictureSize
+from wire.runtime.errors import UserError
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
 
@@ -67,6 +73,85 @@ async def test_the_hello_says_the_rate_and_after_how_long_the_clip_starts_over(
     async with asyncio.timeout(10):
         await running
     assert (link.hellos[0].frame_rate, link.hellos[0].loop_ms) == (20.0, 350)
+
+
+@pytest.mark.parametrize(
+    ("size", "sent"), [("256x512", "256x512"), ("auto", "320x640"), (None, "128x256")], ids=["set", "auto", "unset"]
+)
+async def test_the_hello_says_the_size_and_the_frames_have_it(
+    link: FakeLink, tiny_codec: str, tmp_path: Path, size: str | None, sent: str
+) -> None:
+    Image.effect_noise((640, 480), 50).convert("RGB").save(tmp_path / "0.png")
+    stop = asyncio.Event()
+    config = settings(
+        camera={"kind": "folder", "path": str(tmp_path), "fps": 20},
+        link={"address": f"127.0.0.1:{link.port}", "age_budget_ms": 0},
+        codec={"name": tiny_codec},
+        largest_size="512x1024",
+        **({} if size is None else {"size": size}),
+    )
+    running = asyncio.create_task(run(config, stop))
+    await until(lambda: link.frames, seconds=20)
+    stop.set()
+    async with asyncio.timeout(10):
+        await running
+    expected = PictureSize.parse(sent)
+    assert (link.hellos[0].height, link.hellos[0].width) == (expected.rows, expected.columns)
+    assert link.frames[0].symbols.count == expected.symbols
+
+
+async def test_with_auto_nothing_is_said_before_a_picture_has_come(
+    link: FakeLink, tiny_codec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network camera may boot after us, and its pictures tell the size."""
+    may_answer = threading.Event()
+
+    class Late:
+        name, patient, loop_s = "late camera", True, 0.0
+
+        def open(self) -> None:
+            if not may_answer.wait(20):
+                raise UserError("no answer")
+
+        def next(self, stop: threading.Event) -> tuple[int, NDArray[np.uint8]] | None:
+            return None if stop.wait(0.05) else (time.time_ns(), np.full((300, 600, 3), 77, np.uint8))
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("edge.daemon.sources.make", lambda *_: Late())
+    stop = asyncio.Event()
+    config = settings(
+        size="auto",
+        camera={"kind": "rtsp", "url": "rtsp://camera.example/stream"},
+        link={"address": f"127.0.0.1:{link.port}", "age_budget_ms": 0},
+        codec={"name": tiny_codec},
+    )
+    running = asyncio.create_task(run(config, stop))
+    await asyncio.sleep(0.3)
+    assert not link.hellos
+    may_answer.set()
+    await until(lambda: link.frames, seconds=20)
+    stop.set()
+    async with asyncio.timeout(10):
+        await running
+    assert (link.hellos[0].height, link.hellos[0].width) == (256, 512), "the default of largest_size"
+
+
+async def test_with_auto_one_may_leave_before_a_picture_has_come(link: FakeLink, tiny_codec: str) -> None:
+    stop = asyncio.Event()
+    config = settings(
+        size="auto",
+        camera={"kind": "rtsp", "url": "rtsp://127.0.0.1:1/stream"},
+        link={"address": f"127.0.0.1:{link.port}"},
+        codec={"name": tiny_codec},
+    )
+    running = asyncio.create_task(run(config, stop))
+    await asyncio.sleep(0.2)
+    stop.set()
+    async with asyncio.timeout(15):
+        await running
+    assert not link.hellos
 
 
 def edge(*arguments: str) -> int:

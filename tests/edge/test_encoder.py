@@ -6,6 +6,7 @@ import pytest
 from edge.encode.encoder import Encoder
 from tests.edge.conftest import HASH, tiny_encoder
 from wire import units
+from wire.geometry import LARGEST_SIZE, PictureSize
 from wire.runtime.errors import UserError
 
 
@@ -28,9 +29,29 @@ def test_the_picture_reaches_the_network_as_planes_in_0_to_1(tiny_codec: str) ->
     np.testing.assert_allclose(symbols, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [PictureSize(256, 512), PictureSize(144, 272), LARGEST_SIZE], ids=str)
+def test_a_picture_of_any_size_has_its_symbols(tiny_codec: str, size: PictureSize) -> None:
+    encoder = Encoder(tiny_codec, 1, size)
+    picture = np.random.default_rng(0).integers(0, 256, (size.rows, size.columns, 3), np.uint8)
+    symbols = encoder.encode(picture, snr_db=7.0)
+    assert symbols.shape == (size.symbols,)
+    assert units.mean_power(symbols) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_an_encoder_of_one_size_says_which_it_takes(tmp_path: Path) -> None:
+    tiny_encoder(tmp_path / "encoder.onnx", rows=128, columns=256)
+    Encoder(str(tmp_path), threads=1)
+    with pytest.raises(
+        UserError, match="takes pictures of 128x256 only, not of 256x512; set size to that, or export it"
+    ):
+        Encoder(str(tmp_path), 1, PictureSize(256, 512))
+
+
 def test_an_encoder_that_breaks_the_power_constraint_is_refused(tmp_path: Path) -> None:
     tiny_encoder(tmp_path / "encoder.onnx", gain=2.0)
-    with pytest.raises(UserError, match=r"makes 5120 symbols of mean power 4.000; 5120 of power 1 are needed"):
+    with pytest.raises(
+        UserError, match=r"makes 5120 symbols of mean power 4.000; 5120 of power 1 are needed for 128x256"
+    ):
         Encoder(str(tmp_path), threads=1)
 
 

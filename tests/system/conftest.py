@@ -24,7 +24,7 @@ class GreyEngine:
     name, codec_hash = "grey", "cafe"
 
     def decode(self, batch: Batch) -> NDArray[np.float32]:
-        return np.zeros((len(batch), 2, 3, 128, 256), np.float32)
+        return np.zeros((len(batch), 2, 3, batch.size.rows, batch.size.columns), np.float32)
 
 
 @dataclass

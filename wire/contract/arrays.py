@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from wire.geometry import HEIGHT, WIDTH
+from wire.contract.sizes import size_of
 from wire.runtime.errors import FrameError
 from wire.v1 import types_pb2
 
@@ -75,16 +75,18 @@ def pack_picture(picture: NDArray[np.uint8]) -> types_pb2.Picture:
 def unpack_picture(picture: types_pb2.Picture) -> NDArray[np.uint8]:
     """The wire to an RGB picture.
 
-    returns  uint8 [128, 256, 3], read-only
-    raises   FrameError if the format, the size or the length is not that of an RGB8 128x256 picture
+    returns  uint8 [height, width, 3], read-only
+    raises   FrameError if the format, the size or the length is not that of an RGB8 picture that a codec takes
     """
     if picture.format != types_pb2.PICTURE_FORMAT_RGB8:
         raise FrameError("type", f"picture format {picture.format} is not taken here; send RGB8")
-    if (picture.height, picture.width) != (HEIGHT, WIDTH):
-        raise FrameError(
-            "shape", f"the picture is {picture.height}x{picture.width} (rows x columns); send {HEIGHT}x{WIDTH}"
-        )
-    expected = picture.height * picture.width * 3
+    if not picture.height or not picture.width:
+        raise FrameError("shape", "the picture's height and width are not set; send its rows and columns")
+    try:
+        size = size_of(picture)
+    except ValueError as problem:
+        raise FrameError("shape", str(problem)) from None
+    expected = 3 * size.pixels
     if len(picture.data) != expected:
         raise FrameError("shape", f"the picture has {len(picture.data)} bytes; {expected} are needed")
-    return np.frombuffer(picture.data, dtype=np.uint8).reshape(picture.height, picture.width, 3)
+    return np.frombuffer(picture.data, dtype=np.uint8).reshape(size.rows, size.columns, 3)

@@ -9,6 +9,8 @@ from typing import Final
 import grpc
 
 from wire.contract.names import check_rig
+from wire.contract.sizes import size_of
+from wire.geometry import PictureSize
 from wire.runtime.errors import UserError
 from wire.security.caller import check_sender
 from wire.security.tokens import TokenRefused
@@ -32,6 +34,7 @@ class Refusal(StrEnum):
     NAME = "name"
     TOKEN = "token"  # nosec B105 # a word, not a token
     CODEC = "codec"
+    SIZE = "size"
     TAKEN = "taken"
     FULL = "full"
     WARMING = "warming"
@@ -43,6 +46,7 @@ STATUS: Final = {
     Refusal.NAME: grpc.StatusCode.INVALID_ARGUMENT,
     Refusal.TOKEN: grpc.StatusCode.PERMISSION_DENIED,
     Refusal.CODEC: grpc.StatusCode.FAILED_PRECONDITION,
+    Refusal.SIZE: grpc.StatusCode.FAILED_PRECONDITION,
     Refusal.TAKEN: grpc.StatusCode.FAILED_PRECONDITION,
     Refusal.FULL: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Refusal.WARMING: grpc.StatusCode.UNAVAILABLE,
@@ -82,7 +86,7 @@ class HelloReader:
         """Wait for the Hello of one stream and check what it says of the sender.
 
         receive  gets the first message; None if the stream ends without one
-        returns  a Hello whose rig, view and frame rate hold what the contract says, of a caller who may send as that
+        returns  a Hello that holds what the contract says of rig, view, size and rate, of a caller who may send as that
         raises   StreamRefused (contract, name, token or full)
         """
         if self._pending >= self.most:
@@ -121,13 +125,29 @@ def check_name(rig: str) -> None:
 
 
 def check(hello: link_pb2.Hello) -> None:
-    """raises StreamRefused if a Hello breaks the contract: name of the rig, view, frame rate"""
+    """raises StreamRefused if a Hello breaks the contract: name of the rig, view, size of pictures, frame rate"""
     check_name(hello.rig)
     try:
         View.from_proto(hello.view)
-    except UserError as problem:
+        size_of(hello)
+    except (UserError, ValueError) as problem:
         raise StreamRefused(Refusal.CONTRACT, str(problem)) from None
     low, high = FRAME_RATES
     if hello.frame_rate and not low <= hello.frame_rate <= high:
         line = f"frame_rate is {hello.frame_rate:g}; send {low:g} to {high:g}, or 0 for unknown"
         raise StreamRefused(Refusal.CONTRACT, line)
+
+
+def check_size(hello: link_pb2.Hello, limit: PictureSize, key: str) -> PictureSize:
+    """The size of a stream's pictures, held to what a service takes.
+
+    hello   checked by `check`
+    limit   of the service
+    key     of its configuration that sets the limit
+    raises  StreamRefused (size) if they are larger
+    """
+    size = size_of(hello)
+    if not size.fits_in(limit):
+        line = f"pictures of {size} are sent, {limit} is the most here; set size of the edge, or raise {key}"
+        raise StreamRefused(Refusal.SIZE, line)
+    return size

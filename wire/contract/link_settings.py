@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-from wire.geometry import SYMBOLS
+from wire.geometry import DEFAULT_SIZE, LARGEST_SIZE
 from wire.runtime.errors import UserError
 from wire.v1 import channel_control_service_pb2 as control_pb2
 
@@ -76,7 +76,7 @@ LONGEST_DELAY_MS: Final = 2_000.0
 SETTINGS: Final[Mapping[str, Setting]] = {
     "model": Setting(Model.AWGN, "word", words=Model),
     "snr_db": Setting(10.0, low=-50.0, high=100.0, unit="dB", infinite=True),
-    "coherence": Setting(SYMBOLS, "count", low=1, high=SYMBOLS, unit="symbols"),
+    "coherence": Setting(DEFAULT_SIZE.symbols, "count", low=1, high=LARGEST_SIZE.symbols, unit="symbols"),
     "k_factor_db": Setting(6.0, low=-50.0, high=100.0, unit="dB"),
     "doppler": Setting(1e-4, high=0.5, unit="cycles a symbol"),
     "outage": Setting(False, "switch"),

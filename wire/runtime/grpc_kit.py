@@ -11,6 +11,7 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime import addresses, direct, notify
 from wire.runtime.errors import UserError
 from wire.runtime.malformed import RefuseMalformed
@@ -21,10 +22,11 @@ from wire.security.tokens import Denial
 T = TypeVar("T")
 
 MAX_ANSWER: Final = 8 * 2**20
-"""Bytes of a message that a client takes: a pair with its references is below 0.5 MB."""
+"""Bytes of a message that a client takes: a pair of 512x1024 with its references has 6.3 MB, one of 128x256 0.4 MB."""
 MAX_REQUEST: Final = 256 * 2**10
-"""Bytes of a message that a server takes. The largest legitimate ones: 83 kB (symbols and one gain each, f32), and
-98 kB (a reference). What is larger is refused unread, so that no message costs more than its own decoding."""
+"""Bytes of a message that a server of pictures of 128x256 takes. The largest legitimate ones: 83 kB (symbols and one
+gain each, f32), and 98 kB (a reference). What is larger is refused unread, so that no message costs more than its own
+decoding."""
 WINDOW: Final = 512 * 2**10
 """Bytes that a client may have on their way, unread, on one connection. All cameras of an emulator share one, and what
 does not fit in waits for a round trip: with the usual 64 kB that was the second view of 41 kB, too late for its partner
@@ -34,6 +36,8 @@ MAX_STREAMS: Final = 256
 MAX_CONNECTIONS: Final = 2_048
 """Connections to one server, or half of the files that the process may open if those are fewer; further ones are closed
 at once, and those that are open stay. The page may take a quarter of the files: so neither shuts the other out."""
+_BESIDE: Final = 32 * 2**10
+"""Bytes that a message may have beside its picture or its symbols."""
 STATUS_LOST: Final = "Internal error from Core"
 """The line of grpc.aio, with INTERNAL, in place of the server's status where that came while a write was blocked."""
 
@@ -61,7 +65,6 @@ LOCKED_CLIENT_OPTIONS: Final = [*(each for each in CLIENT_OPTIONS if each[0] != 
 SERVER_OPTIONS: Final = [
     *_SHARED,
     ("grpc.http2.lookahead_bytes", WINDOW),
-    ("grpc.max_receive_message_length", MAX_REQUEST),
     ("grpc.max_concurrent_streams", MAX_STREAMS),
     ("grpc.server_handshake_timeout_ms", 5_000),  # of a socket that says nothing; 120 s by default
     ("grpc.max_connection_idle_ms", 60_000),  # of a client without a call
@@ -70,6 +73,14 @@ SERVER_OPTIONS: Final = [
     ("grpc.http2.max_ping_strikes", 2),  # pings that come sooner; one more ends the connection
     ("grpc.so_reuseport", 0),  # two services on one port must fail, not share it
 ]
+
+
+def max_request(largest: PictureSize) -> int:
+    """Bytes of a message that a server takes, by its largest pictures.
+
+    A reference has 3 bytes a pixel, symbols with one gain each have 2.5.
+    """
+    return max(MAX_REQUEST, 3 * largest.pixels + _BESIDE)
 
 
 def most_connections() -> int:
@@ -149,25 +160,34 @@ class Connection:
             await former.close()
 
 
-def _server_options() -> list[tuple[str, int]]:
-    return [*SERVER_OPTIONS, ("grpc.max_allowed_incoming_connections", most_connections())]
+def _server_options(largest: PictureSize) -> list[tuple[str, int]]:
+    return [
+        *SERVER_OPTIONS,
+        ("grpc.max_receive_message_length", max_request(largest)),
+        ("grpc.max_allowed_incoming_connections", most_connections()),
+    ]
 
 
 class Server:
     """A gRPC server with health and reflection; NOT_SERVING until `ready()`."""
 
     def __init__(
-        self, address: str, keys: Keyring = NO_KEYS, refused: Callable[[Denial], None] = lambda _: None
+        self,
+        address: str,
+        keys: Keyring = NO_KEYS,
+        refused: Callable[[Denial], None] = lambda _: None,
+        largest: PictureSize = DEFAULT_SIZE,
     ) -> None:
         """Nothing is bound yet.
 
         address  `host:port` to listen on; port 0 takes a free one
         keys     what we show, and who is let in
         refused  counts who is not
+        largest  pictures that it takes; messages are bounded by it
         """
         self.address, self._keys = address, keys
         doors = [Door(keys.book, refused), RefuseMalformed()]
-        self.grpc = aio.server(interceptors=doors, options=_server_options())
+        self.grpc = aio.server(interceptors=doors, options=_server_options(largest))
         self._health = health.aio.HealthServicer()
         self._services: list[str] = []
 

@@ -136,7 +136,9 @@ class LinkSettings(_message.Message):
     it is not set in answers.
     """
     coherence: _builtins.int
-    """Symbols that share one gain, 1 to 5120: 1 is fast fading, 5120 one gain per frame."""
+    """Symbols that share one gain, 1 to 81920: 1 is fast fading, as many as a frame has or more one gain per frame (5120 at
+    128x256).
+    """
     k_factor_db: _builtins.float
     """Rician K factor in dB, -50 to 100."""
     doppler: _builtins.float

@@ -93,6 +93,8 @@ class RecordedPair(_message.Message):
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
     BATCH_POSITION_FIELD_NUMBER: _builtins.int
     FRAMES_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
     rig: _builtins.str
     """Required. The rig's name."""
     pairing: _pair_service_pb2.Pairing.ValueType
@@ -107,6 +109,10 @@ class RecordedPair(_message.Message):
     """Required. How many instants were decoded at once, 1 to 32: the last bits of a picture may depend on it."""
     batch_position: _builtins.int
     """The place of this instant in its batch, 0 to batch_size - 1."""
+    height: _builtins.int
+    """Rows of its pictures, one size for a whole batch; 0 beside a width of 0 is 128."""
+    width: _builtins.int
+    """Columns of its pictures; 0 beside a height of 0 is 256."""
     @_builtins.property
     def frames(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordedFrame]:
         """Required. One or two, left first."""
@@ -122,10 +128,12 @@ class RecordedPair(_message.Message):
         batch_size: _builtins.int = ...,
         batch_position: _builtins.int = ...,
         frames: _abc.Iterable[Global___RecordedFrame] | None = ...,
+        height: _builtins.int = ...,
+        width: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "batch_position", b"batch_position", "batch_size", b"batch_size", "captured_at_ns", b"captured_at_ns", "decoded_at_ns", b"decoded_at_ns", "frames", b"frames", "pairing", b"pairing", "rig", b"rig"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "batch_position", b"batch_position", "batch_size", b"batch_size", "captured_at_ns", b"captured_at_ns", "decoded_at_ns", b"decoded_at_ns", "frames", b"frames", "height", b"height", "pairing", b"pairing", "rig", b"rig", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -153,7 +161,7 @@ class RecordedFrame(_message.Message):
     arrived_at_ns: _builtins.int
     """Required. When it came, Unix time in nanoseconds."""
     picture_sha256: _builtins.bytes
-    """Required. SHA-256 of the decoded picture: float32 [3, 128, 256] in [0, 1], row-major, little-endian."""
+    """Required. SHA-256 of the decoded picture: float32 [3, height, width] in [0, 1], row-major, little-endian."""
     decode_microseconds: _builtins.int
     """The decoder's time for the batch, microseconds."""
     @_builtins.property

@@ -25,33 +25,33 @@ _sym_db = _symbol_database.Default()
 from wire.v1 import types_pb2 as vergence_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%vergence/v1/symbol_link_service.proto\x12\x0bvergence.v1\x1a\x17vergence/v1/types.proto\"l\n\x0fTransmitRequest\x12#\n\x05hello\x18\x01 \x01(\x0b\x32\x12.vergence.v1.HelloH\x00\x12)\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x18.vergence.v1.SymbolFrameH\x00\x42\t\n\x07message\"\xd4\x01\n\x10TransmitResponse\x12\'\n\x07welcome\x18\x01 \x01(\x0b\x32\x14.vergence.v1.WelcomeH\x00\x12\x37\n\x0f\x61\x63knowledgement\x18\x02 \x01(\x0b\x32\x1c.vergence.v1.AcknowledgementH\x00\x12.\n\x0blink_report\x18\x03 \x01(\x0b\x32\x17.vergence.v1.LinkReportH\x00\x12#\n\x05\x64rain\x18\x04 \x01(\x0b\x32\x12.vergence.v1.DrainH\x00\x42\t\n\x07message\"\xae\x01\n\x05Hello\x12\x0b\n\x03rig\x18\x01 \x01(\t\x12\x1f\n\x04view\x18\x02 \x01(\x0e\x32\x11.vergence.v1.View\x12\x12\n\ncodec_hash\x18\x03 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x04 \x01(\x06\x12\x19\n\x11last_acknowledged\x18\x05 \x01(\x04\x12\x12\n\nframe_rate\x18\x06 \x01(\x02\x12\x12\n\nsent_at_ns\x18\x07 \x01(\x03\x12\x0f\n\x07loop_ms\x18\x08 \x01(\r\"B\n\x07Welcome\x12\x0e\n\x06\x63redit\x18\x01 \x01(\r\x12\x16\n\x0ereceived_at_ns\x18\x02 \x01(\x03\x12\x0f\n\x07\x62oot_id\x18\x03 \x01(\x06\"\x80\x02\n\x0bSymbolFrame\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x16\n\x0e\x63\x61ptured_at_ns\x18\x02 \x01(\x03\x12\x15\n\rage_budget_ms\x18\x03 \x01(\r\x12\x16\n\x0e\x65ncoder_snr_db\x18\x04 \x01(\x02\x12*\n\x07symbols\x18\x05 \x01(\x0b\x32\x19.vergence.v1.ComplexArray\x12\x30\n\rchannel_state\x18\x06 \x01(\x0b\x32\x19.vergence.v1.ChannelState\x12&\n\x06stages\x18\x07 \x03(\x0b\x32\x16.vergence.v1.StageTime\x12\x12\n\nreferenced\x18\x08 \x01(\x08\"0\n\tStageTime\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x14\n\x0cmicroseconds\x18\x02 \x01(\r\"j\n\x0f\x41\x63knowledgement\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12%\n\x07outcome\x18\x02 \x01(\x0e\x32\x14.vergence.v1.Outcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"\x1c\n\nLinkReport\x12\x0e\n\x06snr_db\x18\x01 \x01(\x02\"3\n\x05\x44rain\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x1a\n\x12reconnect_after_ms\x18\x02 \x01(\r*u\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_ACCEPTED\x10\x01\x12\x10\n\x0cOUTCOME_LOST\x10\x02\x12\x13\n\x0fOUTCOME_DROPPED\x10\x03\x12\x14\n\x10OUTCOME_REJECTED\x10\x04\x32`\n\x11SymbolLinkService\x12K\n\x08Transmit\x12\x1c.vergence.v1.TransmitRequest\x1a\x1d.vergence.v1.TransmitResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%vergence/v1/symbol_link_service.proto\x12\x0bvergence.v1\x1a\x17vergence/v1/types.proto\"l\n\x0fTransmitRequest\x12#\n\x05hello\x18\x01 \x01(\x0b\x32\x12.vergence.v1.HelloH\x00\x12)\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x18.vergence.v1.SymbolFrameH\x00\x42\t\n\x07message\"\xd4\x01\n\x10TransmitResponse\x12\'\n\x07welcome\x18\x01 \x01(\x0b\x32\x14.vergence.v1.WelcomeH\x00\x12\x37\n\x0f\x61\x63knowledgement\x18\x02 \x01(\x0b\x32\x1c.vergence.v1.AcknowledgementH\x00\x12.\n\x0blink_report\x18\x03 \x01(\x0b\x32\x17.vergence.v1.LinkReportH\x00\x12#\n\x05\x64rain\x18\x04 \x01(\x0b\x32\x12.vergence.v1.DrainH\x00\x42\t\n\x07message\"\xcd\x01\n\x05Hello\x12\x0b\n\x03rig\x18\x01 \x01(\t\x12\x1f\n\x04view\x18\x02 \x01(\x0e\x32\x11.vergence.v1.View\x12\x12\n\ncodec_hash\x18\x03 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x04 \x01(\x06\x12\x19\n\x11last_acknowledged\x18\x05 \x01(\x04\x12\x12\n\nframe_rate\x18\x06 \x01(\x02\x12\x12\n\nsent_at_ns\x18\x07 \x01(\x03\x12\x0f\n\x07loop_ms\x18\x08 \x01(\r\x12\x0e\n\x06height\x18\t \x01(\r\x12\r\n\x05width\x18\n \x01(\r\"B\n\x07Welcome\x12\x0e\n\x06\x63redit\x18\x01 \x01(\r\x12\x16\n\x0ereceived_at_ns\x18\x02 \x01(\x03\x12\x0f\n\x07\x62oot_id\x18\x03 \x01(\x06\"\x80\x02\n\x0bSymbolFrame\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x16\n\x0e\x63\x61ptured_at_ns\x18\x02 \x01(\x03\x12\x15\n\rage_budget_ms\x18\x03 \x01(\r\x12\x16\n\x0e\x65ncoder_snr_db\x18\x04 \x01(\x02\x12*\n\x07symbols\x18\x05 \x01(\x0b\x32\x19.vergence.v1.ComplexArray\x12\x30\n\rchannel_state\x18\x06 \x01(\x0b\x32\x19.vergence.v1.ChannelState\x12&\n\x06stages\x18\x07 \x03(\x0b\x32\x16.vergence.v1.StageTime\x12\x12\n\nreferenced\x18\x08 \x01(\x08\"0\n\tStageTime\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x14\n\x0cmicroseconds\x18\x02 \x01(\r\"j\n\x0f\x41\x63knowledgement\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12%\n\x07outcome\x18\x02 \x01(\x0e\x32\x14.vergence.v1.Outcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"\x1c\n\nLinkReport\x12\x0e\n\x06snr_db\x18\x01 \x01(\x02\"3\n\x05\x44rain\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x1a\n\x12reconnect_after_ms\x18\x02 \x01(\r*u\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_ACCEPTED\x10\x01\x12\x10\n\x0cOUTCOME_LOST\x10\x02\x12\x13\n\x0fOUTCOME_DROPPED\x10\x03\x12\x14\n\x10OUTCOME_REJECTED\x10\x04\x32`\n\x11SymbolLinkService\x12K\n\x08Transmit\x12\x1c.vergence.v1.TransmitRequest\x1a\x1d.vergence.v1.TransmitResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vergence.v1.symbol_link_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTCOME']._serialized_start=1149
-  _globals['_OUTCOME']._serialized_end=1266
+  _globals['_OUTCOME']._serialized_start=1180
+  _globals['_OUTCOME']._serialized_end=1297
   _globals['_TRANSMITREQUEST']._serialized_start=79
   _globals['_TRANSMITREQUEST']._serialized_end=187
   _globals['_TRANSMITRESPONSE']._serialized_start=190
   _globals['_TRANSMITRESPONSE']._serialized_end=402
   _globals['_HELLO']._serialized_start=405
-  _globals['_HELLO']._serialized_end=579
-  _globals['_WELCOME']._serialized_start=581
-  _globals['_WELCOME']._serialized_end=647
-  _globals['_SYMBOLFRAME']._serialized_start=650
-  _globals['_SYMBOLFRAME']._serialized_end=906
-  _globals['_STAGETIME']._serialized_start=908
-  _globals['_STAGETIME']._serialized_end=956
-  _globals['_ACKNOWLEDGEMENT']._serialized_start=958
-  _globals['_ACKNOWLEDGEMENT']._serialized_end=1064
-  _globals['_LINKREPORT']._serialized_start=1066
-  _globals['_LINKREPORT']._serialized_end=1094
-  _globals['_DRAIN']._serialized_start=1096
-  _globals['_DRAIN']._serialized_end=1147
-  _globals['_SYMBOLLINKSERVICE']._serialized_start=1268
-  _globals['_SYMBOLLINKSERVICE']._serialized_end=1364
+  _globals['_HELLO']._serialized_end=610
+  _globals['_WELCOME']._serialized_start=612
+  _globals['_WELCOME']._serialized_end=678
+  _globals['_SYMBOLFRAME']._serialized_start=681
+  _globals['_SYMBOLFRAME']._serialized_end=937
+  _globals['_STAGETIME']._serialized_start=939
+  _globals['_STAGETIME']._serialized_end=987
+  _globals['_ACKNOWLEDGEMENT']._serialized_start=989
+  _globals['_ACKNOWLEDGEMENT']._serialized_end=1095
+  _globals['_LINKREPORT']._serialized_start=1097
+  _globals['_LINKREPORT']._serialized_end=1125
+  _globals['_DRAIN']._serialized_start=1127
+  _globals['_DRAIN']._serialized_end=1178
+  _globals['_SYMBOLLINKSERVICE']._serialized_start=1299
+  _globals['_SYMBOLLINKSERVICE']._serialized_end=1395
 # @@protoc_insertion_point(module_scope)

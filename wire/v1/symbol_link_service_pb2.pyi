@@ -144,6 +144,8 @@ class Hello(_message.Message):
     FRAME_RATE_FIELD_NUMBER: _builtins.int
     SENT_AT_NS_FIELD_NUMBER: _builtins.int
     LOOP_MS_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
     rig: _builtins.str
     """Required. The rig's name: 1 to 63 letters, digits, '_', '.' and '-', beginning with a letter or a digit."""
     view: _types_pb2.View.ValueType
@@ -162,6 +164,12 @@ class Hello(_message.Message):
     """Optional. A recorded source starts over after this time, milliseconds; 0 is never, as for every live camera. The
     two clips of a rig must be equally long, or they drift apart at the first start.
     """
+    height: _builtins.int
+    """Optional. Rows of every picture of this stream: a multiple of 16, 128 to 512. 0 beside a width of 0 is 128. The
+    receiver may take less than 512x1024; both views of a rig must be of one size.
+    """
+    width: _builtins.int
+    """Optional. Columns of every picture of this stream: a multiple of 16, 256 to 1024. 0 beside a height of 0 is 256."""
     def __init__(
         self,
         *,
@@ -173,10 +181,12 @@ class Hello(_message.Message):
         frame_rate: _builtins.float = ...,
         sent_at_ns: _builtins.int = ...,
         loop_ms: _builtins.int = ...,
+        height: _builtins.int = ...,
+        width: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "codec_hash", b"codec_hash", "frame_rate", b"frame_rate", "last_acknowledged", b"last_acknowledged", "loop_ms", b"loop_ms", "rig", b"rig", "sent_at_ns", b"sent_at_ns", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "codec_hash", b"codec_hash", "frame_rate", b"frame_rate", "height", b"height", "last_acknowledged", b"last_acknowledged", "loop_ms", b"loop_ms", "rig", b"rig", "sent_at_ns", b"sent_at_ns", "view", b"view", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -242,7 +252,9 @@ class SymbolFrame(_message.Message):
     """Optional. A reference of this frame is on its way out of band."""
     @_builtins.property
     def symbols(self) -> _types_pb2.ComplexArray:
-        """Required. 5120 finite symbols: unit mean power when they leave the encoder."""
+        """Required. Finite symbols, one for each 6.4 pixels of the Hello's size (5120 at 128x256, 20480 at 256x512): unit mean
+        power when they leave the encoder.
+        """
 
     @_builtins.property
     def channel_state(self) -> _types_pb2.ChannelState:

@@ -144,9 +144,9 @@ class Picture(_message.Message):
     format: Global___PictureFormat.ValueType
     """Required. How `data` is stored."""
     height: _builtins.int
-    """Required. Rows, 128."""
+    """Required. Rows: a multiple of 16, 128 to 512."""
     width: _builtins.int
-    """Required. Columns, 256."""
+    """Required. Columns: a multiple of 16, 256 to 1024."""
     data: _builtins.bytes
     """Required. The picture's bytes."""
     def __init__(
@@ -182,7 +182,9 @@ class ChannelState(_message.Message):
     the SNR gives it.
     """
     coherence: _builtins.int
-    """Required with `gain`, 1 to 5120. How many consecutive symbols share one gain; 0 where `gain` is empty."""
+    """Required with `gain`, 1 or more. How many consecutive symbols share one gain, which may be more than a frame has; 0
+    where `gain` is empty.
+    """
     @_builtins.property
     def gain(self) -> Global___ComplexArray:
         """Optional. Complex gain h: none (h = 1), or one for each `coherence` consecutive symbols in order."""

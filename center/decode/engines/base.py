@@ -7,48 +7,70 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wire import units
-from wire.geometry import SYMBOLS
+from wire.geometry import DEFAULT_SIZE, LATENT_CHANNELS, PictureSize
+from wire.runtime.errors import UserError
 
 Kind = Literal["auto", "onnxruntime", "onnxruntime-i8", "openvino", "torch", "ray"]
 Device = Literal["auto", "cpu", "cuda"]
 
 INPUTS: Final = ("symbols", "reliability", "snr_db")
+FLAT_RANK: Final = 4
+"""Dimensions of the symbols that a decoder of version 0.1 takes: [B, 2, K, 2]."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """B jobs as the decoder takes them; view 0 is left, 1 is right.
+    """B jobs of one size as the decoder takes them; view 0 is left, 1 is right; K = size.symbols.
 
-    symbols      float32 [B, 2, 5120, 2], equalised I and Q; 0 where a view is absent
-    reliability  float32 [B, 2, 5120] in [0, 1]; 0 where a view is absent
+    symbols      float32 [B, 2, K, 2], equalised I and Q; 0 where a view is absent
+    reliability  float32 [B, 2, K] in [0, 1]; 0 where a view is absent
     snr_db       float32 [B, 2]; +inf noiseless, -inf absent
+    size         of all pictures
     """
 
     symbols: NDArray[np.float32]
     reliability: NDArray[np.float32]
     snr_db: NDArray[np.float32]
+    size: PictureSize = DEFAULT_SIZE
 
     @staticmethod
-    def absent(size: int) -> "Batch":
-        """A batch in which nothing has arrived, to be filled."""
+    def absent(count: int, size: PictureSize = DEFAULT_SIZE) -> "Batch":
+        """A batch of `count` jobs in which nothing has arrived, to be filled."""
         return Batch(
-            np.zeros((size, 2, SYMBOLS, 2), np.float32),
-            np.zeros((size, 2, SYMBOLS), np.float32),
-            np.full((size, 2), units.ABSENT, np.float32),
+            np.zeros((count, 2, size.symbols, 2), np.float32),
+            np.zeros((count, 2, size.symbols), np.float32),
+            np.full((count, 2), units.ABSENT, np.float32),
+            size,
         )
 
     @staticmethod
-    def noise(size: int, snr_db: float = 10.0) -> "Batch":
+    def noise(count: int, snr_db: float = 10.0, size: PictureSize = DEFAULT_SIZE) -> "Batch":
         """A batch to time an engine with: symbols of noise over links of one SNR. The work is that of real ones."""
-        batch = Batch.absent(size)
+        batch = Batch.absent(count, size)
         batch.symbols[:] = np.random.default_rng(0).standard_normal(batch.symbols.shape, np.float32) * 0.5**0.5
         batch.reliability[:] = 1.0 / (1.0 + units.noise_variance(snr_db))
         batch.snr_db[:] = snr_db
         return batch
 
-    def feed(self) -> dict[str, NDArray[np.float32]]:
-        """The inputs of the exported decoder, by name."""
-        return {"symbols": self.symbols, "reliability": self.reliability, "snr_db": self.snr_db}
+    def feed(self, flat: bool = False) -> dict[str, NDArray[np.float32]]:
+        """The inputs of the exported decoder, by name; it learns the size of the pictures from their shapes.
+
+        flat     for a decoder of version 0.1, which knows one size: the arrays as they are
+        returns  views of the arrays, with K = 10 x rows / 8 x columns / 8 as three dimensions
+        raises   UserError if the decoder is flat and the pictures are of another size
+        """
+        if flat and self.size != DEFAULT_SIZE:
+            raise UserError(
+                f"the decoder of this codec knows pictures of {DEFAULT_SIZE} only, and {self.size} is asked for;"
+                " export it anew with `vergence-edge export`"
+            )
+        grid = () if flat else (LATENT_CHANNELS // 2, *self.size.latent)
+        lead = self.snr_db.shape
+        return {
+            "symbols": self.symbols.reshape(*lead, *(grid or (-1,)), 2),
+            "reliability": self.reliability.reshape(*lead, *(grid or (-1,))),
+            "snr_db": self.snr_db,
+        }
 
     def __len__(self) -> int:
         return len(self.snr_db)
@@ -68,7 +90,7 @@ class Engine(Protocol):
     codec_hash: str
 
     def decode(self, batch: Batch) -> NDArray[np.float32]:
-        """float32 [B, 2, 3, 128, 256] in [0, 1]; what stands at an absent view has no meaning."""
+        """float32 [B, 2, 3, rows, columns] in [0, 1]; what stands at an absent view has no meaning."""
         ...
 
 

@@ -14,7 +14,7 @@ from center.decode.engines.openvino_engine import OpenVinoEngine, is_installed
 from center.decode.engines.ray_engine import connect
 from center.decode.engines.torch_engine import TorchEngine, load_torch
 from wire import codec
-from wire.geometry import CHANNELS, HEIGHT, WIDTH
+from wire.geometry import CHANNELS, DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -89,15 +89,18 @@ def _others(name: str, threads: int) -> Iterator[Engine]:
                 log.warning("an engine that is installed does not work here: %s", str(error).splitlines()[0])
 
 
-def warm_up(engine: Engine, max_size: int) -> None:
+def warm_up(engine: Engine, most: int, largest: PictureSize = DEFAULT_SIZE) -> None:
     """Decode every batch size once, so that no camera pays for compilation or first allocations.
 
-    raises  UserError if the engine's pictures have another shape than they should
+    most     pairs in a batch
+    largest  size of pictures that may come, of which one pair is decoded; the batches are of 128x256
+    raises   UserError if the engine knows no pictures of this size, or has pictures of another shape than they should
     """
-    for size in range(1, max_size + 1):
-        shape = engine.decode(Batch.noise(size)).shape
-        if shape != (size, 2, CHANNELS, HEIGHT, WIDTH):
-            raise UserError(f"the decoder gave pictures of shape {shape} for {size} pairs; export the codec anew")
+    batches = [(count, DEFAULT_SIZE) for count in range(1, most + 1)]
+    for count, size in [*batches, *([(1, largest)] if largest != DEFAULT_SIZE else [])]:
+        shape = engine.decode(Batch.noise(count, size=size)).shape
+        if shape != (count, 2, CHANNELS, size.rows, size.columns):
+            raise UserError(f"the decoder gave pictures of shape {shape} for {count} pairs; export the codec anew")
 
 
 def _sees_cuda() -> bool:

@@ -47,14 +47,14 @@ class OpenVinoEngine:
             model = core.read_model(str(path))  # handed over as bytes, a model loses its unused inputs
             stated = codec.check_metadata(path, "decoder", _metadata(model))
             self.codec_hash = codec_hash or stated
-            check_inputs(name, [each.get_any_name() for each in model.inputs])
+            self._flat = check_inputs(name, {each.get_any_name(): len(each.partial_shape) for each in model.inputs})
             self._request = core.compile_model(model, "CPU", options).create_infer_request()
         except (RuntimeError, ValueError) as error:  # OpenVINO's first lines name places in its source
             raise codec.unreadable(path, str(error).strip().splitlines()[-1]) from error
         self.name = f"openvino on cpu ({'bfloat16' if half else 'float32'})"
 
     def decode(self, batch: Batch) -> NDArray[np.float32]:
-        found = self._request.infer(batch.feed(), share_inputs=True)
+        found = self._request.infer(batch.feed(self._flat), share_inputs=True)
         pictures: NDArray[np.float32] = found[0]
         return pictures
 

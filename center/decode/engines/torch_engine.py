@@ -3,21 +3,30 @@
 No GPU has measured this module yet. `vergence bench engine` does, and it runs the same on a CPU, without graphs.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from center.decode.engines.base import Batch
 from wire import codec
-from wire.geometry import CHANNELS, HEIGHT, WIDTH
+from wire.geometry import CHANNELS, PictureSize
 from wire.runtime.errors import UserError, not_installed
+
+MOST_SIZES: Final = 4
+"""Sizes of pictures whose tensors and graphs are kept: a captured graph holds on to all of its device memory."""
+
+Run = Callable[[int, Callable[[], object]], object]
 
 
 class TorchEngine:
-    """Batches are filled up to a power of two on CUDA, so that few graphs serve every size."""
+    """Batches are filled up to a power of two on CUDA, so that few graphs serve every number of pairs.
+
+    The graphs of a size of pictures go when `MOST_SIZES` others were used since.
+    """
 
     def __init__(self, name: str, device: Literal["cpu", "cuda"], threads: int) -> None:
         """raises UserError if torch or the weights are missing, or CUDA is asked for and not there"""
@@ -40,31 +49,42 @@ class TorchEngine:
         model: Any = self._codec.model
         model.to(memory_format=torch.channels_last)
         self._torch, self._device = torch, device
-        self._slots: dict[int, _Slot] = {}
-        self._run: Callable[[int, Callable[[], object]], object] = lambda _, work: work()
+        self._sizes: OrderedDict[PictureSize, _Sized] = OrderedDict()
+        self._new_run: Callable[[], Run] = lambda: lambda _, work: work()
         self._warm_ups = 1
         if device == "cuda":
             from jscc.train.cuda_graph import WARM_UPS, GraphRunner
 
-            self._run, self._warm_ups = GraphRunner().run, WARM_UPS + 1
+            self._new_run, self._warm_ups = lambda: GraphRunner().run, WARM_UPS + 1
         self.name, self.codec_hash = f"torch on {device}", codec_hash or str(self._codec.codec_hash)
 
     def decode(self, batch: Batch) -> NDArray[np.float32]:
-        size = len(batch)
-        slot = self._slot(round_up(size) if self._device == "cuda" else size)
+        count = len(batch)
+        slot = self._slot(batch.size, round_up(count) if self._device == "cuda" else count)
         slot.fill(batch)
         self._launch(slot)
         if self._device == "cuda":
             self._torch.cuda.synchronize()
-        return slot.pictures.numpy()[:size].copy()  # type: ignore[no-any-return]
+        return slot.pictures.numpy()[:count].copy()  # type: ignore[no-any-return]
 
-    def _slot(self, size: int) -> "_Slot":
-        """The tensors of a size; those of a new one are made, and its graph captured."""
-        if size not in self._slots:
-            self._slots[size] = slot = _Slot.make(self._torch, size, self._device)
-            for _ in range(self._warm_ups):
+    def _slot(self, size: PictureSize, count: int) -> "_Slot":
+        """The tensors of so many pairs of a size; new ones are made, and their graph captured.
+
+        Where sizes have to make room for one another, a graph is captured only when its size has come a few times in a
+        row: capturing takes as long as several runs.
+        """
+        if size not in self._sizes:
+            crowded = len(self._sizes) == MOST_SIZES
+            if crowded:
+                self._sizes.popitem(last=False)
+            self._sizes[size] = _Sized(self._new_run(), 0 if crowded else self._warm_ups)
+        self._sizes.move_to_end(size)
+        sized = self._sizes[size]
+        if count not in sized.slots:
+            sized.slots[count] = slot = _Slot.make(self._torch, size, count, self._device)
+            for _ in range(sized.warm_ups):
                 self._launch(slot)
-        return self._slots[size]
+        return sized.slots[count]
 
     def _launch(self, slot: "_Slot") -> None:
         torch = self._torch
@@ -73,44 +93,60 @@ class TorchEngine:
         def work() -> None:
             for host, device in zip(slot.inputs, slot.uploaded, strict=True):
                 device.copy_(host, non_blocking=True)
-            slot.pictures.copy_(self._codec.decode(*slot.uploaded), non_blocking=True)
+            slot.pictures.copy_(self._codec.decode(*slot.uploaded, slot.size), non_blocking=True)
 
         with torch.inference_mode(), half:
-            self._run(slot.size, work)
+            self._sizes[slot.size].run(slot.count, work)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sized:
+    """What is kept for a size of pictures. run: how its work is run; warm_ups: of a new slot; slots: by their pairs."""
+
+    run: Run
+    warm_ups: int
+    slots: dict[int, "_Slot"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Slot:
     """Tensors of one batch size that stay where they are: a graph reads and writes them by address.
 
+    count     pairs
     inputs    on the host, pinned if there is a device: symbols, reliability, snr_db as in `Batch`
     uploaded  the same on the device; on a CPU the very same
-    pictures  on the host, pinned likewise: float32 [size, 2, 3, 128, 256]
+    pictures  on the host, pinned likewise: float32 [count, 2, 3, rows, columns]
     """
 
-    size: int
+    size: PictureSize
+    count: int
     inputs: tuple[Any, ...]
     uploaded: tuple[Any, ...]
     pictures: Any
 
     @staticmethod
-    def make(torch: Any, size: int, device: str) -> "_Slot":
+    def make(torch: Any, size: PictureSize, count: int, device: str) -> "_Slot":
         cuda = device == "cuda"
-        inputs = tuple(torch.from_numpy(each) for each in Batch.noise(size).feed().values())
+        inputs = tuple(torch.from_numpy(each) for each in _arrays(Batch.noise(count, size=size)))
         inputs = tuple(each.pin_memory() for each in inputs) if cuda else inputs
         uploaded = tuple(each.to(device) for each in inputs)
-        pictures = torch.empty((size, 2, CHANNELS, HEIGHT, WIDTH), dtype=torch.float32, pin_memory=cuda)
-        return _Slot(size, inputs, uploaded, pictures)
+        shape = (count, 2, CHANNELS, size.rows, size.columns)
+        pictures = torch.empty(shape, dtype=torch.float32, pin_memory=cuda)
+        return _Slot(size, count, inputs, uploaded, pictures)
 
     def fill(self, batch: Batch) -> None:
         """Put a batch that may be smaller into the inputs; what is left over keeps what was there."""
-        for host, values in zip(self.inputs, batch.feed().values(), strict=True):
+        for host, values in zip(self.inputs, _arrays(batch), strict=True):
             host.numpy()[: len(batch)] = values
 
 
-def round_up(size: int) -> int:
+def _arrays(batch: Batch) -> tuple[NDArray[np.float32], ...]:
+    return batch.symbols, batch.reliability, batch.snr_db
+
+
+def round_up(count: int) -> int:
     """The power of two that a batch is filled up to."""
-    return 1 << (size - 1).bit_length()
+    return 1 << (count - 1).bit_length()
 
 
 def load_torch() -> Any:

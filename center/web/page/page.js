@@ -23,6 +23,7 @@ const state = {
   everOpen: false,
   center: null,
   centerError: "",
+  symbols: null, // of a picture, as the newest message says
   asked: null, // when the center was asked and has not answered yet
   links: [],
   linksError: "",
@@ -43,13 +44,14 @@ function showMessage(message) {
   if (message.views.length && !state.arrivals.has(message.captured_at_ms)) {
     state.arrivals.set(message.captured_at_ms, message.arrived);
   }
+  state.symbols = message.views[0]?.symbols ?? state.symbols;
   for (const frame of message.views) panels[frame.view].showFrame(frame, message.pairing, message.arrived);
   for (const measured of message.measured) panels[measured.view].showMeasurement(measured, message.arrived);
 }
 
 function choose(rig) {
   state.rig = rig;
-  state.drops = state.dropped = null;
+  state.drops = state.dropped = state.symbols = null;
   state.arrivals.clear();
   for (const view of VIEWS) {
     panels[view].clear();
@@ -89,7 +91,7 @@ async function followCenter() {
   showWho(state.center.who);
   for (const panel of Object.values(panels)) {
     panel.link.readOnly = mayNotSet();
-    panel.link.symbols = state.center.symbols;
+    panel.link.symbols = symbols();
     panel.link.showTrained(state.center.trained_snr_db);
   }
 }
@@ -124,6 +126,11 @@ function liveRig() {
   return (state.center?.live_rigs ?? []).find((each) => each.rig === shownRig());
 }
 
+// Of a picture of the shown rig.
+function symbols() {
+  return state.symbols ?? liveRig()?.symbols ?? state.center.symbols;
+}
+
 // By the emulator's word, or by the center's where cameras come without an emulator.
 function connected(view) {
   return linkOf(view)?.connected ?? Boolean(liveRig()?.connected.includes(view));
@@ -154,7 +161,7 @@ function showTitle(now, { tone, text }) {
   element("codec").title = element("codec").textContent;
   write("engine", state.center?.engine);
   write("definition", state.center ? `${state.center.ms_ssim}.` : "");
-  if (state.center) write("symbols", state.center.symbols.toLocaleString("en"));
+  if (state.center) write("symbols", symbols().toLocaleString("en"));
   showRigs();
 }
 

@@ -13,7 +13,7 @@ export const PRESETS = [
     right: { model: "rayleigh", coherence: 1, snr_db: 8, outage: false },
     text: "Each symbol meets another gain, as between moving antennas; the center undoes them." },
   { name: "No noise", left: { model: "clean", outage: false }, right: { model: "clean", outage: false },
-    text: "What is missing now is what 5,120 symbols cannot hold." },
+    text: "What is missing now is what a picture's symbols cannot hold." },
   { name: "Reset", left: "reset", right: "reset",
     text: "Pull one link into the noise: its picture leans on what the other camera still sees." },
 ];

@@ -45,6 +45,7 @@ export class ViewPanel {
     if (this.live) this.interval += 0.1 * (arrived - this.live.arrived - this.interval);
     this.picture?.close();
     this.picture = frame.picture;
+    this.root.style.setProperty("--shape", String(frame.picture.width / frame.picture.height));
     this.live = { ...frame, arrived };
     this.pairings.push([arrived, pairing === "paired" ? 1 : 0]);
     if (typeof frame.snr_db === "number") this.snr.push([arrived, frame.snr_db]);

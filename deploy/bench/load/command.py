@@ -26,6 +26,7 @@ from deploy.local.process import ServiceProcess, stop_all
 from deploy.local.secured import Parties
 from deploy.local.stack import CONFIG, Ports
 from wire import codec
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import healthy
 from wire.security.keyring import Keyring
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to send (default %(default)s)")
     parser.add_argument("--snr", type=float, default=10.0, help="SNR of both links in dB (default %(default)s)")
     parser.add_argument("--sample-type", choices=("f32", "f16", "i8"), default="f32", help="default %(default)s")
+    parser.add_argument("--size", default=str(DEFAULT_SIZE), metavar="RxC", help="of pictures (default %(default)s)")
     parser.add_argument("--codec", default=codec.DEFAULT, help="shipped name or folder (default %(default)s)")
     parser.add_argument("--engine", default="auto", help="engine.kind of the center (default %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="of the decoder (default %(default)s)")
@@ -55,8 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Start a center, load it, print the tables; 1 if a goal was given and no rate holds it."""
     if arguments.rigs < 1 or not arguments.rate > 0.0 or not arguments.seconds > 0.0:
         raise UserError("--rigs, --rate and --seconds must be above 0")
-    prepared = PreparedFrames.make(arguments.codec, arguments.snr, arguments.sample_type)
-    bare = load_and_measure(arguments.codec, arguments.engine, arguments.threads)
+    try:
+        size = PictureSize.parse(arguments.size)
+    except ValueError as problem:
+        raise UserError(f"--size: {problem}") from None
+    prepared = PreparedFrames.make(arguments.codec, arguments.snr, arguments.sample_type, size=size)
+    bare = load_and_measure(arguments.codec, arguments.engine, arguments.threads, size)
     if arguments.goal_ms is None:
         results = [measure(arguments, prepared, arguments.rate)]
         found = True
@@ -103,7 +109,7 @@ def measure(arguments: argparse.Namespace, prepared: PreparedFrames, rate: float
         "VERGENCE_CENTER__CODEC": arguments.codec,
         "VERGENCE_CENTER__ENGINE__KIND": arguments.engine,
         "VERGENCE_CENTER__ENGINE__THREADS": str(arguments.threads),
-        "VERGENCE_CENTER__LINKS__MAX_RIGS": str(max(64, arguments.rigs)),
+        "VERGENCE_CENTER__LINKS__MAX_RIGS": str(max(64, arguments.rigs * prepared.size.weight)),
         **dict(each.split("=", 1) for each in arguments.set),
     }
     with tempfile.TemporaryDirectory(prefix="vergence-load-") as logs:
@@ -150,6 +156,7 @@ async def _measure(
     decoded = pairs.get("paired", 0.0) + pairs.get("single", 0.0)
     return {
         "rigs": arguments.rigs,
+        "size": str(prepared.size),
         "rate": rate,
         "secure": arguments.secure,
         "seconds": arguments.seconds,
@@ -184,7 +191,10 @@ async def _wait_until_ready(address: str, center: ServiceProcess, keys: Keyring)
 def report(result: dict[str, Any], bare: BareEngine) -> None:
     """Print one run."""
     offered = result["rigs"] * result["rate"]
-    print(f"{result['rigs']} rigs x {result['rate']:g} pairs/s = {offered:g} offered over {result['seconds']:g} s")
+    print(
+        f"{result['rigs']} rigs x {result['rate']:g} pairs/s of {result['size']} = {offered:g} offered over"
+        f" {result['seconds']:g} s"
+    )
     print(
         f"  out: {result['pairs_per_second']:.2f} pairs/s ({result['paired']:.0f} paired, {result['single']:.0f} alone,"
         f" {result['late']:.0f} frames late), held back {result['held_back']}, drops {result['drops']}"

@@ -74,6 +74,8 @@ class LoadCamera:
             boot_id=1 + self._view.position,
             frame_rate=max(self._rate, FRAME_RATES[0]),
             sent_at_ns=time.time_ns(),
+            height=self._prepared.size.rows,
+            width=self._prepared.size.columns,
         )
         await self._call.write(link_pb2.TransmitRequest(hello=hello))
         answer = await self._call.read()

@@ -2,6 +2,7 @@
 
 from edge.camera.address import parse_address
 from edge.camera.frame_clock import FrameClock
+from edge.camera.framing import Framing
 from edge.camera.sources.base import CameraRefused, Clocked, Footage, Picture, SkippedFrame, Source
 from edge.camera.sources.folder import Folder
 from edge.camera.sources.network import NetworkCamera
@@ -15,26 +16,31 @@ from wire.views import View
 __all__ = ["CameraRefused", "Picture", "SkippedFrame", "Source", "make"]
 
 
-def make(camera: CameraConfig, view: View, rig: str = "demo") -> Source:
+def make(camera: CameraConfig, view: View, rig: str = "demo", framing: Framing | None = None) -> Source:
     """The source that a configuration asks for, not opened yet.
 
-    rig     whose camera it is, for its watermark
-    raises  UserError if a built-in clip is not installed
+    rig      whose camera it is, for its watermark
+    framing  size of the pictures that are sent; without, 128x256. A drawn scene has any: where the first picture is to
+             tell, the largest
+    raises   UserError if a built-in clip is not installed
     """
+    framing = framing or Framing()
     match camera.kind:
         case CameraKind.WEBCAM:
-            return webcam(0 if camera.device is None else camera.device, camera.fps, camera.delay_ms or 0.0)
+            return webcam(
+                0 if camera.device is None else camera.device, camera.fps, camera.delay_ms or 0.0, framing.fit
+            )
         case CameraKind.RTSP:
             return NetworkCamera(parse_address(str(camera.url)), camera.fps, camera.delay_ms or 0.0, camera.stall_s)
     ticks = FrameClock(camera.fps)
     footage: Footage
     match camera.kind:
         case CameraKind.FOLDER:
-            footage = Folder(str(camera.path), view)
+            footage = Folder(str(camera.path), view, framing.fit)
         case CameraKind.VIDEO:
-            footage = Video(str(camera.path), ticks)
+            footage = Video(str(camera.path), ticks, framing.fit)
         case CameraKind.SYNTHETIC:
-            footage = Synthetic(view, ticks)
+            footage = Synthetic(view, ticks, framing.size or framing.largest)
             if camera.watermark:
                 footage = Watermarked(footage, rig, view)
-    return Clocked(footage, ticks, delay_ms=camera.delay_ms or 0.0)
+    return Clocked(footage, ticks, delay_ms=camera.delay_ms or 0.0, fit=framing.fit)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.camera.frame_clock import FrameClock
-from edge.camera.framing import fit
+from edge.camera.framing import Fit, fit
 from wire.runtime.errors import FrameError, UserError
 
 Picture = NDArray[np.uint8]
@@ -81,11 +81,17 @@ class Clocked:
     patient = False
 
     def __init__(
-        self, footage: Footage, ticks: FrameClock, clock_ns: Callable[[], int] = time.time_ns, delay_ms: float = 0.0
+        self,
+        footage: Footage,
+        ticks: FrameClock,
+        clock_ns: Callable[[], int] = time.time_ns,
+        delay_ms: float = 0.0,
+        fit: Fit = fit,
     ) -> None:
-        """delay_ms: taken off the capture time, so that a clock that is off can be tried out."""
+        """delay_ms: taken off the capture time, so that a clock that is off can be tried out.
+        fit: brings pictures to the size that is sent."""
         self.name = footage.name
-        self._footage, self._ticks, self._clock_ns = footage, ticks, clock_ns
+        self._footage, self._ticks, self._clock_ns, self._fit = footage, ticks, clock_ns, fit
         self._delay_ns = round(delay_ms * 1e6)
         self._last: int | None = None
 
@@ -105,7 +111,7 @@ class Clocked:
         self._last = tick
         picture = self._footage.picture(tick)
         try:
-            return at - self._delay_ns, fit(picture)
+            return at - self._delay_ns, self._fit(picture)
         except FrameError as error:
             raise SkippedFrame(str(error), f"{self.name}: {error}; skipped") from None
 

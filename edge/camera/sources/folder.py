@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.camera.frame_clock import FrameClock
-from edge.camera.framing import fit
+from edge.camera.framing import Fit, fit
 from edge.camera.sources.base import Picture, SkippedFrame
 from wire.pictures import SUFFIXES, PictureError, list_pictures, read_picture
 from wire.runtime.errors import FrameError, UserError
@@ -18,9 +18,11 @@ class Folder:
     """Pictures of one folder in the natural order of their names; tick k shows number k modulo their count. A file that
     cannot be shown leaves its tick empty, so that the others keep theirs."""
 
-    def __init__(self, path: str, view: View) -> None:
-        """path: a folder, or "builtin:demo" for the clip that is shipped (raises UserError if it is not installed)."""
+    def __init__(self, path: str, view: View, fit: Fit = fit) -> None:
+        """path: a folder, or "builtin:demo" for the clip that is shipped (raises UserError if it is not installed).
+        fit: brings pictures to the size that is sent."""
         self._path = _builtin(view) if path == BUILTIN_DEMO else Path(path).expanduser()
+        self._fit = fit
         self._files: list[Path] = []
         self.name = f"folder {self._path}"
 
@@ -36,7 +38,7 @@ class Folder:
     def picture(self, tick: int) -> Picture:
         file = self._files[tick % len(self._files)]
         try:
-            return _fitted(file)
+            return self._fitted(file)
         except PictureError as error:
             raise SkippedFrame(file.name, f"{error}; skipped") from None
 
@@ -51,7 +53,7 @@ class Folder:
         first: UserError | None = None
         for file in self._files:
             try:
-                _fitted(file)
+                self._fitted(file)
             except PictureError as error:
                 first = first or error
             else:
@@ -59,13 +61,12 @@ class Folder:
         if first is not None:
             raise first
 
-
-def _fitted(file: Path) -> Picture:
-    """raises PictureError, which names the file, also if it is too small"""
-    try:
-        return fit(read_picture(file))
-    except FrameError as error:
-        raise PictureError(f"{file}: {error}") from None
+    def _fitted(self, file: Path) -> Picture:
+        """raises PictureError, which names the file, also if it is too small"""
+        try:
+            return self._fit(read_picture(file))
+        except FrameError as error:
+            raise PictureError(f"{file}: {error}") from None
 
 
 def _builtin(view: View) -> Path:

@@ -10,7 +10,7 @@ import av
 from av.error import FFmpegError
 
 from edge.camera.frame_clock import FrameClock
-from edge.camera.framing import fit
+from edge.camera.framing import Fit, fit
 from edge.camera.sources.base import Picture, SkippedFrame
 from edge.camera.sources.decoding import PacketDecoder, Undecodable, to_picture, video_stream
 from edge.camera.sources.video_index import VideoIndex, read_index
@@ -31,7 +31,9 @@ class Video:
     """Frames of one file. Tick k shows what a player would show k / rate seconds after it began to loop at the Unix
     epoch: the newest frame that has begun by then, whatever the rate of the file."""
 
-    def __init__(self, path: str, ticks: FrameClock) -> None:
+    def __init__(self, path: str, ticks: FrameClock, fit: Fit = fit) -> None:
+        """fit: brings pictures to the size that is sent; here it looks whether the first one is large enough."""
+        self._fit = fit
         self._path = Path(path).expanduser()
         self._ticks = ticks
         self._index: VideoIndex | None = None
@@ -83,7 +85,7 @@ class Video:
         for strict in (True, False):
             reader = _Reader(str(self._path), index, strict)
             try:
-                fit(to_picture(reader.frame(0)))
+                self._fit(to_picture(reader.frame(0)))
             except Undecodable:
                 reader.close()
             except UserError:

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from edge.camera.frame_clock import FrameClock
 from edge.camera.sources.base import Footage, Picture
-from wire.geometry import WIDTH
 from wire.views import View
 
-BLOCK: Final = 16
-"""Rows and columns of one bit."""
-
-_COLUMNS: Final = WIDTH // BLOCK
+_COLUMNS: Final = 16
+"""Bits side by side: a sixteenth of a picture's columns, and an eighth of its rows, are one bit's block."""
 _RIG_BITS, _TICK_BITS, _CHECK_BITS = 16, 31, 16
 _ROWS: Final = (_RIG_BITS + 1 + _TICK_BITS + _CHECK_BITS) // _COLUMNS
+_BANDS: Final = 8
 _DARK, _LIGHT = 48, 208
+_EDGE: Final = 8
+"""A block's border, as a share of its side, that is not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Watermarked:
         self._footage.open()
 
     def picture(self, tick: int) -> Picture:
-        """RGB, uint8 [128, 256, 3]."""
+        """RGB, uint8 [rows, columns, 3]."""
         return stamp(self._footage.picture(tick), Mark.of(self._rig, self._view, tick))
 
     def loop_s(self, ticks: FrameClock) -> float:
@@ -62,11 +62,15 @@ class Watermarked:
 
 
 def stamp(picture: Picture, mark: Mark) -> Picture:
-    """A copy with the mark in its top rows: a block for each bit, light for 1. picture: uint8 [128, 256, 3]"""
+    """A copy with the mark in its top rows: a block for each bit, light for 1.
+
+    picture  uint8 [rows, columns, 3], multiples of 16
+    """
+    high, wide = _block(picture)
     bits = np.array(_bits(mark), np.uint8).reshape(_ROWS, _COLUMNS)
-    blocks = np.where(bits, _LIGHT, _DARK).astype(np.uint8).repeat(BLOCK, 0).repeat(BLOCK, 1)
+    blocks = np.where(bits, _LIGHT, _DARK).astype(np.uint8).repeat(high, 0).repeat(wide, 1)
     stamped = picture.copy()
-    stamped[: _ROWS * BLOCK] = blocks[:, :, None]
+    stamped[: _ROWS * high] = blocks[:, :, None]
     return stamped
 
 
@@ -75,16 +79,23 @@ def read(picture: NDArray[np.uint8]) -> Mark | None:
 
     A picture without a mark passes for one once in 65,536 times.
 
-    picture  uint8 [128, 256, 3]
+    picture  uint8 [rows, columns, 3], multiples of 16
     """
-    grey = picture[: _ROWS * BLOCK].astype(np.float32).mean(axis=2)
-    inner = grey.reshape(_ROWS, BLOCK, _COLUMNS, BLOCK)[:, 2:-2, :, 2:-2].mean(axis=(1, 3))
+    high, wide = _block(picture)
+    grey = picture[: _ROWS * high].astype(np.float32).mean(axis=2)
+    down, across = high // _EDGE, wide // _EDGE
+    inner = grey.reshape(_ROWS, high, _COLUMNS, wide)[:, down:-down, :, across:-across].mean(axis=(1, 3))
     word = int("".join("1" if bright else "0" for bright in inner.reshape(-1) > (_DARK + _LIGHT) / 2), 2)
     body, check = word >> _CHECK_BITS, word % 2**_CHECK_BITS
     if check != _check(body):
         return None
     view = View.RIGHT if body >> _TICK_BITS & 1 else View.LEFT
     return Mark(body >> (_TICK_BITS + 1), view, body % 2**_TICK_BITS)
+
+
+def _block(picture: NDArray[np.uint8]) -> tuple[int, int]:
+    """Rows and columns of one bit, 16 and 16 at 128x256."""
+    return picture.shape[0] // _BANDS, picture.shape[1] // _COLUMNS
 
 
 def _bits(mark: Mark) -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 
 from edge.camera.frame_clock import FrameRateLimiter
-from edge.camera.framing import fit
+from edge.camera.framing import Fit, fit
 from edge.camera.sources.base import Picture, to_rgb
 from wire.runtime.errors import UserError
 
@@ -18,9 +18,13 @@ class Webcam:
     patient = False
     loop_s = 0.0
 
-    def __init__(self, name: str, connect: Callable[[], cv2.VideoCapture], fps: float, delay_ms: float) -> None:
-        """connect: opens the camera; delay_ms: from the shutter to here, taken off the capture time."""
+    def __init__(
+        self, name: str, connect: Callable[[], cv2.VideoCapture], fps: float, delay_ms: float, fit: Fit = fit
+    ) -> None:
+        """connect: opens the camera; delay_ms: from the shutter to here, taken off the capture time.
+        fit: brings pictures to the size that is sent; here it looks whether the first one is large enough."""
         self.name = name
+        self._fit = fit
         self._connect = connect
         self._delay_ns = round(delay_ms * 1e6)
         self._limiter = FrameRateLimiter(fps)
@@ -33,7 +37,7 @@ class Webcam:
             self.close()
             raise UserError("no answer; check that it is connected, switched on and not used by another program")
         self._grab()
-        fit(self._retrieve())
+        self._fit(self._retrieve())
 
     def next(self, stop: threading.Event) -> tuple[int, Picture] | None:
         while not stop.is_set():
@@ -62,7 +66,7 @@ class Webcam:
         raise UserError("delivers pictures that cannot be decoded; opening it again")
 
 
-def webcam(device: int | str, fps: float, delay_ms: float) -> Webcam:
+def webcam(device: int | str, fps: float, delay_ms: float, fit: Fit = fit) -> Webcam:
     """A camera of this host by number, or by path such as /dev/video0."""
 
     def connect() -> cv2.VideoCapture:
@@ -72,4 +76,4 @@ def webcam(device: int | str, fps: float, delay_ms: float) -> Webcam:
         capture.set(cv2.CAP_PROP_FPS, fps)
         return capture
 
-    return Webcam(f"webcam {device}", connect, fps, delay_ms)
+    return Webcam(f"webcam {device}", connect, fps, delay_ms, fit)

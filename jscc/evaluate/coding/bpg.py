@@ -13,6 +13,7 @@ from PIL import Image
 from jscc.evaluate.coding.hevc import Chroma, HevcIntra, guess_quality, parameter_sets
 from jscc.evaluate.coding.rate_search import SourceCodec
 from jscc.evaluate.systems.base import Bytes, Picture, unit
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
 
 
@@ -61,7 +62,7 @@ class BpgProgram:
             _run("bpgenc", "-q", str(51 - quality), "-f", chroma, "-m", "9", "-o", str(target), str(source))
             return target.read_bytes()
 
-    def decode(self, payload: bytes) -> Picture:
+    def decode(self, payload: bytes, size: PictureSize = DEFAULT_SIZE) -> Picture:
         with tempfile.TemporaryDirectory() as folder:
             source, target = Path(folder, "in.bpg"), Path(folder, "out.png")
             source.write_bytes(payload)

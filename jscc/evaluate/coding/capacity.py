@@ -1,4 +1,4 @@
-"""How many bits the 5120 symbols of a picture could carry at best: Shannon's bound of a complex channel.
+"""How many bits the symbols of a picture, 5120 at 128x256, could carry at best: Shannon's bound of a complex channel.
 
 r_max = 3 R log2(1 + SNR) bits per pixel (paper, section 4.2), R = k/n with k complex symbols and n = 3 x 128 x 256.
 A complex symbol carries log2(1 + SNR) bits, with SNR = Es/N0; counting reals as symbols would double the rate.
@@ -40,9 +40,10 @@ def bits_per_pixel(snr_db: float, channel: Channel) -> float:
     return geometry.CHANNELS * geometry.BANDWIDTH_RATIO * bits_per_symbol(snr_db, channel)
 
 
-def budget_bytes(snr_db: float, channel: Channel) -> int:
-    """The largest whole number of bytes that a picture may take: 451 at -2 dB, 2607 at 12 dB on AWGN.
+def budget_bytes(snr_db: float, channel: Channel, symbols: int = geometry.SYMBOLS) -> int:
+    """The largest whole number of bytes that a picture may take: at 128x256 451 at -2 dB, 2607 at 12 dB on AWGN.
 
-    snr_db  mean Es/N0, dB
+    snr_db   mean Es/N0, dB
+    symbols  complex symbols of the picture
     """
-    return int(geometry.SYMBOLS * bits_per_symbol(snr_db, channel) // 8)
+    return int(symbols * bits_per_symbol(snr_db, channel) // 8)

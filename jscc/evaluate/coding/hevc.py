@@ -1,7 +1,8 @@
 """HEVC intra pictures through PyAV and libx265: the stand-in for BPG, which is HEVC intra in a small container.
 
-What counts: the picture's NAL unit (two bytes of NAL header, slice header, slice data). VPS, SPS and PPS do not depend
-on picture or quality, so both sides know them (tests hold that); start codes are framing that the link has anyway.
+What counts: the picture's NAL unit (two bytes of NAL header, slice header, slice data). VPS, SPS and PPS depend on the
+picture's size alone, not on what it shows or on the quality, so both sides know them (tests hold that); start codes are
+framing that the link has anyway.
 Colours: full-range BT.601 YCbCr with 8 bits, as `bpgenc` does by default.
 """
 
@@ -20,7 +21,7 @@ from PIL import Image
 from jscc.evaluate.coding.rate_search import between
 from jscc.evaluate.extras import require
 from jscc.evaluate.systems.base import Bytes, Picture
-from wire import geometry
+from wire.geometry import CHANNELS, DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
 
 Chroma = Literal["4:2:0", "4:4:4"]
@@ -57,19 +58,21 @@ class HevcIntra:
         return guess_quality(budget, sizes)
 
     def encode(self, picture: Bytes, quality: int) -> bytes:
-        return _split(_encode(_to_planes(picture, self.chroma), self.chroma, 51 - quality, self.preset))[1]
+        size = PictureSize(picture.shape[1], picture.shape[2])
+        return _split(_encode(_to_planes(picture, self.chroma), self.chroma, size, 51 - quality, self.preset))[1]
 
-    def decode(self, payload: bytes) -> Picture:
+    def decode(self, payload: bytes, size: PictureSize = DEFAULT_SIZE) -> Picture:
         av = require("av", "bpg")
         decoder = av.CodecContext.create("hevc", "r")
         decoder.thread_count = 1
-        packet = av.Packet(parameter_sets(self.chroma, self.preset) + _START_CODE + payload)
+        packet = av.Packet(parameter_sets(self.chroma, self.preset, size) + _START_CODE + payload)
         frames = [*decoder.decode(packet), *decoder.decode(None)]
-        return _to_picture(frames[0].to_ndarray(), self.chroma)
+        return _to_picture(frames[0].to_ndarray(), self.chroma, size)
 
 
 def guess_quality(budget: int, sizes: Mapping[int, int]) -> tuple[int, int]:
-    """First try and first step for a quality of 51 - QP: about 1100 bytes at QP 40, twice as many every 5 steps.
+    """First try and first step for a quality of 51 - QP: about 1100 bytes at QP 40 and 128x256, twice as many every 5
+    steps.
 
     budget  bytes
     sizes   bytes by quality, of what is known of the picture already
@@ -79,13 +82,16 @@ def guess_quality(budget: int, sizes: Mapping[int, int]) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=8)
-def parameter_sets(chroma: Chroma, preset: str = "placebo") -> bytes:
-    """VPS, SPS and PPS with their start codes: those of any picture. raises UserError if there is no encoder"""
-    grey = np.full((geometry.CHANNELS, geometry.HEIGHT, geometry.WIDTH), 128, np.uint8)
-    return _split(_encode(_to_planes(grey, chroma), chroma, 40, preset))[0]
+def parameter_sets(chroma: Chroma, preset: str = "placebo", size: PictureSize = DEFAULT_SIZE) -> bytes:
+    """VPS, SPS and PPS with their start codes: those of any picture of a size.
+
+    raises  UserError if there is no encoder
+    """
+    grey = np.full((CHANNELS, size.rows, size.columns), 128, np.uint8)
+    return _split(_encode(_to_planes(grey, chroma), chroma, size, 40, preset))[0]
 
 
-def _encode(planes: Bytes, chroma: Chroma, qp: int, preset: str) -> bytes:
+def _encode(planes: Bytes, chroma: Chroma, size: PictureSize, qp: int, preset: str) -> bytes:
     """Planes as PyAV wants them -> an Annex B stream of one picture."""
     av = require("av", "bpg")
     try:
@@ -95,7 +101,7 @@ def _encode(planes: Bytes, chroma: Chroma, qp: int, preset: str) -> bytes:
             "bpg needs an HEVC encoder, and this PyAV has no libx265; put bpgenc and bpgdec on PATH or "
             "install PyAV from a wheel"
         ) from None
-    encoder.width, encoder.height, encoder.pix_fmt = geometry.WIDTH, geometry.HEIGHT, _PIXELS[chroma]
+    encoder.width, encoder.height, encoder.pix_fmt = size.columns, size.rows, _PIXELS[chroma]
     encoder.time_base = Fraction(1, 25)
     encoder.thread_count = 1
     encoder.options = {"preset": preset, "tune": "psnr", "x265-params": f"qp={qp}:{_SETTINGS}"}
@@ -113,27 +119,26 @@ def _split(stream: bytes) -> tuple[bytes, bytes]:
 
 
 def _to_planes(picture: Bytes, chroma: Chroma) -> Bytes:
-    """RGB uint8 [3, 128, 256] -> the planes stacked as PyAV's array of that pixel format."""
+    """RGB uint8 [3, rows, columns] -> the planes stacked as PyAV's array of that pixel format."""
     ycc = np.tensordot(_TO_YCC, picture.astype(np.float64), 1) + _OFFSET
     if chroma == "4:2:0":
-        halves = ycc[1:].reshape(2, geometry.HEIGHT // 2, 2, geometry.WIDTH // 2, 2).mean(axis=(2, 4))
-        flat = np.concatenate([ycc[0].ravel(), halves.ravel()]).reshape(geometry.HEIGHT * 3 // 2, geometry.WIDTH)
+        _, rows, columns = picture.shape
+        halves = ycc[1:].reshape(2, rows // 2, 2, columns // 2, 2).mean(axis=(2, 4))
+        flat = np.concatenate([ycc[0].ravel(), halves.ravel()]).reshape(rows * 3 // 2, columns)
     else:
         flat = ycc
     planes: Bytes = np.clip(np.rint(flat), 0, 255).astype(np.uint8)
     return planes
 
 
-def _to_picture(planes: Bytes, chroma: Chroma) -> Picture:
+def _to_picture(planes: Bytes, chroma: Chroma, size: PictureSize) -> Picture:
     """The inverse of `_to_planes`, as float32 RGB in [0, 1]; halved chroma is interpolated bicubically."""
     samples: NDArray[np.float64] = planes.astype(np.float64)
     if chroma == "4:2:0":
         flat = samples.ravel()
-        pixels = geometry.HEIGHT * geometry.WIDTH
-        halves = flat[pixels:].reshape(2, geometry.HEIGHT // 2, geometry.WIDTH // 2).astype(np.float32)
-        wide = [
-            Image.fromarray(half).resize((geometry.WIDTH, geometry.HEIGHT), Image.Resampling.BICUBIC) for half in halves
-        ]
-        samples = np.stack([flat[:pixels].reshape(geometry.HEIGHT, geometry.WIDTH), *map(np.asarray, wide)])
-    rgb = np.tensordot(_TO_RGB, samples.reshape(3, geometry.HEIGHT, geometry.WIDTH) - _OFFSET, 1)
+        pixels = size.rows * size.columns
+        halves = flat[pixels:].reshape(2, size.rows // 2, size.columns // 2).astype(np.float32)
+        wide = [Image.fromarray(half).resize((size.columns, size.rows), Image.Resampling.BICUBIC) for half in halves]
+        samples = np.stack([flat[:pixels].reshape(size.rows, size.columns), *map(np.asarray, wide)])
+    rgb = np.tensordot(_TO_RGB, samples.reshape(3, size.rows, size.columns) - _OFFSET, 1)
     return np.clip(rgb / 255.0, 0.0, 1.0).astype(np.float32)

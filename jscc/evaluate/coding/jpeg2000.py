@@ -1,7 +1,8 @@
 """JPEG 2000 (Part 1) through Pillow's OpenJPEG: irreversible 9-7 wavelet, raw codestream without a file format.
 
 What counts: everything from the tile-part header on (SOT, packets, EOC). The main header (SIZ, COD, QCD, comment) is
-the same for every picture and rate, so both sides know it; tests hold that. `PILLOW_DEFAULTS` counts it all.
+the same for every picture of a size and every rate, so both sides know it; tests hold that. `PILLOW_DEFAULTS` counts it
+all.
 
 Pillow switches the colour transform **off** unless told (`mct=0`): R, G and B are then coded as three unrelated
 pictures, which costs 2 to 3.7 dB here. Other encoders have it on, so the bench has it on; docs/evaluation.md has the
@@ -17,10 +18,9 @@ import numpy as np
 from PIL import Image, features
 
 from jscc.evaluate.systems.base import Bytes, Picture, unit
-from wire import geometry
+from wire.geometry import CHANNELS, DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
 
-_RAW_BYTES: Final = geometry.CHANNELS * geometry.HEIGHT * geometry.WIDTH
 _START_OF_TILE: Final = b"\xff\x90"
 
 
@@ -64,21 +64,21 @@ class Jpeg2000:
             mct=int(self.colour_transform),
             num_resolutions=self.resolutions,
             quality_mode="rates",
-            quality_layers=[_RAW_BYTES / quality],
+            quality_layers=[picture.size / quality],
         )
         codestream = stream.getvalue()
         return codestream if self.header_counts else codestream[codestream.index(_START_OF_TILE) :]
 
-    def decode(self, payload: bytes) -> Picture:
-        codestream = payload if self.header_counts else self.header() + payload
+    def decode(self, payload: bytes, size: PictureSize = DEFAULT_SIZE) -> Picture:
+        codestream = payload if self.header_counts else self.header(size) + payload
         with Image.open(io.BytesIO(codestream)) as opened:
             pixels = np.asarray(opened.convert("RGB"), np.uint8)
         return unit(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
-    def header(self) -> bytes:
-        """The main header, which both sides know: that of any picture."""
+    def header(self, size: PictureSize = DEFAULT_SIZE) -> bytes:
+        """The main header, which both sides know: that of any picture of a size."""
         whole = Jpeg2000(self.name, self.colour_transform, self.resolutions, header_counts=True)
-        codestream = whole.encode(np.zeros((geometry.CHANNELS, geometry.HEIGHT, geometry.WIDTH), np.uint8), 1000)
+        codestream = whole.encode(np.zeros((CHANNELS, size.rows, size.columns), np.uint8), 1000)
         return codestream[: codestream.index(_START_OF_TILE)]
 
 

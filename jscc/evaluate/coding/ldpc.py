@@ -1,11 +1,11 @@
-"""LDPC codes of 5G NR over QAM: bits through 5120 complex symbols, with the cliff effect of real codes.
+"""LDPC codes of 5G NR over QAM: bits through the complex symbols of a picture, with the cliff effect of real codes.
 
 Codes of 3GPP TS 38.212 (LDPC, rate matching, bit interleaver) from `sionna-no-rt`, Gray-labelled QAM, exact soft
 demapping with the noise that the equaliser leaves at each symbol, 20 iterations of belief propagation. SNR is Es/N0 of
 a symbol, as everywhere: neither the bits per symbol nor the code rate enter the noise power.
 
-The 5120 symbols of a picture carry one code word, or two equal ones where a block would exceed the standard's 8448
-bits. A block has failed if any of its bits is wrong (an ideal checksum that costs nothing).
+The symbols of a picture carry one code word, or several equal ones where a block would exceed the standard's 8448 bits:
+at 128x256 two at most. A block has failed if any of its bits is wrong (an ideal checksum that costs nothing).
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,11 +36,13 @@ _HOPELESS: Final = 0.1
 class Mode:
     """A modulation and a code rate, fixed for a whole picture.
 
-    order  bits per symbol before coding: 2 QPSK, 4 16-QAM, 6 64-QAM
+    order    bits per symbol before coding: 2 QPSK, 4 16-QAM, 6 64-QAM
+    symbols  of a picture
     """
 
     order: int
     rate: Fraction
+    symbols: int = geometry.SYMBOLS
 
     @property
     def name(self) -> str:
@@ -48,12 +50,14 @@ class Mode:
 
     @property
     def blocks(self) -> int:
-        return -(-int(geometry.SYMBOLS * self.order * self.rate) // _LARGEST_BLOCK)
+        """The fewest that the standard has blocks for and that divide the symbols."""
+        least = -(-int(self.symbols * self.order * self.rate) // _LARGEST_BLOCK)
+        return next(blocks for blocks in range(least, self.symbols + 1) if self.symbols % blocks == 0)
 
     @property
     def block_length(self) -> int:
         """Coded bits of a block, n."""
-        return geometry.SYMBOLS * self.order // self.blocks
+        return self.symbols * self.order // self.blocks
 
     @property
     def block_bits(self) -> int:
@@ -63,7 +67,7 @@ class Mode:
     @property
     def efficiency(self) -> float:
         """Information bits per symbol."""
-        return self.block_bits * self.blocks / geometry.SYMBOLS
+        return self.block_bits * self.blocks / self.symbols
 
     @property
     def budget_bytes(self) -> int:

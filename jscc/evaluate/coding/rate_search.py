@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from jscc.evaluate.systems.base import Bytes, Picture, unit
 from wire import quality
+from wire.geometry import DEFAULT_SIZE, PictureSize
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -32,11 +33,11 @@ class SourceCodec(Protocol):
         ...
 
     def encode(self, picture: Bytes, quality: int) -> bytes:
-        """The bytes that are counted, of a picture uint8 RGB [3, 128, 256]."""
+        """The bytes that are counted, of a picture uint8 RGB [3, rows, columns]."""
         ...
 
-    def decode(self, payload: bytes) -> Picture:
-        """The inverse: float32 [3, 128, 256] in [0, 1]."""
+    def decode(self, payload: bytes, size: PictureSize = DEFAULT_SIZE) -> Picture:
+        """The inverse: float32 [3, rows, columns] in [0, 1]; the size is known to both sides."""
         ...
 
 
@@ -70,7 +71,7 @@ class RateSearch:
     def fit(self, picture: Bytes, budget: int) -> Fitted | None:
         """The best file that fits.
 
-        picture  uint8 RGB [3, 128, 256]
+        picture  uint8 RGB [3, rows, columns]
         budget   bytes, the byte that names the form included
         returns  None if no file is so small
         raises   what the codec's `encode` does
@@ -84,11 +85,11 @@ class RateSearch:
             found[budget] = max(fitting, key=lambda fitted: quality.psnr(fitted.picture, truth), default=None)
         return found[budget]
 
-    def decode(self, payload: bytes) -> Picture:
-        """What the receiver does with a payload of `fit`."""
+    def decode(self, payload: bytes, size: PictureSize = DEFAULT_SIZE) -> Picture:
+        """What the receiver does with a payload of `fit`, of a picture of this size."""
         if not self._marker:
-            return self.forms[0].decode(payload)
-        return self.forms[payload[0]].decode(payload[1:])
+            return self.forms[0].decode(payload, size)
+        return self.forms[payload[0]].decode(payload[1:], size)
 
     def _fit_form(self, picture: Bytes, digest: bytes, index: int, budget: int) -> Fitted | None:
         room = budget - self._marker
@@ -104,7 +105,7 @@ class RateSearch:
             return None
         best = self._encode(picture, digest, index, last)
         payload = bytes([index]) + best if self._marker else best
-        return Fitted(payload, self.decode(payload))
+        return Fitted(payload, self.decode(payload, PictureSize(picture.shape[1], picture.shape[2])))
 
     def _encode(self, picture: Bytes, digest: bytes, index: int, quality_number: int) -> bytes:
         files = self._memory(self._files, digest)

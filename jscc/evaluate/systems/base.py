@@ -6,7 +6,7 @@ from typing import Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wire import geometry
+from wire.geometry import PictureSize
 
 Bytes = NDArray[np.uint8]
 Picture = NDArray[np.float32]
@@ -21,15 +21,20 @@ class Pair:
     """One scene.
 
     name   of its files, without suffix
-    views  uint8 [2, 3, 128, 256], left then right, RGB
+    views  uint8 [2, 3, rows, columns], left then right, RGB
     """
 
     name: str
     views: Bytes
 
     @property
+    def size(self) -> PictureSize:
+        """Of both views; how many symbols each may take follows from it."""
+        return PictureSize(self.views.shape[2], self.views.shape[3])
+
+    @property
     def truth(self) -> Picture:
-        """What reconstructions are measured against, float32 [2, 3, 128, 256] in [0, 1]."""
+        """What reconstructions are measured against, float32 [2, 3, rows, columns] in [0, 1]."""
         return unit(self.views)
 
 
@@ -37,13 +42,13 @@ class Pair:
 class Sent:
     """What the receiver has after a transmission.
 
-    pictures  float32 [2, 3, 128, 256] in [0, 1], left then right; not rounded
-    symbols   complex channel uses spent on each view; never more than 5120
+    pictures  float32 [2, 3, rows, columns] in [0, 1], left then right; not rounded
+    symbols   complex channel uses spent on each view; never more than `pair.size.symbols`
     bytes     source-coded bytes of each view that were counted against the budget; None for systems without bits
     """
 
     pictures: Picture
-    symbols: tuple[int, int] = (geometry.SYMBOLS, geometry.SYMBOLS)
+    symbols: tuple[int, int]
     bytes: tuple[int, int] | None = None
 
 

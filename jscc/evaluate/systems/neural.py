@@ -12,7 +12,8 @@ from jscc.evaluate.links import send
 from jscc.evaluate.systems.base import MS_SSIM, Channel, Pair, Sent, unit
 from jscc.model.checkpoint import read_about, resolve
 from jscc.model.codec import Codec
-from wire import geometry, units
+from wire import units
+from wire.geometry import CHANNELS, PictureSize
 from wire.runtime.errors import UserError
 
 WEIGHTS: Final = {
@@ -66,19 +67,20 @@ class NeuralSystem:
     ) -> Sent:
         snr_db_V = torch.tensor([snr_left, snr_right], dtype=torch.float32)
         sent = [
-            _encode(self.codec, view.tobytes(), snr) for view, snr in zip(pair.views, snr_db_V.tolist(), strict=True)
+            _encode(self.codec, view.tobytes(), pair.size, snr)
+            for view, snr in zip(pair.views, snr_db_V.tolist(), strict=True)
         ]
         symbols_VK2 = torch.stack(sent)
         received_VK2, reliability_VK = send(symbols_VK2, (snr_left, snr_right), channel, rng)
-        pictures_1V3HW = self.codec.decode(received_VK2[None], reliability_VK[None], snr_db_V[None])
+        pictures_1V3HW = self.codec.decode(received_VK2[None], reliability_VK[None], snr_db_V[None], pair.size)
         used = symbols_VK2.shape[1]
         return Sent(pictures_1V3HW[0].float().cpu().numpy(), symbols=(used, used))
 
 
 @lru_cache(maxsize=256)
-def _encode(codec: Codec, view: bytes, snr_db: float) -> Tensor:
-    """Symbols [K, 2] of a view (bytes of uint8 [3, 128, 256]); every delta and kind of channel sends the same ones."""
-    pixels = np.frombuffer(view, np.uint8).reshape(1, geometry.CHANNELS, geometry.HEIGHT, geometry.WIDTH)
+def _encode(codec: Codec, view: bytes, size: PictureSize, snr_db: float) -> Tensor:
+    """Symbols [K, 2] of a view (bytes of uint8 [3, rows, columns]): the same for every delta and kind of channel."""
+    pixels = np.frombuffer(view, np.uint8).reshape(1, CHANNELS, size.rows, size.columns)
     return codec.encode(torch.from_numpy(unit(pixels)), torch.tensor([snr_db]))[0].cpu()
 
 

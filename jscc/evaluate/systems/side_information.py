@@ -14,6 +14,7 @@ from jscc.evaluate.extras import require
 from jscc.evaluate.systems.base import Bytes, Channel, Pair, Picture, Sent
 from jscc.evaluate.systems.separate import mean_colour
 from wire import units
+from wire.geometry import DEFAULT_SIZE
 from wire.runtime.errors import UserError
 
 REMEMBERED: Final = 4
@@ -52,6 +53,8 @@ class SideInformationSystem:
     def transmit(
         self, pair: Pair, snr_left: float, snr_right: float, channel: Channel, rng: np.random.Generator
     ) -> Sent:
+        if pair.size != DEFAULT_SIZE:
+            raise UserError(f"DSIN and DWSIC know pictures of {DEFAULT_SIZE} only; leave them out, or --size")
         # With the other view noiseless the row's SNR is that of the view's own link; the other one's is infinite.
         pictures: list[Picture] = []
         sizes: list[int] = []
@@ -64,7 +67,7 @@ class SideInformationSystem:
             else:
                 pictures.append(self.codec.decode(file, pair.views[1 - place], mirrored=place == 1))
             sizes.append(len(file or b""))
-        return Sent(np.stack(pictures), bytes=(sizes[0], sizes[1]))
+        return Sent(np.stack(pictures), (pair.size.symbols, pair.size.symbols), (sizes[0], sizes[1]))
 
     def _view(self, pair: Pair, place: int) -> "_View":
         key = pair.name, place

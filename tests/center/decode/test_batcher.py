@@ -1,6 +1,9 @@
 from dataclasses import dataclass
 
 from center.decode.batcher import Batcher, Dropped
+from wire.geometry import DEFAULT_SIZE, LARGEST_SIZE, PictureSize
+
+FOURFOLD = PictureSize(256, 512)
 
 
 @dataclass(frozen=True)
@@ -8,6 +11,7 @@ class Task:
     queued_at: float
     expires_at: float = float("inf")
     rig: str = "lab"
+    size: PictureSize = DEFAULT_SIZE
     deferred: bool = False
 
 
@@ -142,6 +146,83 @@ def test_the_newest_job_of_a_rig_can_be_completed_in_its_place() -> None:
     assert len(queue) == 2
     assert queue.take(now=1.0, in_flight=0) == [Task(0.0, expires_at=9.0, rig="a")]
     assert queue.expire(now=10.0) == [], "it is gone, though its expiry is remembered"
+
+
+def test_a_batch_holds_one_size_that_of_the_first_in_turn() -> None:
+    queue: Batcher[Task] = Batcher(max_size=8, max_delay=0.0, capacity=16)
+    sizes = [DEFAULT_SIZE, FOURFOLD, DEFAULT_SIZE, FOURFOLD, PictureSize(128, 272)]
+    for at, size in enumerate(sizes):
+        queue.push(Task(float(at), rig=f"rig-{at}", size=size))
+    taken = [[job.rig for job in queue.take(now=9.0, in_flight=0)] for _ in range(4)]
+    assert taken == [["rig-0", "rig-2"], ["rig-1", "rig-3"], ["rig-4"], []]
+
+
+def test_larger_pictures_fill_a_batch_sooner() -> None:
+    for size, at_once in ((DEFAULT_SIZE, 4), (PictureSize(128, 512), 2), (FOURFOLD, 1), (LARGEST_SIZE, 1)):
+        queue: Batcher[Task] = Batcher(max_size=4, max_delay=0.1, capacity=16, ahead=1)
+        for at in range(5):
+            queue.push(Task(float(at), rig=f"rig-{at}", size=size))
+        assert queue.deadline(in_flight=1) == float("-inf"), "it is full, and need not wait for company"
+        assert len(queue.take(now=0.0, in_flight=1)) == at_once
+
+
+def test_a_batch_that_only_others_of_another_size_could_fill_waits_for_company() -> None:
+    queue: Batcher[Task] = Batcher(max_size=2, max_delay=0.1, capacity=16, ahead=1)
+    queue.push(Task(0.0, rig="small"))
+    queue.push(Task(0.0, rig="large", size=FOURFOLD))
+    assert queue.deadline(in_flight=1) == 0.1
+    queue.push(Task(0.0, rig="another"))
+    assert [job.rig for job in queue.take(now=0.0, in_flight=1)] == ["small", "another"]
+
+
+def served_work(sizes: dict[str, PictureSize], max_size: int, ticks: int) -> dict[str, int]:
+    """Work done for rigs that always have a newer picture waiting, in pictures of 128x256."""
+    queue: Batcher[Task] = Batcher(max_size=max_size, max_delay=0.0, capacity=16)
+    served = dict.fromkeys(sizes, 0)
+    for tick in range(ticks):
+        for rig, size in sizes.items():
+            queue.push(Task(float(tick), rig=rig, size=size))
+        batch = queue.take(now=float(tick), in_flight=0)
+        assert len({job.size for job in batch}) == 1
+        for job in batch:
+            served[job.rig] += job.size.weight
+    return served
+
+
+def test_rigs_of_small_and_large_pictures_get_equal_shares_of_work() -> None:
+    served = served_work({"a": DEFAULT_SIZE, "large": LARGEST_SIZE, "b": DEFAULT_SIZE, "mid": FOURFOLD}, 1, 6_000)
+    assert max(served.values()) <= 1.02 * min(served.values())
+
+
+def test_no_size_starves_beside_many_of_another() -> None:
+    rigs = {f"small-{number}": DEFAULT_SIZE for number in range(12)} | {
+        "large": LARGEST_SIZE,
+        "odd": PictureSize(144, 272),
+    }
+    served = served_work(rigs, max_size=4, ticks=4_000)
+    least, most = min(served.values()), max(served.values())
+    assert least >= 0.5 * most, served
+    flood = {f"large-{number}": LARGEST_SIZE for number in range(12)} | {"small": DEFAULT_SIZE}
+    served = served_work(flood, max_size=4, ticks=4_000)
+    assert served["small"] >= 0.9 * min(served[rig] for rig in flood if rig != "small")
+
+
+def test_a_large_picture_that_is_alone_waits_for_nobody() -> None:
+    queue: Batcher[Task] = Batcher(max_size=4, max_delay=0.0, capacity=16)
+    for at in range(5):
+        queue.push(Task(float(at), rig="large", size=LARGEST_SIZE))
+        assert [job.queued_at for job in queue.take(now=float(at), in_flight=0)] == [float(at)]
+
+
+def test_what_rigs_owe_is_forgotten_with_them() -> None:
+    queue: Batcher[Task] = Batcher(max_size=4, max_delay=0.0, capacity=4)
+    queue.push(Task(0.0, rig="stays"))
+    for number in range(1_000):
+        queue.push(Task(0.0, rig=f"goes-{number}", size=LARGEST_SIZE))
+        queue.push(Task(0.0, rig="stays"))
+        queue.take(now=0.0, in_flight=0)
+        queue.push(Task(0.0, rig="stays"))
+    assert len(queue._debts) <= 16
 
 
 def test_a_deferred_job_waits_until_no_other_does_and_the_decoder_is_idle() -> None:

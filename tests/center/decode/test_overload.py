@@ -17,6 +17,7 @@ import pytest
 from center.decode.batcher import Batcher, Dropped
 from center.decode.pairer import DroppedLate, Outcome, Paired, Pairer, Single
 from wire.contract.occupancy import silence_of
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.views import View
 
 SERVICE = 0.05
@@ -40,6 +41,7 @@ class Work:
     shots: tuple[Shot, ...]
     queued_at: float
     deferred: bool = False
+    size: PictureSize = DEFAULT_SIZE
 
     @property
     def rig(self) -> str:

@@ -17,11 +17,13 @@ FOOTAGE = Path(__file__).parents[3] / "deploy" / "local" / "footage"
 NAMES = sorted(path.name for path in (FOOTAGE / "left").glob("*.jpg"))
 
 
-def picture(view: str, name: str, blur: float = 0.0) -> np.ndarray:
+def picture(view: str, name: str, blur: float = 0.0, size: tuple[int, int] = (128, 256)) -> np.ndarray:
     image = Image.open(FOOTAGE / view / name).convert("RGB")
-    height = min(image.height, image.width // 2)
-    left, top = (image.width - 2 * height) // 2, (image.height - height) // 2
-    image = image.crop((left, top, left + 2 * height, top + height)).resize((256, 128), Image.Resampling.BOX)
+    rows, columns = size
+    height = min(image.height, image.width * rows // columns)
+    width = height * columns // rows
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    image = image.crop((left, top, left + width, top + height)).resize((columns, rows), Image.Resampling.BOX)
     return np.asarray(image.filter(ImageFilter.GaussianBlur(blur)))
 
 
@@ -39,6 +41,15 @@ def test_real_pairs_tell_their_order(name: str, blur: float) -> None:
     in_order, swapped = count_tiles(right, left)
     assert swapped >= 8
     assert swapped >= 4 * in_order
+
+
+@pytest.mark.parametrize("size", [(256, 512), (144, 288), (192, 480), (512, 1024)])
+def test_pairs_of_any_size_tell_their_order(size: tuple[int, int]) -> None:
+    for name in NAMES[::8]:
+        left, right = (picture(view, name, size=size) for view in ("left", "right"))
+        in_order, swapped = count_tiles(left, right)
+        assert in_order >= max(8, 4 * swapped)
+        assert count_tiles(right, left)[1] >= 8
 
 
 def test_a_picture_beside_itself_and_a_plain_one_tell_nothing() -> None:

@@ -11,7 +11,8 @@ import pytest
 from tests.center.conftest import Camera, awgn, exposition
 from tests.waiting import eventually
 from wire.contract.arrays import pack_complex
-from wire.geometry import SYMBOLS
+from wire.geometry import DEFAULT_SIZE, SYMBOLS
+from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import connect
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2
@@ -38,6 +39,8 @@ LOUD = np.full(SYMBOLS, 100.0, np.complex64)
         ({"frame_rate": 1e9}, "INVALID_ARGUMENT", "frame_rate is 1e+09; send"),
         ({"frame_rate": -1.0}, "INVALID_ARGUMENT", "frame_rate is -1; send"),
         ({"frame_rate": float("nan")}, "INVALID_ARGUMENT", "frame_rate is nan; send"),
+        ({"height": 128}, "INVALID_ARGUMENT", "the size 128x0 (rows x columns) cannot be sent; take multiples of 16"),
+        ({"height": 1024, "width": 2048}, "INVALID_ARGUMENT", "the size 1024x2048 (rows x columns) cannot be sent"),
     ],
 )
 async def test_a_wrong_hello_ends_the_stream_with_its_mend(camera: Any, hello: Any, code: str, line: str) -> None:
@@ -186,3 +189,99 @@ class TestImpatience:
         assert b'rig="one"' not in await asyncio.to_thread(exposition, center)
         assert center.broadcaster.rigs() == []
         await camera(View.LEFT, rig="two").connect()
+
+
+async def test_a_frame_has_the_symbols_of_the_size_in_its_hello(center: Any, camera: Any) -> None:
+    left = camera(View.LEFT, height=256, width=512)
+    await left.connect()
+    await left.send(1)
+    answer = await left.answer()
+    assert (answer.reason, answer.detail) == ("shape", "5120 symbols came; a picture of 256x512 has 20480")
+    await left.send(2, symbols=pack_complex(np.ones(20480, np.complex64)))
+    assert (await left.answer()).outcome == ACCEPTED
+    short = types_pb2.ChannelState(snr_db=9.0, gain=pack_complex(np.ones(1, np.complex64)), coherence=SYMBOLS)
+    await left.send(3, symbols=pack_complex(np.ones(20480, np.complex64)), channel_state=short)
+    assert "1 channel gains came; 20480 symbols with coherence 5120 need 4" in (await left.answer()).detail
+
+
+async def test_rigs_of_larger_pictures_take_more_of_the_room(start_center: Any) -> None:
+    center = await start_center(links={"max_rigs": 6})
+    async with connect(f"127.0.0.1:{center.port}") as channel:
+        large = {"height": 256, "width": 512}
+        for side in View:
+            await Camera(channel, side, "first", **large).connect()
+        await Camera(channel, View.LEFT, "second").connect()
+        refused = Camera(channel, View.LEFT, "third", **large)
+        await refused.call.write(link_pb2.TransmitRequest(hello=refused.hello))
+        assert await refused.status() == (
+            "RESOURCE_EXHAUSTED",
+            "5 of 6 rigs are known, and one of 256x512 counts as 4; raise links.max_rigs or use another center",
+        )
+        await Camera(channel, View.LEFT, "third").connect()
+        refused = Camera(channel, View.LEFT, "fourth")
+        await refused.call.write(link_pb2.TransmitRequest(hello=refused.hello))
+        assert "6 of 6 rigs are known, and one of 128x256 counts as 1" in (await refused.status())[1]
+
+
+async def test_a_camera_that_comes_back_with_another_size_leaves_no_frame_behind(center: Any, camera: Any) -> None:
+    """What waits for its partner is decoded alone: there can be none of its size any more."""
+    left = camera(View.LEFT)
+    await left.connect()
+    right = camera(View.RIGHT)
+    await right.connect()  # so that the left one's frames wait
+    await left.send(1)
+    await eventually(lambda: center.rigs.get("lab").pairer.deadline < float("inf"))
+    await right.leave()
+    again = camera(View.LEFT, boot_id=1, height=256, width=512)
+    await again.connect()
+    assert (await left.answer()).outcome == ACCEPTED
+    assert str(center.rigs.get("lab").size) == "256x512"
+    await again.send(2, symbols=pack_complex(np.ones(20480, np.complex64)))
+    assert (await again.answer()).outcome == ACCEPTED
+
+
+async def test_a_decoder_of_one_size_refuses_cameras_of_others(engine: Any, start_center: Any) -> None:
+    """As one of version 0.1, whose graph is fixed."""
+    decode = engine.decode
+
+    def fixed(batch: Any) -> Any:
+        if batch.size != DEFAULT_SIZE:
+            raise UserError("the decoder of this codec knows pictures of 128x256 only")
+        return decode(batch)
+
+    engine.decode = fixed
+    center = await start_center()
+    async with connect(f"127.0.0.1:{center.port}") as channel:
+        left = Camera(channel, View.LEFT, height=256, width=512)
+        await left.call.write(link_pb2.TransmitRequest(hello=left.hello))
+        assert await left.status() == (
+            "FAILED_PRECONDITION",
+            "the codec of this center knows pictures of 128x256 only, not of 256x512; export it anew, or set size of"
+            " the edge to 128x256",
+        )
+        await Camera(channel, View.LEFT).connect()
+    assert b'vergence_center_hellos_total{outcome="size"} 1.0' in exposition(center)
+
+
+async def test_a_camera_that_fell_silent_does_not_keep_its_rig_at_a_size(start_center: Any) -> None:
+    """Both cameras lost power, and come back with another size before anybody has noticed."""
+    center = await start_center(pairing={"silence_ms": 200})
+    async with connect(f"127.0.0.1:{center.port}") as channel:
+        gone = [Camera(channel, side, frame_rate=30.0) for side in View]
+        for camera in gone:
+            await camera.connect()
+        large: dict[str, Any] = {"height": 256, "width": 512, "boot_id": 2}
+        early = Camera(channel, View.LEFT, **large)
+        await early.call.write(link_pb2.TransmitRequest(hello=early.hello))
+        assert (await early.status())[0] == "FAILED_PRECONDITION", "they live"
+        await asyncio.sleep(0.3)
+        for side in View:
+            await Camera(channel, side, **large).connect()
+        ended = [await camera.status() for camera in gone]
+        assert ended[1] == (
+            "ABORTED",
+            "silent, and the other camera of rig lab has pictures of 256x512 now; connect again",
+        )
+        assert ended[0][0] == "ABORTED"
+        assert str(center.rigs.get("lab").size) == "256x512"
+        assert len(center.rigs.get("lab").connected()) == 2

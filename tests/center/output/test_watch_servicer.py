@@ -252,3 +252,16 @@ async def test_a_reference_of_a_rig_without_a_name_is_refused(channel: aio.Chann
             await stub.SubmitReference(reference(rig=rig))
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert "is not a name" in str(refused.value.details())
+
+
+async def test_a_reference_has_the_size_of_its_stream(channel: aio.Channel, camera: Any) -> None:
+    left = camera(View.LEFT, height=256, width=512)
+    await left.connect()
+    stub = reference_grpc.ReferenceServiceStub(channel)
+    with pytest.raises(aio.AioRpcError) as refused:
+        await stub.SubmitReference(reference())
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.details() == (
+        "the picture is 128x256 (rows x columns), but this camera's stream has 256x512; send that"
+    )
+    await stub.SubmitReference(reference(picture=pack_picture(np.zeros((256, 512, 3), np.uint8))))

@@ -4,13 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from google.protobuf.message import Message
 
 from center.decode.engines import Engine, load
+from center.decode.jobs import Job, decode
+from center.output.pictures import pack
+from center.record import messages
+from center.record.messages import DecodedBatch
 from center.record.reader import Recording, files
 from center.record.replay import Replay, ReplayedFigures, ReplayedPair, read_reference
+from tests.center.conftest import FakeEngine
 from tests.recordings import Record, job
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
 from wire.v1 import recording_pb2, types_pb2
 from wire.views import View
@@ -109,10 +116,106 @@ def test_a_frame_that_the_center_would_have_refused_is_one_line(record: Record, 
     pair.frames[1].received.symbols.count = 17
     replay = Replay(lambda session: codec_engine)
     assert not [event for event in replay.events(messages) if isinstance(event, ReplayedPair)]
-    assert replay.tally.faults == ["frame 1 of lab/right: 17 symbols came; a picture has 5120"]
+    assert replay.tally.faults == ["frame 1 of lab/right: 17 symbols came; a picture of 128x256 has 5120"]
 
 
 @pytest.mark.parametrize("data", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n" + bytes(64)])
 def test_a_reference_that_is_no_picture_is_one_line(data: bytes) -> None:
     with pytest.raises(UserError, match="not a readable PNG"):
         read_reference(types_pb2.Picture(data=data))
+
+
+WIDE = PictureSize(256, 512)
+
+
+def recorded_without_disk(engine: Engine, *batches: list[Job], references: bool = True) -> list[Message]:
+    """What a recorder would have written of jobs of any size."""
+    session, clock = messages.session("light", engine, 1), 1.7e9
+    made: list[Message] = [session]
+    for number, jobs in enumerate(batches, 1):
+        decoded = decode(engine, jobs)
+        made += [each.message for each in DecodedBatch(number, jobs, decoded, clock, clock).records(False)]
+        for view in (view for views in decoded for view in views if view.frame.referenced and references):
+            key, (rows, columns, _) = view.frame.key, view.picture.shape
+            picture = pack(np.full((rows, columns, 3), 9, np.uint8), types_pb2.PICTURE_FORMAT_PNG)
+            made.append(
+                recording_pb2.RecordedFigures(
+                    rig=key.rig,
+                    view=types_pb2.VIEW_LEFT,
+                    boot_id=key.boot_id,
+                    sequence=key.sequence,
+                    psnr_db=9.0,
+                    reference=picture,
+                )
+            )
+    return made
+
+
+def test_recordings_say_the_size_and_are_decoded_with_it() -> None:
+    engine = FakeEngine()
+    batches = [job(1, size=WIDE), job(1, "attic", size=WIDE)], [job(2)], [job(3, size=WIDE, views=[View.RIGHT])]
+    written = recorded_without_disk(engine, *batches)
+    pairs = [message for message in written if isinstance(message, recording_pb2.RecordedPair)]
+    assert [(pair.height, pair.width) for pair in pairs] == [(256, 512), (256, 512), (128, 256), (256, 512)]
+    replay = Replay(lambda session: engine)
+    events = list(replay.events(written))
+    shapes = [event.views[0].picture.shape for event in events if isinstance(event, ReplayedPair)]
+    assert shapes == [(256, 512, 3), (256, 512, 3), (128, 256, 3), (256, 512, 3)]
+    assert (replay.tally.equal, replay.tally.different, replay.tally.faults) == (7, 0, [])
+    references = [event.reference.shape for event in events if isinstance(event, ReplayedFigures)]
+    assert references == [(256, 512, 3), (256, 512, 3), (128, 256, 3)]
+
+
+def test_a_recording_of_before_there_were_sizes_is_of_128x256() -> None:
+    engine = FakeEngine()
+    written = recorded_without_disk(engine, [job(1)])
+    for message in written:
+        if isinstance(message, recording_pb2.RecordedPair):
+            message.ClearField("height")
+            message.ClearField("width")
+    replay = Replay(lambda session: engine)
+    list(replay.events(written))
+    assert (replay.tally.equal, replay.tally.different, replay.tally.faults) == (2, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"height": 256, "width": 0}, "a pair of rig 'lab': the size 256x0 "),
+        ({"height": 4_000_000_000, "width": 4_000_000_000}, "a pair of rig 'lab': the size 4000000000x4000000000"),
+        ({"height": 256, "width": 512}, "frame 1 of lab/left: 5120 symbols came; a picture of 256x512 has 20480"),
+    ],
+)
+def test_a_size_that_is_none_or_another_is_one_line(fields: dict[str, int], line: str) -> None:
+    written = recorded_without_disk(FakeEngine(), [job(1)], references=False)
+    replay = Replay(lambda session: FakeEngine())
+    assert not list(replay.events(damaged(written, **fields)))
+    assert len(replay.tally.faults) == 1
+    assert replay.tally.faults[0].startswith(line)
+
+
+def test_two_sizes_in_one_batch_are_one_line() -> None:
+    engine = FakeEngine()
+    mixed = [
+        message
+        for number, size in enumerate((DEFAULT_SIZE, WIDE))
+        for message in damaged(
+            recorded_without_disk(engine, [job(1, size=size)], references=False),
+            batch_size=2,
+            batch_position=number,
+        )
+    ]
+    replay = Replay(lambda session: engine)
+    assert len([event for event in replay.events(mixed[:2] + mixed[3:]) if isinstance(event, ReplayedPair)]) == 1
+    assert replay.tally.faults == ["batch 1 has pictures of 256x512 among those of another size"]
+
+
+def test_a_reference_of_another_size_than_its_picture_is_one_line() -> None:
+    engine = FakeEngine()
+    written = recorded_without_disk(engine, [job(1, size=WIDE)])
+    for message in written:
+        if isinstance(message, recording_pb2.RecordedFigures):
+            message.reference.CopyFrom(pack(np.zeros((128, 256, 3), np.uint8), types_pb2.PICTURE_FORMAT_PNG))
+    replay = Replay(lambda session: engine)
+    assert not [event for event in replay.events(written) if isinstance(event, ReplayedFigures)]
+    assert replay.tally.faults == ["a recorded reference is 128x256 (rows x columns), its picture 256x512"]

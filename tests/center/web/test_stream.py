@@ -92,6 +92,7 @@ async def test_a_message_is_a_header_and_pictures(broadcaster: PairBroadcaster, 
     assert left["latency_ms"] == pytest.approx(50.0)
     assert 50.0 <= left["age_ms"] < 5000.0
     assert left["stages_ms"] == pytest.approx({"encode": 7.0, "decode": 25.0})
+    assert (left["size"], left["symbols"]) == ([128, 256], 5120)
     assert np.abs(picture(files, left["picture"]).astype(int) - GREY).max() <= 2
     [measured] = header["measured"]
     assert {name: measured[name] for name in ("view", "sequence", "snr_db", "psnr_db", "ms_ssim")} == {
@@ -104,6 +105,16 @@ async def test_a_message_is_a_header_and_pictures(broadcaster: PairBroadcaster, 
     shown = picture(files, measured["reference"]).astype(int)
     assert shown.shape == (128, 256, 3)
     assert np.abs(shown - MOTTLED).mean() < 4  # a JPEG of quality 92 is near, not equal
+
+
+async def test_pictures_of_any_size_are_shown(broadcaster: PairBroadcaster, browser: Any) -> None:
+    large = MOTTLED.repeat(4, 0).repeat(4, 1)
+    views = tuple(replace(view(side, 1, 30.0, large), picture=large) for side in View)
+    broadcaster.publish(pair(1, *views))
+    header, files = unpack(await browser.recv())
+    for live, measured in zip(header["views"], header["measured"], strict=True):
+        assert (live["size"], live["symbols"]) == ([512, 1024], 81920)
+        assert picture(files, live["picture"]).shape == picture(files, measured["reference"]).shape == (512, 1024, 3)
 
 
 async def test_what_json_cannot_carry_is_said_in_words(broadcaster: PairBroadcaster, browser: Any) -> None:

@@ -8,8 +8,9 @@ from channel_emulator.links.link import Delivered, Link
 from channel_emulator.relay.frames import process_frame
 from wire.contract.arrays import pack_complex, unpack_complex
 from wire.contract.link_settings import Csi, Model, PowerPolicy
-from wire.geometry import SYMBOLS
+from wire.geometry import DEFAULT_SIZE, LARGEST_SIZE, SYMBOLS, PictureSize
 from wire.runtime.errors import FrameError
+from wire.runtime.grpc_kit import max_request
 from wire.units import mean_power, normalise_power
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
@@ -59,14 +60,32 @@ def test_a_power_beyond_all_measure_is_the_power_and_not_a_nan() -> None:
     assert refused.value.reason == "power"
 
 
-def test_a_wrong_count_is_rejected() -> None:
-    with pytest.raises(FrameError, match="a picture is 5120 complex symbols, but 5119 came") as refused:
-        check(UNIT[1:], PowerPolicy.WARN, 1e-3)
-    assert refused.value.reason == "shape"
-
-
 def link(settings: Settings) -> Link:
     return Link("demo", View.LEFT, settings, RandomStreams(1, "demo", View.LEFT), now=0.0)
+
+
+@pytest.mark.parametrize("size", [DEFAULT_SIZE, PictureSize(256, 512), PictureSize(144, 272), LARGEST_SIZE], ids=str)
+def test_a_frame_has_the_symbols_of_its_streams_size(size: PictureSize) -> None:
+    settings = Settings(model=Model.RAYLEIGH, coherence=1)
+    symbols = normalise_power(np.random.default_rng(1).standard_normal(2 * size.symbols, np.float32).view(np.complex64))
+    frame = link_pb2.SymbolFrame(sequence=1, symbols=pack_complex(symbols, "f16"))
+    assert isinstance(process_frame(link(settings), frame, 0.0, size), Delivered)
+    assert (frame.symbols.count, frame.channel_state.gain.count) == (size.symbols, size.symbols)
+    assert frame.ByteSize() < max_request(size)
+    for wrong in (symbols[1:], np.concatenate([symbols, symbols]), symbols[:0]):
+        problem = process_frame(link(settings), link_pb2.SymbolFrame(symbols=pack_complex(wrong)), 0.0, size)
+        assert isinstance(problem, FrameError)
+        assert problem.reason == "shape"
+        assert str(problem) == (
+            f"a picture of {size} is {size.symbols} complex symbols, but {wrong.size} came; send {size.symbols}"
+        )
+
+
+def test_one_gain_serves_a_frame_that_is_shorter_than_the_coherence() -> None:
+    frame = link_pb2.SymbolFrame(sequence=1, symbols=pack_complex(UNIT))
+    settings = Settings(model=Model.RAYLEIGH, coherence=LARGEST_SIZE.symbols)
+    assert isinstance(process_frame(link(settings), frame, 0.0), Delivered)
+    assert (frame.channel_state.gain.count, frame.channel_state.coherence) == (1, 81920)
 
 
 @pytest.mark.parametrize("sample_type", ["f32", "f16", "i8"])

@@ -112,7 +112,7 @@ async def test_a_change_counts_from_the_next_frame_and_the_edge_is_told(center: 
         ({"snr_db": -51.0}, "snr_db must lie between -50 and 100 dB, or be inf for noiseless (got -51)"),
         ({"snr_db": float("-inf")}, "snr_db must lie between -50 and 100 dB, or be inf for noiseless (got -inf)"),
         ({"loss": 1.5}, "loss must lie between 0 and 1 (got 1.5)"),
-        ({"coherence": 0}, "coherence must lie between 1 and 5120 symbols (got 0)"),
+        ({"coherence": 0}, "coherence must lie between 1 and 81920 symbols (got 0)"),
         ({"doppler": 0.6}, "doppler must lie between 0 and 0.5 cycles a symbol (got 0.6)"),
         ({"delay_ms": -1.0}, "delay_ms must lie between 0 and 2000 ms (got -1)"),
         ({"delay_ms": 2001.0}, "delay_ms must lie between 0 and 2000 ms (got 2001)"),

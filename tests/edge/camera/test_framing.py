@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from edge.camera.framing import fit
-from wire.geometry import crop_size
+from edge.camera.framing import Framing, fit, largest_within
+from wire.geometry import LARGEST_SIZE, PictureSize, crop_size
 from wire.runtime.errors import FrameError
 
 
@@ -56,3 +56,60 @@ def test_a_wrong_picture_is_refused_with_a_clear_line(picture: np.ndarray, reaso
     with pytest.raises(FrameError, match=line) as refused:
         fit(picture)
     assert refused.value.reason == reason
+
+
+def shaped(rows: int, columns: int) -> np.ndarray:
+    return np.zeros((rows, columns, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("picture", "size"), [((1080, 1920), "256x512"), ((720, 1280), "512x1024"), ((375, 1242), "192x640")]
+)
+def test_pictures_are_brought_to_the_size_that_is_set(picture: tuple[int, int], size: str) -> None:
+    wanted = PictureSize.parse(size)
+    assert Framing(wanted).fit(shaped(*picture)).shape == (wanted.rows, wanted.columns, 3)
+
+
+def test_a_wide_size_takes_a_wide_cut() -> None:
+    picture = shaped(400, 1280)
+    picture[8:392] = 200
+    assert (Framing(PictureSize(192, 640)).fit(picture) == 200).all()
+
+
+def test_nothing_is_made_larger_than_it_came() -> None:
+    with pytest.raises(FrameError) as refused:
+        Framing(PictureSize(256, 512)).fit(shaped(250, 512))
+    assert str(refused.value) == (
+        "the picture is 250x512 (rows x columns); at least 256x512 is needed: set the camera to a larger size, or give"
+        " larger pictures, or set size to a smaller one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("picture", "limit", "size"),
+    [
+        ((1080, 1920), "512x1024", "512x1024"),
+        ((1080, 1920), "256x512", "256x512"),
+        ((1080, 1920), "512x512", "256x512"),
+        ((480, 640), "512x1024", "320x640"),
+        ((375, 1242), "512x1024", "368x736"),
+        ((129, 257), "512x1024", "128x256"),
+        ((512, 272), "512x1024", "128x256"),
+    ],
+)
+def test_auto_is_the_largest_size_that_needs_no_enlarging(picture: tuple[int, int], limit: str, size: str) -> None:
+    assert str(largest_within(*picture, PictureSize.parse(limit))) == size
+    framing = Framing(None, PictureSize.parse(limit))
+    assert "x".join(map(str, framing.fit(shaped(*picture)).shape)) == f"{size}x3"
+    assert str(framing.size) == size
+
+
+def test_the_first_picture_decides_for_all() -> None:
+    framing = Framing(None, LARGEST_SIZE)
+    with pytest.raises(FrameError, match="at least 128x256 is needed"):
+        framing.fit(shaped(120, 640))
+    assert framing.size is None, "a picture that is too small decides nothing"
+    framing.fit(shaped(256, 512))
+    assert framing.fit(shaped(720, 1280)).shape == (256, 512, 3)
+    with pytest.raises(FrameError, match="at least 256x512 is needed"):
+        framing.fit(shaped(240, 480))

@@ -8,12 +8,14 @@ import pytest
 
 from edge.camera import sources
 from edge.camera.frame_clock import FrameClock
+from edge.camera.framing import Framing
 from edge.camera.sources.base import Clocked, SkippedFrame
 from edge.camera.sources.folder import Folder
 from edge.camera.sources.synthetic import Synthetic
 from edge.camera.sources.video import Video
 from edge.camera.sources.webcam import Webcam, webcam
 from edge.config import CameraConfig
+from wire.geometry import DEFAULT_SIZE, LARGEST_SIZE, PictureSize
 from wire.runtime.errors import UserError
 from wire.views import View
 
@@ -265,8 +267,8 @@ def test_a_webcam_that_is_not_there_is_a_problem(capfd: pytest.CaptureFixture[st
         webcam("/dev/video99", 10, 0).open()
 
 
-def scene(view: View, tick: int) -> np.ndarray:
-    return Synthetic(view, FrameClock(10)).picture(tick)
+def scene(view: View, tick: int, size: PictureSize = DEFAULT_SIZE) -> np.ndarray:
+    return Synthetic(view, FrameClock(10), size).picture(tick)
 
 
 def test_the_drawn_scene_is_a_rectified_stereo_pair() -> None:
@@ -291,3 +293,18 @@ def test_the_drawn_scene_is_textured() -> None:
     picture = scene(View.RIGHT, 123)
     assert picture.shape == (128, 256, 3)
     assert picture.std(axis=(0, 1)).min() > 20
+
+
+@pytest.mark.parametrize("size", [PictureSize(256, 512), PictureSize(192, 640), LARGEST_SIZE], ids=str)
+def test_the_drawn_scene_has_any_size_and_stays_a_rectified_pair(size: PictureSize) -> None:
+    left, right = (scene(view, 17_800_000_000, size).astype(int) for view in View)
+    assert left.shape == (size.rows, size.columns, 3)
+    far, near = size.columns * 2 // 256, size.columns * 18 // 256
+    np.testing.assert_array_equal(left[0, far:], right[0, :-far])
+    np.testing.assert_array_equal(left[-1, near:], right[-1, :-near])
+    assert right.std(axis=(0, 1)).min() > 15
+    source = sources.make(CameraConfig.model_validate({"kind": "synthetic"}), View.LEFT, "demo", Framing(size))
+    source.open()
+    shot = source.next(threading.Event())
+    assert shot is not None
+    assert shot[1].shape == (size.rows, size.columns, 3)

@@ -17,7 +17,7 @@ from edge.config import CameraConfig, CameraKind
 from edge.encode.encoder import Encoder
 from tests.recordings import shipped_engine
 from wire import codec
-from wire.geometry import SYMBOLS
+from wire.geometry import SYMBOLS, PictureSize
 from wire.views import View
 
 TICKS = FrameClock(10.0)
@@ -52,6 +52,14 @@ def test_every_part_of_a_mark_is_read() -> None:
     marks = {Mark.of(rig, view, tick) for rig in ("one", "two") for view in View for tick in (7, 8, 2**31 - 1)}
     assert len(marks) == 12
     assert {read(stamp(scene, mark)) for mark in marks} == marks
+
+
+@pytest.mark.parametrize("size", [PictureSize(256, 512), PictureSize(128, 1024), PictureSize(144, 272)], ids=str)
+def test_a_mark_fits_any_size(size: PictureSize) -> None:
+    mark = Mark.of("lab", View.RIGHT, 17_000_000_123)
+    scene = Synthetic(View.RIGHT, TICKS, size).picture(7)
+    assert read(stamp(scene, mark)) == mark
+    assert read(scene) is None
 
 
 def test_a_picture_without_a_mark_and_one_of_two_halves_have_none() -> None:

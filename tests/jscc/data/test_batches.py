@@ -76,6 +76,19 @@ def test_batches_depend_on_seed_and_step_only(picture_folders: tuple[Path, Path]
         assert np.array_equal(got, batch(sources, mixture, 2, (64, 128), seed=1, step=step))
 
 
+def test_a_batch_may_have_any_size_that_some_pictures_have(picture_folders: tuple[Path, Path]) -> None:
+    """The pictures have 200x600 pixels. Disparities grow with the picture: 25 pixels at 128x256, 31 at 144x320."""
+    sources = read_sources([picture_folders[0]], [picture_folders[1]])
+    small = np.zeros((140, 600, 3), np.uint8)
+    mixed = Sources([(small, small), *sources.colour], sources.grey, sources.mono)
+    assert mixed.holding((128, 256)) is mixed
+    found = batch(mixed, Mixture(), 6, (144, 320), seed=1, step=2)
+    assert found.shape == (6, 2, 3, 144, 320)
+    assert np.array_equal(found, batch(sources, Mixture(), 6, (144, 320), seed=1, step=2))
+    assert Mixture().disparity_at((64, 128)) == Mixture().disparity_at((128, 256)) == 25
+    assert Mixture().disparity_at((144, 320)) == 31.25
+
+
 def test_an_empty_source_gives_its_share_to_the_others() -> None:
     grey = Sources(colour=[], grey=[(coordinates(), coordinates())], mono=[])
     assert batch(grey, Mixture(), 4, (64, 128), seed=0, step=0).shape == (4, 2, 3, 64, 128)

@@ -32,6 +32,17 @@ def make(
     return make_pairs(store, mixture, size, whole, real, noise * torch.randn(len(whole), 3, *size, generator=generator))
 
 
+def test_larger_windows_come_from_pictures_that_are_as_large(sources: Sources) -> None:
+    small = np.zeros((140, 600, 3), np.uint8)
+    mixed = Sources([(small, small), *sources.colour], sources.grey, [small])
+    store, mixture = PictureStore(mixed, CPU), Mixture()
+    assert [len(table) for table in store.holding((128, 256))] == [len(mixed.colour), len(mixed.grey), 1]
+    assert [len(table) for table in store.holding((144, 320))] == [len(sources.colour), len(sources.grey), 0]
+    drawn = draw_windows(store, mixture, 40, (144, 320), seed=1, step=5)
+    assert (drawn.whole[:, draws.EXTENT] >= (144, 320)).all()
+    assert not drawn.real[:, draws.SYNTHETIC].any()
+
+
 def test_the_store_keeps_every_pixel(sources: Sources) -> None:
     store = PictureStore(sources, CPU)
     pictures = [p for pair in (*sources.colour, *sources.grey) for p in pair] + sources.mono
@@ -42,7 +53,7 @@ def test_the_store_keeps_every_pixel(sources: Sources) -> None:
     assert len(store.pixels) == sum(picture[..., 0].size for picture in pictures)
 
 
-@pytest.mark.parametrize("size", [(64, 128), (128, 256)])
+@pytest.mark.parametrize("size", [(64, 128), (128, 256), (144, 320)])
 def test_pairs_are_cut_as_on_the_host(sources: Sources, size: tuple[int, int]) -> None:
     """The same window of the same pictures by OpenCV; it rounds twice, so levels differ by at most one and a half."""
     store, mixture = PictureStore(sources, CPU), Mixture(mono_share=0)

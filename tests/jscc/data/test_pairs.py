@@ -20,6 +20,7 @@ from jscc.evaluate.session import read_scenes
 from jscc.train.validation import read_validation
 from tests.jscc.evaluate.conftest import made_up_pair, write_pairs
 from wire.crop import center_crop
+from wire.geometry import LARGEST_SIZE, PictureSize
 from wire.runtime.errors import UserError
 
 Pixels = NDArray[np.uint8]
@@ -217,6 +218,17 @@ def test_a_larger_picture_is_cropped_to_two_to_one_and_averaged() -> None:
     fitted = center_crop(pixels)
     assert fitted.shape == (128, 256, 3)
     assert [int(plane.min()) for plane in fitted.T] == [int(plane.max()) for plane in fitted.T] == [50, 25, 0]
+
+
+def test_pairs_are_read_in_the_size_that_edges_are_set_to(tmp_path: Path) -> None:
+    size, pixels = PictureSize(256, 512), np.random.default_rng(1).integers(0, 256, (375, 1242, 3), np.uint8)
+    for side in ("left", "right"):
+        (tmp_path / side).mkdir()
+        Image.fromarray(pixels).save(tmp_path / side / "a.png")
+    (views,) = read_cropped(tmp_path, "the bench", size=size).values()
+    assert np.array_equal(views[0].transpose(1, 2, 0), framing.Framing(size).fit(pixels))
+    with pytest.raises(UserError, match=r"is 375x1242 \(rows x columns\); the bench needs at least 512x1024"):
+        read_cropped(tmp_path, "the bench", size=LARGEST_SIZE)
 
 
 @pytest.mark.parametrize("size", [(375, 1242), (375, 1243), (300, 700), (480, 640), (129, 257), (128, 256)])

@@ -10,20 +10,21 @@ import torch
 from PIL import Image
 
 from jscc.evaluate.systems.base import Pair
+from wire.geometry import DEFAULT_SIZE, PictureSize
 
 EVALUATE = "pip install '.[evaluate]'"
 
 
-def made_up_pair(name: str = "scene", seed: int = 0) -> Pair:
+def made_up_pair(name: str = "scene", seed: int = 0, size: PictureSize = DEFAULT_SIZE) -> Pair:
     rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[0:128, 0:270].astype(np.float32)
+    rows, columns = np.mgrid[0 : size.rows, 0 : size.columns + 14].astype(np.float32)
     scene = np.stack([128 + 70 * np.sin(rows / (17 + c)) * np.cos(columns / (23 + 2 * c) + seed) for c in range(3)])
     for _ in range(12):
         top, left = rng.integers(0, 100), rng.integers(0, 240)
         scene[:, top : top + 28, left : left + 30] += rng.uniform(-60, 60, (3, 1, 1))
-    scene += 8 * rng.standard_normal((1, 128, 270))
+    scene += 8 * rng.standard_normal((1, size.rows, size.columns + 14))
     scene = np.clip(np.rint(scene), 0, 255).astype(np.uint8)
-    return Pair(name, np.stack([scene[:, :, 6:262], scene[:, :, :256]]))
+    return Pair(name, np.stack([scene[:, :, 6 : size.columns + 6], scene[:, :, : size.columns]]))
 
 
 def write_pairs(folder: Path, pairs: list[Pair]) -> Path:

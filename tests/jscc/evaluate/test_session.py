@@ -20,7 +20,9 @@ from jscc.evaluate.rows import COLUMNS, Row, Table
 from jscc.evaluate.session import Progress, Request, read_scenes, run_session
 from jscc.evaluate.systems.base import Channel, Pair, Sent
 from jscc.evaluate.systems.registry import expand
+from tests.jscc.evaluate.conftest import made_up_pair, write_pairs
 from wire import quality
+from wire.geometry import PictureSize
 from wire.runtime.errors import UserError
 
 
@@ -290,6 +292,18 @@ def test_one_command_leaves_table_page_figures_and_gallery(folder: Path, tmp_pat
     sizes = [row.bytes or 0 for row in Table(tmp_path / "results.csv").read() if row.system == "jpeg2000-capacity"]
     assert 0 < max(sizes) <= 640
     assert json.loads((tmp_path / "settings.json").read_text())["systems"]["jpeg2000-capacity"] == "jpeg2000"
+
+
+def test_pictures_of_any_size_are_compared_at_the_symbols_of_that_size(tmp_path: Path) -> None:
+    size = PictureSize(144, 272)
+    folder = write_pairs(tmp_path / "pairs", [made_up_pair("a", 1, size)])
+    words = ["--pairs", str(folder), "--systems", "jpeg2000-capacity", "--snr", "0", "--jobs", "1"]
+    assert main([*words, "--size", str(size), "--out", str(tmp_path / "wide")]) == 0
+    rows = Table(tmp_path / "wide" / "results.csv").read()
+    assert {row.symbols for row in rows} == {6120}
+    assert all(0.9 * 6120 / 8 < (row.bytes or 0) <= 6120 / 8 for row in rows)
+    with pytest.raises(SystemExit):
+        main([*words, "--size", "100x200", "--out", str(tmp_path / "other")])
 
 
 def test_two_processes_find_what_one_finds(folder: Path, tmp_path: Path) -> None:

@@ -3,8 +3,21 @@ import math
 import pytest
 import torch
 
+from jscc.model import epipolar, scam
+from jscc.model.config import preset
 from jscc.model.epipolar import EpipolarAttention
-from jscc.model.scam import ABSENT_TOKEN, NOISELESS_TOKEN, SCAM, TOKENS, swap_views, token_index
+from jscc.model.scam import (
+    ABSENT_TOKEN,
+    NOISELESS_TOKEN,
+    SCAM,
+    TOKENS,
+    attend,
+    cross_attention,
+    exported_attention,
+    swap_views,
+    token_index,
+)
+from wire.geometry import DEFAULT_SIZE
 
 
 @pytest.mark.parametrize(
@@ -25,27 +38,61 @@ def test_there_are_18_snr_tokens_and_two_special_ones() -> None:
 @pytest.mark.parametrize("positional", [False, True])
 def test_scam_keeps_the_shape_and_looks_at_the_other_view(positional: bool) -> None:
     torch.manual_seed(0)
-    scam = SCAM(16, positional)
+    module = SCAM(16, positional)
     x, snr_db = torch.randn(4, 16, 4, 8), torch.tensor([1.0, 5.0, math.inf, -math.inf])
-    before = scam(x, snr_db)
+    before = module(x, snr_db)
     assert before.shape == x.shape
     x[1] += 1
-    after = scam(x, snr_db)
+    after = module(x, snr_db)
     assert not torch.equal(after[0], before[0])  # its neighbour changed
     assert torch.equal(after[2:], before[2:])  # another pair
 
 
 def test_the_paper_has_no_positions_so_a_permutation_of_keys_changes_nothing() -> None:
     torch.manual_seed(0)
-    scam = SCAM(16, positional=False)
+    module = SCAM(16, positional=False)
     x, snr_db = torch.randn(2, 16, 4, 8), torch.tensor([1.0, 5.0])
-    before = scam(x, snr_db)[0]
+    before = module(x, snr_db)[0]
     x[1] = x[1].flatten(1)[:, torch.randperm(32)].reshape(16, 4, 8)
-    torch.testing.assert_close(scam(x, snr_db)[0], before, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(module(x, snr_db)[0], before, atol=1e-5, rtol=1e-5)
 
 
 def test_swap_views_exchanges_partners() -> None:
     assert swap_views(torch.arange(6)).tolist() == [1, 0, 3, 2, 5, 4]
+
+
+@pytest.mark.parametrize("most", [64 * 65, 1000, 65, 1])
+def test_queries_in_pieces_give_what_all_at_once_give(most: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(2, 16, 65, generator=generator) for _ in range(3))
+    torch.testing.assert_close(cross_attention(query, key, value, most), attend(query, key, value), atol=1e-5, rtol=0)
+
+
+def test_a_picture_of_128x256_is_one_piece() -> None:
+    """What was computed before there were pieces stays the same bit for bit."""
+    tokens = 1 + DEFAULT_SIZE.latent[0] * DEFAULT_SIZE.latent[1]
+    assert tokens**2 <= scam.MOST_SCORES
+    rows, columns = DEFAULT_SIZE.rows // 4, DEFAULT_SIZE.columns // 4
+    assert rows * preset("small").epipolar_heads * columns**2 <= epipolar.MOST_SCORES
+
+
+def test_exported_attention_is_that_to_the_other_view() -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(6, 16, count, generator=generator) for count in (64, 65, 65))
+    whole = attend(query, swap_views(key), swap_views(value))
+    torch.testing.assert_close(exported_attention(query, key, value), whole, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("most", [2 * 20 * 20 * 3, 1])
+def test_rows_in_pieces_give_what_all_at_once_give(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """20 columns and two heads: pieces of three rows of eight, and of one."""
+    torch.manual_seed(0)
+    attention = EpipolarAttention(16, 2, 1)
+    pairs, known = torch.randn(4, 16, 8, 20), (torch.zeros(4, 1), torch.tensor([1.0, -1.0, 1.0, -1.0]))
+    absent = torch.tensor([False, False, True, False])
+    whole = attention(pairs, *known, absent)
+    monkeypatch.setattr(epipolar, "MOST_SCORES", most)
+    torch.testing.assert_close(attention(pairs, *known, absent), whole, atol=1e-5, rtol=0)
 
 
 def test_row_attention_finds_a_shifted_row() -> None:

@@ -33,8 +33,8 @@ def test_the_command_writes_a_decoder_of_the_same_codec(made: Path) -> None:
     assert coarse.codec_hash == exact.codec_hash
     random = np.random.default_rng(3)
     feed = {
-        "symbols": random.standard_normal((2, 2, 5120, 2), np.float32) * np.float32(0.7),
-        "reliability": np.full((2, 2, 5120), 0.9, np.float32),
+        "symbols": random.standard_normal((2, 2, 10, 18, 40, 2), np.float32) * np.float32(0.7),
+        "reliability": np.full((2, 2, 10, 18, 40), 0.9, np.float32),
         "snr_db": np.full((2, 2), 10.0, np.float32),
     }
     one, other = exact.session.run(None, feed)[0], coarse.session.run(None, feed)[0]
@@ -58,6 +58,7 @@ def test_most_of_the_work_is_in_integers_and_standard(folder: str, request: pyte
 def test_multiplications_are_counted_as_in_the_definition() -> None:
     weight = onnx.numpy_helper.from_array(np.zeros((8, 3, 5, 5), np.float32), "w")
     node = onnx.helper.make_node("Conv", ["x", "w"], ["y"], name="c", pads=[2, 2, 2, 2])
-    shapes = [onnx.helper.make_tensor_value_info(name, 1, ["batch", c, 16, 32]) for name, c in (("x", 3), ("y", 8))]
-    graph = onnx.helper.make_graph([node], "g", shapes[:1], shapes[1:], [weight])
-    assert multiplications(onnx.helper.make_model(graph)) == {"c": 8 * 3 * 5 * 5 * 16 * 32}
+    ends = [onnx.helper.make_tensor_value_info(name, 1, ["batch", c, "H", "W"]) for name, c in (("x", 3), ("y", 8))]
+    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:], [weight])
+    found = multiplications(onnx.helper.make_model(graph), {"y": (2, 8, 16, 32)})
+    assert found == {"c": 8 * 3 * 5 * 5 * 16 * 32}

@@ -32,6 +32,26 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     assert all(torch.equal(a, b) for a, b in zip(*(d.values() for d in averaged), strict=True))
 
 
+@pytest.mark.parametrize("place", ["host", "device"])
+def test_a_run_of_several_sizes_goes_on_where_it_stopped(
+    tmp_path: Path, picture_folders: tuple[Path, Path], place: str
+) -> None:
+    """Steps 3, 4 and 5 are of whole pictures: with this seed of both sizes, before and after the stop."""
+    options = ("--sizes", "128x256,144x320", "--whole-share", "0.5", "--seed", "4", "--pictures-on", place)
+    settings = TrainSettings(steps=6, whole_share=0.5, seed=4, sizes=("128x256", "144x320"))
+    assert len({settings.size_at(step)[1] for step in range(3, 6)}) == 2
+    whole = train(tmp_path / "whole", picture_folders, *options)
+    train(tmp_path / "parts", picture_folders, *options, "--stop-after", "4")
+    parts = train(tmp_path / "parts", picture_folders, *options, "--resume")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert RunFolder(tmp_path / "parts").path.joinpath("run.json").read_text().count("144x320") == 1
+
+
+def test_a_size_that_no_picture_has_is_named(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
+    line = refusal(tmp_path, picture_folders, "--sizes", "128x256,256x512")
+    assert "--sizes has 256x512, and no picture is so large; leave it out, or give larger pictures" in line
+
+
 def test_a_run_can_be_shipped(
     tmp_path: Path, picture_folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from wire.contract.arrays import pack_complex, pack_picture, unpack_complex, unpack_picture
-from wire.geometry import HEIGHT, SYMBOLS, WIDTH
+from wire.geometry import DEFAULT_SIZE, HEIGHT, LARGEST_SIZE, SYMBOLS, WIDTH, PictureSize
 from wire.runtime.errors import FrameError
 from wire.v1 import types_pb2
 
@@ -43,14 +43,18 @@ def test_all_zero_symbols_survive_i8() -> None:
 
 
 def test_a_picture_comes_back_as_it_was() -> None:
-    picture = RNG.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
-    assert np.array_equal(unpack_picture(pack_picture(picture)), picture)
+    for size in (DEFAULT_SIZE, PictureSize(256, 512), LARGEST_SIZE):
+        picture = RNG.integers(0, 256, (size.rows, size.columns, 3), np.uint8)
+        assert np.array_equal(unpack_picture(pack_picture(picture)), picture)
 
 
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"height": 64}, "send 128x256"),
+        ({"height": 64}, "64x256 .* cannot be sent; take multiples of 16 from 128x256 to 512x1024"),
+        ({"width": 250}, "128x250 .* cannot be sent"),
+        ({"height": 0}, "height and width are not set"),
+        ({"height": 256, "width": 512}, "393216 are needed"),
         ({"data": b"short"}, "98304 are needed"),
         ({"format": types_pb2.PICTURE_FORMAT_PNG}, "send RGB8"),
     ],

@@ -5,7 +5,8 @@ from contextvars import ContextVar
 
 import pytest
 
-from wire.contract.handshake import STATUS, HelloReader, Refusal, StreamRefused, check
+from wire.contract.handshake import STATUS, HelloReader, Refusal, StreamRefused, check, check_size
+from wire.geometry import LARGEST_SIZE, PictureSize
 from wire.security import caller
 from wire.security.caller import Caller
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -33,6 +34,11 @@ def first(message: link_pb2.TransmitRequest | None) -> Callable[[], Awaitable[li
         ({"frame_rate": 0.01}, "contract"),
         ({"frame_rate": 1e9}, "contract"),
         ({"frame_rate": math.nan}, "contract"),
+        ({"height": 128}, "contract"),
+        ({"width": 256}, "contract"),
+        ({"height": 120, "width": 256}, "contract"),
+        ({"height": 528, "width": 1024}, "contract"),
+        ({"height": 2**32 - 1, "width": 2**32 - 1}, "contract"),
     ],
 )
 def test_a_hello_that_breaks_the_contract_is_refused(fields: dict[str, object], reason: str) -> None:
@@ -89,3 +95,24 @@ async def test_streams_without_a_hello_are_bounded() -> None:
 
 def test_every_refusal_has_a_status() -> None:
     assert set(STATUS) == set(Refusal)
+
+
+@pytest.mark.parametrize(
+    ("fields", "size"),
+    [({}, "128x256"), ({"height": 128, "width": 256}, "128x256"), ({"height": 256, "width": 512}, "256x512")],
+)
+def test_the_size_of_a_stream_is_what_its_hello_says(fields: dict[str, object], size: str) -> None:
+    check(hello(**fields))
+    assert str(check_size(hello(**fields), LARGEST_SIZE, "largest_size")) == size
+
+
+@pytest.mark.parametrize("size", [(256, 528), (272, 512), (512, 1024)])
+def test_pictures_above_the_limit_are_refused_with_what_to_do(size: tuple[int, int]) -> None:
+    height, width = size
+    with pytest.raises(StreamRefused) as refused:
+        check_size(hello(height=height, width=width), PictureSize(256, 512), "links.largest_size of the center")
+    assert refused.value.reason is Refusal.SIZE
+    assert str(refused.value) == (
+        f"pictures of {height}x{width} are sent, 256x512 is the most here; set size of the edge, or raise"
+        " links.largest_size of the center"
+    )

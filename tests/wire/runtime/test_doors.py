@@ -11,6 +11,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2
 
 from deploy.bench.loopback import Center
+from wire.geometry import DEFAULT_SIZE, LARGEST_SIZE, PictureSize
 from wire.runtime import grpc_kit
 
 TRANSMIT = "/vergence.v1.SymbolLinkService/Transmit"
@@ -51,12 +52,25 @@ async def test_requests_that_are_messages_pass(channel: aio.Channel) -> None:
     call.cancel()
 
 
-async def test_a_request_beyond_the_limit_is_refused_unread(channel: aio.Channel) -> None:
-    call: Any = channel.stream_stream(TRANSMIT)()
-    await call.write(bytes(grpc_kit.MAX_REQUEST + 1))
-    with pytest.raises(aio.AioRpcError):
-        await call.read()
-    assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+@pytest.mark.parametrize("largest", [DEFAULT_SIZE, PictureSize(256, 512), LARGEST_SIZE], ids=str)
+async def test_a_request_beyond_the_limit_is_refused_unread(largest: PictureSize) -> None:
+    limit = grpc_kit.max_request(largest)
+    assert 16 * largest.symbols < limit, "symbols and one gain each, f32"
+    assert 3 * largest.pixels < limit, "a reference"
+    server = grpc_kit.Server("127.0.0.1:0", largest=largest)
+    port = await server.start([])
+    try:
+        async with grpc_kit.connect(f"127.0.0.1:{port}") as channel:
+            for size, status in ((limit - 64, "INVALID_ARGUMENT"), (limit + 1, "RESOURCE_EXHAUSTED")):
+                with pytest.raises(aio.AioRpcError) as refused:
+                    await raw(channel.unary_unary(CHECK))(NO_MESSAGE.ljust(size, b"\x00"))
+                assert refused.value.code().name == status
+    finally:
+        await server.stop(0)
+
+
+def test_a_server_of_usual_pictures_takes_no_more_than_before() -> None:
+    assert grpc_kit.max_request(DEFAULT_SIZE) == grpc_kit.MAX_REQUEST == 256 * 1024
 
 
 async def test_a_socket_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from center.decode.engines import Batch, Engine, OnnxEngine, load, warm_up
 from center.decode.engines.choice import WORTH, fastest
 from center.decode.engines.openvino_engine import is_installed
 from tests.decoders import write_decoder
+from wire.geometry import DEFAULT_SIZE, LARGEST_SIZE, PictureSize
 from wire.runtime.errors import UserError
 
 
@@ -28,10 +29,12 @@ class Timed:
 
     def __init__(self, name: str, seconds: list[float], clock: "Clock", grey: float = 0.0) -> None:
         self.name, self._seconds, self._clock, self._grey = name, seconds, clock, grey
+        self.batches: list[tuple[int, PictureSize]] = []
 
     def decode(self, batch: Batch) -> NDArray[np.float32]:
         self._clock.now += self._seconds.pop(0) if len(self._seconds) > 1 else self._seconds[0]
-        return np.full((len(batch), 2, 3, 128, 256), self._grey, np.float32)
+        self.batches.append((len(batch), batch.size))
+        return np.full((len(batch), 2, 3, batch.size.rows, batch.size.columns), self._grey, np.float32)
 
 
 class Clock:
@@ -119,6 +122,15 @@ def test_an_engine_that_cannot_be_had_says_what_to_do(kind: Any, device: Any, li
             load("small-joint", kind, device, 1)
 
 
+@pytest.mark.parametrize("size", [PictureSize(144, 320), LARGEST_SIZE], ids=str)
+def test_the_largest_size_that_may_come_is_decoded_before_any_camera_comes(tmp_path: Path, size: PictureSize) -> None:
+    engine = Timed("any", [0.0], Clock())
+    warm_up(engine, 2, size)
+    assert engine.batches == [(1, DEFAULT_SIZE), (2, DEFAULT_SIZE), (1, size)]
+    with pytest.raises(UserError, match=f"knows pictures of 128x256 only, and {size} is asked for; export it anew"):
+        warm_up(OnnxEngine(write_decoder(tmp_path, flat=True), threads=1), 2, size)
+
+
 def test_a_decoder_of_other_pictures_does_not_get_warm(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"pictures of shape \(1, 2, 3, 64, 256\)"):
-        warm_up(OnnxEngine(write_decoder(tmp_path, rows=64), threads=1), 2)
+        warm_up(OnnxEngine(write_decoder(tmp_path, rows=4), threads=1), 2)

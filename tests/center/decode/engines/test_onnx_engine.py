@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from center.decode.engines import Batch, OnnxEngine, warm_up
-from tests.decoders import MOST_LOST, batch_of, decibels_lost, write_decoder
+from tests.decoders import MOST_LOST, SIZES, batch_of, decibels_lost, write_decoder
 from wire import units
+from wire.geometry import PictureSize
 from wire.quality import psnr
 from wire.runtime.errors import UserError
 
@@ -20,6 +21,21 @@ def test_onnxruntime_decodes_any_batch_size(tmp_path: Path) -> None:
     assert (pictures.shape, pictures.dtype) == ((3, 2, 3, 128, 256), np.float32)
     assert np.allclose(pictures[:, 0].mean(axis=(1, 2, 3)), [0.1, 0.2, 0.3], atol=1e-4)
     assert not pictures[:, 1].any()
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_onnxruntime_decodes_any_size_of_pictures(tmp_path: Path, size: PictureSize) -> None:
+    pictures = OnnxEngine(write_decoder(tmp_path), threads=1).decode(batch_of(2, size))
+    assert pictures.shape == (2, 2, 3, size.rows, size.columns)
+    assert np.allclose(pictures[:, 0].mean(axis=(1, 2, 3)), [0.1, 0.2], atol=1e-4)
+
+
+def test_a_decoder_of_version_0_1_decodes_its_one_size(tmp_path: Path) -> None:
+    engine = OnnxEngine(write_decoder(tmp_path, flat=True), threads=1)
+    warm_up(engine, 2)
+    assert np.allclose(engine.decode(batch_of(2))[:, 0].mean(axis=(1, 2, 3)), [0.1, 0.2], atol=1e-4)
+    with pytest.raises(UserError, match="knows pictures of 128x256 only, and 256x512 is asked for"):
+        engine.decode(batch_of(1, PictureSize(256, 512)))
 
 
 def test_a_file_of_the_other_role_is_refused(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from center.decode.engines import Batch, OnnxEngine, OpenVinoEngine, load, warm_up
 from center.decode.engines.openvino_engine import is_installed
-from tests.decoders import MOST_LOST, batch_of, decibels_lost, write_decoder
+from tests.decoders import MOST_LOST, SIZES, batch_of, decibels_lost, write_decoder
 from wire import units
+from wire.geometry import PictureSize
 from wire.quality import psnr
 from wire.runtime.errors import UserError
 
@@ -26,6 +27,22 @@ def test_openvino_decodes_any_batch_size(tmp_path: Path) -> None:
     assert (pictures.shape, pictures.dtype) == ((3, 2, 3, 128, 256), np.float32)
     assert np.allclose(pictures[:, 0].mean(axis=(1, 2, 3)), [0.1, 0.2, 0.3], atol=2e-3)
     assert not pictures[:, 1].any()
+
+
+@needs_openvino
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_openvino_decodes_any_size_of_pictures(tmp_path: Path, size: PictureSize) -> None:
+    pictures = OpenVinoEngine(write_decoder(tmp_path), threads=1).decode(batch_of(2, size))
+    assert pictures.shape == (2, 2, 3, size.rows, size.columns)
+    assert np.allclose(pictures[:, 0].mean(axis=(1, 2, 3)), [0.1, 0.2], atol=2e-3)
+
+
+@needs_openvino
+def test_a_decoder_of_version_0_1_decodes_its_one_size(tmp_path: Path) -> None:
+    engine = OpenVinoEngine(write_decoder(tmp_path, flat=True), threads=1)
+    warm_up(engine, 2)
+    with pytest.raises(UserError, match="knows pictures of 128x256 only, and 256x512 is asked for"):
+        engine.decode(batch_of(1, PictureSize(256, 512)))
 
 
 @needs_openvino

@@ -9,8 +9,9 @@ import pytest
 
 import jscc.model
 from center.decode.engines import Batch, OnnxEngine, TorchEngine, load, warm_up
-from center.decode.engines.torch_engine import round_up
+from center.decode.engines.torch_engine import MOST_SIZES, round_up
 from tests.decoders import batch_of
+from wire.geometry import PictureSize
 from wire.runtime.errors import UserError
 
 
@@ -30,7 +31,7 @@ def test_torch_decodes_what_its_codec_gives(monkeypatch: pytest.MonkeyPatch) -> 
 
         def decode(self, *inputs: Any) -> Any:
             seen.extend(inputs)
-            return torch.full((len(inputs[0]), 2, 3, 128, 256), 0.5)
+            return torch.full((len(inputs[0]), 2, 3, inputs[-1].rows, inputs[-1].columns), 0.5)
 
     models = ModuleType("jscc.model.codec")
     models.load = lambda name, device: Codec()  # type: ignore[attr-defined]
@@ -41,7 +42,7 @@ def test_torch_decodes_what_its_codec_gives(monkeypatch: pytest.MonkeyPatch) -> 
     assert engine.name == "torch on cpu"
     assert engine.codec_hash == OnnxEngine("small-joint", threads=1).codec_hash  # of the manifest, whatever decodes
     assert np.all(engine.decode(batch_of(2)) == 0.5)
-    assert tuple(seen[-3].shape) == (2, 2, 5120, 2)
+    assert tuple(seen[-4].shape) == (2, 2, 5120, 2)
 
 
 def test_pictures_stay_when_the_next_batch_is_decoded() -> None:
@@ -51,6 +52,29 @@ def test_pictures_stay_when_the_next_batch_is_decoded() -> None:
     kept = first.copy()
     engine.decode(Batch.noise(1, 20.0))
     assert np.array_equal(first, kept)
+
+
+def test_what_sizes_of_pictures_need_is_kept_for_a_few_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Captured graphs hold their memory. A size that makes another go is not captured at once: that costs four runs."""
+    torch = pytest.importorskip("torch")
+    runs: list[PictureSize] = []
+
+    def decode(*inputs: Any) -> Any:
+        runs.append(inputs[-1])
+        return torch.zeros((len(inputs[0]), 2, 3, inputs[-1].rows, inputs[-1].columns))
+
+    engine = TorchEngine("small-joint", "cpu", 1)
+    monkeypatch.setattr(engine._codec, "decode", decode)
+    sizes = [PictureSize(128, 256 + 16 * i) for i in range(MOST_SIZES + 1)]
+    for size in sizes[:-1]:
+        engine.decode(Batch.noise(1, size=size))
+    engine.decode(Batch.noise(2, size=sizes[0]))
+    assert runs == [each for size in (*sizes[:-1], sizes[0]) for each in (size, size)]  # the first time runs twice
+    runs.clear()
+    for size in (sizes[0], sizes[-1], sizes[0], sizes[1]):  # the last one drives out the second, and so on
+        assert engine.decode(Batch.noise(1, size=size)).shape[-1] == size.columns
+    assert runs == [sizes[0], sizes[-1], sizes[0], sizes[1]]
+    assert list(engine._sizes) == [sizes[3], sizes[-1], sizes[0], sizes[1]]
 
 
 @pytest.mark.parametrize(("size", "rounded"), [(1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (8, 8), (9, 16)])
@@ -63,7 +87,7 @@ def test_a_batch_that_is_filled_up_gives_the_pictures_of_the_batch(monkeypatch: 
     pytest.importorskip("torch")
     engine = TorchEngine("small-joint", "cpu", 1)
     slots = engine._slot
-    monkeypatch.setattr(engine, "_slot", lambda size: slots(round_up(size)))
+    monkeypatch.setattr(engine, "_slot", lambda size, count: slots(size, round_up(count)))
     filled = engine.decode(Batch.noise(3))
     assert filled.shape == (3, 2, 3, 128, 256)
     np.testing.assert_allclose(filled, OnnxEngine("small-joint", 1).decode(Batch.noise(3)), atol=1e-3)

@@ -7,6 +7,10 @@ def test_budgets_are_those_of_the_conventions() -> None:
     assert [budget_bytes(snr, "awgn") for snr in range(-2, 13, 2)] == [451, 640, 876, 1159, 1482, 1836, 2214, 2607]
 
 
+def test_a_picture_of_four_times_the_pixels_may_have_four_times_the_bytes() -> None:
+    assert [budget_bytes(snr, "awgn", 4 * 5120) // 4 for snr in (-2, 12)] == [451, 2607]
+
+
 def test_one_bit_per_symbol_at_zero_db_is_three_r_bits_per_pixel() -> None:
     assert bits_per_symbol(0.0, "awgn") == pytest.approx(1.0)
     assert bits_per_pixel(0.0, "awgn") == pytest.approx(3 * 5120 / 98304)

@@ -1,6 +1,7 @@
 """The chain of bits, symbols, channel, soft bits and code, against theory and against its own measured cliffs."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from jscc.evaluate.links import noise_of, send
 from jscc.evaluate.systems.base import Channel, Pair
 from jscc.evaluate.systems.registry import search
 from jscc.evaluate.systems.separate import LdpcSystem, mean_colour
+from wire.geometry import PictureSize
 
 MIDPOINTS_DB = {
     "qpsk-1/5": -3.95,
@@ -32,6 +34,18 @@ def test_every_mode_uses_all_symbols_and_no_more() -> None:
         assert mode.block_bits <= 8448
         assert mode.budget_bytes * 8 <= 5120 * mode.order * mode.rate
     assert [mode.budget_bytes for mode in MODES] == [256, 320, 426, 640, 853, 1066, 1280, 1706, 1920]
+
+
+@pytest.mark.parametrize("size", ["144x320", "256x512", "464x976", "512x1024"])
+def test_larger_pictures_take_several_code_words(size: str) -> None:
+    symbols = PictureSize.parse(size).symbols
+    for mode in MODES:
+        larger = replace(mode, symbols=symbols)
+        assert larger.block_length * larger.blocks == symbols * mode.order
+        assert larger.block_bits <= 8448
+        assert larger.block_length % mode.order == 0
+        assert larger.efficiency == pytest.approx(mode.efficiency, rel=0.002)
+    assert replace(MODES[-1], symbols=20480).blocks == 8
 
 
 def mode_named(name: str) -> Mode:

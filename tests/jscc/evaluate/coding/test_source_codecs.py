@@ -17,11 +17,13 @@ from jscc.evaluate.coding.jpeg2000 import PILLOW_DEFAULTS, Jpeg2000
 from jscc.evaluate.coding.rate_search import RateSearch, largest_fit
 from jscc.evaluate.systems.base import Pair
 from tests.jscc.evaluate.conftest import made_up_pair
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.quality import psnr
 from wire.runtime.errors import UserError
 
 CLIP = Path(__file__).resolve().parents[4] / "deploy" / "local" / "footage" / "left"
 BUDGETS = (451, 876, 1836)
+WIDE = PictureSize(144, 272)
 
 
 def check_rates(search: RateSearch, pair: Pair) -> None:
@@ -30,7 +32,7 @@ def check_rates(search: RateSearch, pair: Pair) -> None:
         fitted = search.fit(pair.views[0], budget)
         assert fitted is not None
         assert 0.7 * budget <= len(fitted.payload) <= budget
-        assert np.array_equal(search.decode(fitted.payload), fitted.picture)
+        assert np.array_equal(search.decode(fitted.payload, pair.size), fitted.picture)
         quality.append(psnr(fitted.picture, pair.truth[0]))
     assert quality == sorted(quality)
     assert quality[-1] > 24
@@ -38,6 +40,13 @@ def check_rates(search: RateSearch, pair: Pair) -> None:
 
 def test_jpeg2000_fills_every_budget_and_never_exceeds_it(pair: Pair) -> None:
     check_rates(RateSearch((Jpeg2000(),)), pair)
+
+
+def test_jpeg2000_takes_any_size() -> None:
+    wide = made_up_pair(size=WIDE)
+    check_rates(RateSearch((Jpeg2000(),)), wide)
+    whole = Jpeg2000(header_counts=True).encode(wide.views[1], 2500)
+    assert whole == Jpeg2000().header(WIDE) + Jpeg2000().encode(wide.views[1], 2500)
 
 
 def test_jpeg2000_headers_that_are_not_counted_say_nothing_about_the_picture(pair: Pair) -> None:
@@ -58,10 +67,13 @@ class TestHevc:
     def test_it_fills_every_budget_and_never_exceeds_it(self, pair: Pair) -> None:
         check_rates(RateSearch((HevcIntra("4:2:0"), HevcIntra("4:4:4"))), pair)
 
+    def test_it_takes_any_size(self) -> None:
+        check_rates(RateSearch((HevcIntra("4:2:0"), HevcIntra("4:4:4"))), made_up_pair(size=WIDE))
+
     @pytest.mark.parametrize("chroma", ["4:2:0", "4:4:4"])
     def test_parameter_sets_that_are_not_counted_say_nothing_about_the_picture(self, pair: Pair, chroma: str) -> None:
         for view, qp in ((pair.views[0], 51), (made_up_pair(seed=5).views[1], 20)):
-            sets, _ = _split(_encode(_to_planes(view, chroma), chroma, qp, "placebo"))  # type: ignore[arg-type]
+            sets, _ = _split(_encode(_to_planes(view, chroma), chroma, DEFAULT_SIZE, qp, "placebo"))  # type: ignore[arg-type]
             assert sets == parameter_sets(chroma)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(("chroma", "least"), [("4:2:0", 30.0), ("4:4:4", 45.0)])

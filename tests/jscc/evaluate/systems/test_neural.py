@@ -10,6 +10,8 @@ from jscc.evaluate.systems.base import Pair, Sent
 from jscc.evaluate.systems.neural import DELTAS, NeuralSystem
 from jscc.model.codec import Codec, JointCodec
 from jscc.model.config import preset
+from tests.jscc.evaluate.conftest import made_up_pair
+from wire.geometry import PictureSize
 from wire.runtime.errors import UserError
 
 
@@ -28,6 +30,13 @@ def test_pictures_come_back_in_shape_for_5120_symbols(pair: Pair) -> None:
     assert sent.pictures.dtype == np.float32
     assert 0 <= sent.pictures.min() <= sent.pictures.max() <= 1
     assert (sent.symbols, sent.bytes) == ((5120, 5120), None)
+
+
+def test_every_size_has_its_own_number_of_symbols() -> None:
+    wide = made_up_pair(size=PictureSize(144, 272))
+    sent = transmit(NeuralSystem(codec(joint=True), DELTAS["proposed-1"]), wide, 4.0, 14.0)
+    assert sent.pictures.shape == (2, 3, 144, 272)
+    assert sent.symbols == (6120, 6120)
 
 
 def test_the_baseline_does_not_care_about_the_other_link(pair: Pair) -> None:

@@ -1,0 +1,39 @@
+import pytest
+
+from wire.geometry import BANDWIDTH_RATIO, DEFAULT_SIZE, LARGEST_SIZE, PictureSize, crop_size
+
+
+@pytest.mark.parametrize(("text", "symbols"), [("128x256", 5120), ("256x512", 20480), ("192x640", 19200)])
+def test_symbols_of_a_size(text: str, symbols: int) -> None:
+    size = PictureSize.parse(text)
+    assert size.symbols == symbols
+    assert str(size) == text
+    assert symbols / (3 * size.rows * size.columns) == BANDWIDTH_RATIO
+
+
+@pytest.mark.parametrize(
+    "text", ["", "128", "128X256", "128x256 ", "128x-256", "0x0", "112x256", "136x256", "528x1024"]
+)
+def test_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match="rows x columns"):
+        PictureSize.parse(text)
+
+
+def test_every_size_between_the_ends_is_taken() -> None:
+    for rows in range(DEFAULT_SIZE.rows, LARGEST_SIZE.rows + 1, 16):
+        for columns in range(DEFAULT_SIZE.columns, LARGEST_SIZE.columns + 1, 16):
+            assert PictureSize(rows, columns).symbols == rows * columns * 10 // 64
+
+
+@pytest.mark.parametrize(
+    ("picture", "size", "crop"),
+    [
+        ((375, 1242), "128x256", (370, 740)),
+        ((375, 1242), "256x512", (370, 740)),
+        ((375, 1242), "192x640", (372, 1240)),
+        ((500, 501), "128x256", (250, 500)),
+        ((1080, 1920), "256x256", (1080, 1080)),
+    ],
+)
+def test_crop_has_the_shape_of_the_size(picture: tuple[int, int], size: str, crop: tuple[int, int]) -> None:
+    assert crop_size(*picture, PictureSize.parse(size)) == crop
