@@ -19,10 +19,11 @@ import numpy as np
 
 from center.decode import engines
 from center.decode.engines import Batch, Engine, Kind
-from deploy.bench.offline import Pictures, load_pairs, unit_noise
+from deploy.bench.offline import Pictures, load_pairs, size_of, unit_noise
 from deploy.bench.result_file import measured_here, store
 from deploy.local.stack import FOOTAGE
 from wire import codec, units
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.quality import psnr
 from wire.runtime.errors import UserError
 
@@ -54,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codec", default=codec.DEFAULT, help="shipped name or folder (default %(default)s)")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="default: all that are there")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4], help="pairs in a batch (default 1 2 4)")
+    parser.add_argument(
+        "--size", default=str(DEFAULT_SIZE), help="of the pictures that are timed, rows x columns (default %(default)s)"
+    )
     parser.add_argument("--rounds", type=int, default=40, help="calls of each (default %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="on the CPU, 0 is every core (default %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="store every figure")
@@ -63,15 +67,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the table."""
     if arguments.rounds < 1 or min(arguments.batches) < 1:
         raise UserError("--rounds and --batches must be at least 1")
+    size = size_of(arguments.size)
     loaded = load_all(arguments.codec, arguments.kinds, arguments.threads)
     rows = [Row(engine.name, kind, size) for kind, engine in loaded.items() for size in arguments.batches]
-    take_turns(rows, {engine.name: engine for engine in loaded.values()}, arguments.rounds)
+    take_turns(rows, {engine.name: engine for engine in loaded.values()}, arguments.rounds, size=size)
     for row in rows:
-        row.peak = peak_memory(arguments.codec, row.kind, arguments.threads, row.size)
+        row.peak = peak_memory(arguments.codec, row.kind, arguments.threads, row.size, size)
     quality = {engine.name: [psnr_on_clip(engine, snr_db) for snr_db in SNRS_DB] for engine in loaded.values()}
     report(rows, quality)
     if arguments.json is not None:
-        store(arguments.json, measured_here({"rows": [vars(row) for row in rows], "psnr": quality, "snrs": SNRS_DB}))
+        store(
+            arguments.json,
+            measured_here({"size": str(size), "rows": [vars(row) for row in rows], "psnr": quality, "snrs": SNRS_DB}),
+        )
     return 0
 
 
@@ -89,10 +97,14 @@ def load_all(name: str, kinds: Sequence[Kind], threads: int) -> dict[Kind, Engin
 
 
 def take_turns(
-    rows: Sequence[Row], by_name: dict[str, Engine], rounds: int, clock: Callable[[], float] = time.perf_counter
+    rows: Sequence[Row],
+    by_name: dict[str, Engine],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+    size: PictureSize = DEFAULT_SIZE,
 ) -> None:
-    """Time every row `rounds` times, after a first call that does not count. clock: seconds"""
-    batches = {row.size: Batch.noise(row.size) for row in rows}
+    """Time every row `rounds` times, after a first call that does not count. clock: seconds; size: of the pictures"""
+    batches = {row.size: Batch.noise(row.size, size=size) for row in rows}
     for row in rows:
         by_name[row.name].decode(batches[row.size])
     for _ in range(rounds):
@@ -132,15 +144,15 @@ def received_clip(snr_db: float) -> tuple[str, list[tuple[Batch, Pictures]]]:
     return half.codec_hash, received
 
 
-def peak_memory(name: str, kind: Kind, threads: int, size: int) -> int:
+def peak_memory(name: str, kind: Kind, threads: int, count: int, size: PictureSize = DEFAULT_SIZE) -> int:
     """Most bytes that a process of its own needs for an engine and a batch; on CUDA those of the device (Linux)."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as own:
-        return own.submit(_peak_memory, name, kind, threads, size).result()
+        return own.submit(_peak_memory, name, kind, threads, count, size).result()
 
 
-def _peak_memory(name: str, kind: Kind, threads: int, size: int) -> int:
+def _peak_memory(name: str, kind: Kind, threads: int, count: int, size: PictureSize) -> int:
     engine = engines.load(name, kind, "auto", threads)
-    engine.decode(Batch.noise(size))
+    engine.decode(Batch.noise(count, size=size))
     if engine.name.endswith("cuda"):
         import torch
 

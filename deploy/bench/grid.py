@@ -6,15 +6,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.bench.offline import OfflineCodec, load_pairs, transmit
+from deploy.bench.offline import OfflineCodec, load_pairs, size_of, transmit
 from deploy.local.stack import FOOTAGE
 from wire import codec
+from wire.geometry import DEFAULT_SIZE
 
 DEFAULT_SNRS = (-2.0, 2.0, 6.0, 10.0, 12.0)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pairs", type=Path, default=FOOTAGE, help="folder with left/ and right/ (default: the clip)")
+    parser.add_argument(
+        "--size", default=str(DEFAULT_SIZE), help="of the pictures, rows x columns (default %(default)s)"
+    )
     parser.add_argument("--codec", default=codec.DEFAULT, help="shipped name or folder (default %(default)s)")
     parser.add_argument("--snr", type=float, nargs="+", default=DEFAULT_SNRS, help="SNRs in dB of each link")
     parser.add_argument("--seed", type=int, default=0, help="of the noise; every cell meets the same realisation")
@@ -22,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a Markdown table: rows the left link, columns the right link, cells `left / right` in dB."""
-    pairs, of = load_pairs(arguments.pairs), OfflineCodec.load(arguments.codec)
+    pairs, of = load_pairs(arguments.pairs, size_of(arguments.size)), OfflineCodec.load(arguments.codec)
     snrs = sorted(arguments.snr)
     table = grid(of, pairs, snrs, arguments.seed)
     print(f"PSNR in dB, left / right, mean over {len(pairs)} pairs, AWGN, codec {of.decoder.codec_hash}\n")

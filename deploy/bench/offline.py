@@ -13,17 +13,27 @@ from jscc.data.pairs import read_cropped
 from wire import codec, units
 from wire.geometry import DEFAULT_SIZE, LATENT_CHANNELS, PictureSize
 from wire.quality import psnr
+from wire.runtime.errors import UserError
 
 Pictures = NDArray[np.float32]
 
 
-def load_pairs(folder: Path) -> Pictures:
+def size_of(text: str) -> PictureSize:
+    """A size of the command line. raises UserError for what is none"""
+    try:
+        return PictureSize.parse(text)
+    except ValueError as error:
+        raise UserError(f"--size: {error}") from None
+
+
+def load_pairs(folder: Path, size: PictureSize = DEFAULT_SIZE) -> Pictures:
     """Every pair of a folder with `left/` and `right/`, as the edges would send them.
 
-    returns  float32 [pair, view, 3, 128, 256] in [0, 1]
+    size     that the edges are set to
+    returns  float32 [pair, view, 3, rows, columns] in [0, 1]
     raises   what `jscc.data.pairs.read_cropped` does
     """
-    return np.stack(list(read_cropped(folder, "the bench").values())).astype(np.float32) / np.float32(255)
+    return np.stack(list(read_cropped(folder, "the bench", size=size).values())).astype(np.float32) / np.float32(255)
 
 
 @dataclass

@@ -31,7 +31,7 @@ class Engine:
     def decode(self, batch: Batch) -> NDArray[np.float32]:
         self._clock.now += self._seconds * len(batch) * (1 if self.calls else 10)
         self.calls.append(len(batch))
-        return np.zeros((len(batch), 2, 3, 128, 256), np.float32)
+        return np.zeros((len(batch), 2, 3, batch.size.rows, batch.size.columns), np.float32)
 
 
 def test_engines_take_turns_and_first_calls_do_not_count() -> None:
@@ -44,10 +44,11 @@ def test_engines_take_turns_and_first_calls_do_not_count() -> None:
 
 
 def test_the_command_measures_and_stores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--kinds", "onnxruntime", "onnxruntime-i8", "--batches", "1", "--rounds", "1"]
+    words = ["--kinds", "onnxruntime", "onnxruntime-i8", "--batches", "1", "--rounds", "1", "--size", "144x320"]
     assert main(["bench", "engine", *words, "--json", str(tmp_path / "engine.json")]) == 0
     assert "onnxruntime-i8 on cpu" in capsys.readouterr().out
     stored = json.loads((tmp_path / "engine.json").read_text())
+    assert stored["size"] == "144x320"
     assert [row["name"] for row in stored["rows"]] == ["onnxruntime on cpu", "onnxruntime-i8 on cpu"]
     assert all(row["peak"] > 50e6 and row["seconds"] for row in stored["rows"])
     exact, coarse = stored["psnr"].values()
