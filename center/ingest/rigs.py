@@ -104,10 +104,11 @@ class Rig:
         """
         camera, other = self.cameras[session.view], self.cameras[session.view.other].session
         if other is not None and other.size != session.size:
-            line = (
+            raise StreamRefused(
+                Refusal.SIZE,
                 f"the {session.view} camera of rig {self.name} sends pictures of {session.size}, the {other.view} one"
+                f" of {other.size}; set size of both edges alike",
             )
-            raise StreamRefused(Refusal.SIZE, f"{line} of {other.size}; set size of both edges alike")
         if camera.session is not None:
             line = take_over(f"{self.name}/{session.view}", camera.holder(), session.boot_id, now, self._silence)
             if camera.boot_id != session.boot_id:
@@ -124,10 +125,7 @@ class Rig:
         self.pairer.connect(session.view, now, restarted)
 
     def in_the_way(self, view: View, size: PictureSize, now: float) -> Session | None:
-        """The stream of the other view, if it has another size and fell silent.
-
-        A camera that lost power says no goodbye, and must not keep the rig at its size.
-        """
+        """The stream of the other view, if it has another size and fell silent: it may have lost power."""
         camera = self.cameras[view.other]
         differs = camera.session is not None and camera.session.size != size
         return camera.session if differs and now >= camera.holder().silent_at(self._silence) else None
@@ -282,8 +280,11 @@ class Rigs:
         """taken: as how many rigs the others count. raises StreamRefused (full)"""
         if taken + size.weight <= self._most:
             return
-        line = f"{taken} of {self._most} rigs are known, and one of {size} counts as {size.weight}"
-        raise StreamRefused(Refusal.FULL, f"{line}; raise links.max_rigs or use another center")
+        raise StreamRefused(
+            Refusal.FULL,
+            f"{taken} of {self._most} rigs are known, and one of {size} counts as {size.weight}; raise links.max_rigs"
+            " or use another center",
+        )
 
     def change_pairing(self, tolerance: float | None, patience: float) -> None:
         """New tolerance and patience, seconds, for every rig from now on; tolerance None is half a frame period."""
