@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
+from center.decode.batch_size import MOST
 from center.decode.engines import Device, Kind
 from wire.codec import DEFAULT
 from wire.contract.occupancy import SILENCE_SECONDS
@@ -55,9 +56,9 @@ class PairingSection(Section):
 class BatchingSection(Section):
     """How instants of all rigs are put together for the decoder."""
 
-    max_size: Annotated[int, Field(ge=1, le=32)] = 4
+    max_size: Annotated[int, Field(ge=1, le=MOST)] | None = None
     max_delay_ms: Milliseconds = 5.0
-    queue: PositiveInt = 16
+    queue: PositiveInt = 64
     queue_per_rig: PositiveInt = 1
     ahead: Annotated[int, Field(ge=0, le=4)] = 0
 
@@ -70,6 +71,7 @@ class LinksSection(Section):
     idle_s: PositiveFloat = 60.0
     max_rigs: PositiveInt = 64
     evict_s: PositiveFloat = 60.0
+    reunite_s: Annotated[float, Field(ge=0.0, le=3_600.0)] = 0.0
 
 
 class QualitySection(Section):

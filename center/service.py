@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import prometheus_client
 
 from center.config import CenterConfig
-from center.decode import engines
+from center.decode import batch_size, engines
 from center.decode.pipeline import Pipeline
 from center.ingest.ingest import FrameIngest
 from center.ingest.link_servicer import SymbolLinkServicer
+from center.ingest.reunion import REASON
 from center.ingest.rigs import Rigs
 from center.metrics import Metrics
 from center.output.broadcast import PairBroadcaster
@@ -63,6 +65,7 @@ class Center:
             pairing.patience_ms / 1e3,
             pairing.silence_ms / 1e3,
             config.links.max_rigs,
+            config.links.reunite_s,
         )
         self._pipeline = Pipeline(config.batching, self.rigs, self.broadcaster, self._quality, self.metrics, self.clock)
         self._ingest = FrameIngest(config.links, self.rigs, self._pipeline, self.metrics, self.clock)
@@ -85,6 +88,7 @@ class Center:
         self.server = Server(config.listen, keys, self.metrics.call_refused)
         self.port = 0
         self._sweeper: asyncio.Task[None] | None = None
+        self._swept_at = -math.inf
         self._recorder: Recorder | None = None
 
     async def start(self) -> None:
@@ -101,7 +105,7 @@ class Center:
         )
         self.port = await self.server.start(SERVICES)
         began = time.monotonic()
-        engine = await asyncio.to_thread(self._load)
+        engine, self._pipeline.max_size = await asyncio.to_thread(self._load)
         self._start_recorder(engine)
         self._pipeline.engine = engine  # from now on streams are taken
         self._sweeper = asyncio.create_task(
@@ -110,11 +114,12 @@ class Center:
         await self.server.ready()
         self.metrics.ready.set(1)
         log.info(
-            "ready on port %d: codec %s (%s), %s, warm after %.1f s",
+            "ready on port %d: codec %s (%s), %s, batches of %d, warm after %.1f s",
             self.port,
             self._config.codec,
             engine.codec_hash,
             engine.name,
+            self._pipeline.max_size,
             time.monotonic() - began,
         )
 
@@ -148,18 +153,24 @@ class Center:
             "codec": self._config.codec,
             "codec_hash": engine.codec_hash if engine else "",
             "engine": engine.name if engine else "",
+            "batch": self._pipeline.max_size,
             "queue": self._pipeline.queued,
             "live_rigs": [rig.status(now) for rig in self.rigs],
             "recording": self._recorder.status() if self._recorder else {"state": "off"},
         }
 
-    def _load(self) -> engines.Engine:
+    def _load(self) -> tuple[engines.Engine, int]:
+        """The warm decoder, and how many pairs its batches hold."""
         section = self._config.engine
         engine = self._engine or engines.load(
             self._config.codec, section.kind, section.device, section.threads, section.address
         )
-        engines.warm_up(engine, self._config.batching.max_size)
-        return engine
+        most = self._config.batching.max_size
+        if most is None:
+            engines.warm_up(engine, 1)
+            most = batch_size.learn(engine)
+        engines.warm_up(engine, most)
+        return engine, most
 
     def _start_recorder(self, engine: engines.Engine) -> None:
         """raises UserError if the folder cannot be used or the extra is not installed"""
@@ -182,7 +193,13 @@ class Center:
         """Forget who and what went away, and look at those that are here; done once a second."""
         now, idle = self.clock.now(), self._config.links.evict_s
         self._quality.expire(now)
+        since, self._swept_at = self._swept_at, now
         for rig in self.rigs:
+            if not rig.heard_since(since):
+                continue  # nothing new is known of it; thousands that stand by cost nothing
+            if (lone := rig.to_reunite(now)) is not None:
+                log.info("rig %s: its %s view has been alone for long; it is asked to come again", rig.name, lone.view)
+                lone.drain(REASON, 0)
             for reason, holds in rig.check_agreement().items():
                 self.metrics.disagreement.labels(rig.name, reason).set(holds)
         for name in self.rigs.evict(now, idle):

@@ -2,10 +2,12 @@
 
 import heapq
 import itertools
-from collections import deque
+import math
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
+from center.decode.turns import Turns
 from wire.contract.outcomes import Reason
 
 
@@ -15,6 +17,7 @@ class Job(Protocol):
     rig         whose it is
     queued_at   when it was handed to the batcher
     expires_at  from when on nobody wants it; +inf is never
+    deferred    one view whose partner was late, or dropped on its way: worth a decoder only when no other job waits
     """
 
     @property
@@ -23,6 +26,8 @@ class Job(Protocol):
     def queued_at(self) -> float: ...
     @property
     def expires_at(self) -> float: ...
+    @property
+    def deferred(self) -> bool: ...
 
 
 J = TypeVar("J", bound=Job)
@@ -44,19 +49,25 @@ class Batcher(Generic[J]):
 
     max_size   jobs in a batch at most
     max_delay  how long a job waits for company while the decoder is busy and could take one batch more, seconds
-    capacity   jobs that wait at most; one more drops the oldest of the rig that has most of them, the last in turn
+    capacity   jobs that wait at most; one more drops the oldest deferred one, or else the oldest of the rig that has
+               most of them, of equals the one that was served last
     per_rig    jobs of one rig that wait at most; one more drops its oldest. 1 always decodes the newest
     ahead      batches that may wait inside the decoder beside the one it works on
 
     An idle decoder gets what there is at once: waiting for company would only cost time. A batch holds one
-    job of a rig at most: two at once would make its pictures later and arrive in bursts. A rig keeps its turn when a
-    newer job takes the place of its older one, so that a rig of many frames gets no more than its share of the decoder.
+    job of a rig at most: two at once would make its pictures later and arrive in bursts. The rig that was served
+    longest ago comes first: so one of many frames gets no more than its share of the decoder, and none is left out.
+
+    Deferred jobs, one of a rig at most, stand beside the turns. Each is dropped as soon as its rig has a newer job: so
+    an overloaded decoder spends nothing on half an instant, and nothing is shown out of order.
     """
 
     def __init__(self, max_size: int, max_delay: float, capacity: int, per_rig: int = 1, ahead: int = 0) -> None:
         self.max_size, self.max_delay, self.ahead = max_size, max_delay, ahead
         self.capacity, self.per_rig = capacity, per_rig
-        self._turns: dict[str, deque[J]] = {}  # rig -> its jobs, oldest first; rigs in the order of their turns
+        self._turns = Turns()
+        self._jobs: dict[str, deque[J]] = {}  # of the rigs that wait for their turn, oldest first
+        self._deferred: OrderedDict[str, J] = OrderedDict()  # in the order in which they came
         self._expiries: list[tuple[float, int, J]] = []  # a heap; jobs that have left are skipped
         self._size = self._pushed = 0
 
@@ -64,55 +75,80 @@ class Batcher(Generic[J]):
         return self._size
 
     def push(self, job: J) -> list[Dropped[J]]:
-        """Queue one job; gives back an older one that has to make room for it."""
-        waiting = self._turns.setdefault(job.rig, deque())
-        waiting.append(job)
-        self._size += 1
+        """Queue one job; gives back older ones that have to make room for it."""
+        outdone = self._deferred.pop(job.rig, None)
+        dropped: list[Dropped[J]] = [] if outdone is None else [Dropped(outdone, "overload")]
+        self._size += 1 - len(dropped)
+        if job.deferred:
+            self._deferred[job.rig] = job
+        else:
+            self._append(job)
         self._watch(job)
-        if len(waiting) > self.per_rig:
-            return [Dropped(self._remove(job.rig), "overload")]
-        if self._size > self.capacity:
-            return [Dropped(self._remove(self._largest()), "overload")]
-        return []
+        if not job.deferred and len(self._jobs[job.rig]) > self.per_rig:
+            dropped.append(Dropped(self._remove(job.rig), "overload"))
+        elif self._size > self.capacity:
+            victim = self._take_deferred() if self._deferred else self._remove(self._turns.most())
+            dropped.append(Dropped(victim, "overload"))
+        return dropped
+
+    def has_turn(self, rig: str) -> bool:
+        """Whether a job of this rig that is not deferred waits."""
+        return rig in self._turns
 
     def newest(self, rig: str) -> J | None:
         """The job of a rig that came last and still waits."""
-        waiting = self._turns.get(rig)
+        if (deferred := self._deferred.get(rig)) is not None:
+            return deferred
+        waiting = self._jobs.get(rig)
         return waiting[-1] if waiting else None
 
-    def replace_newest(self, job: J) -> None:
-        """Let a job stand where the newest one of its rig stands."""
-        self._turns[job.rig][-1] = job
+    def replace_newest(self, job: J) -> list[Dropped[J]]:
+        """Let a job that is not deferred stand where the newest one of its rig stands; where that was deferred it gets
+        a turn, and the older jobs that have to make room are given back."""
+        if self._deferred.pop(job.rig, None) is not None:
+            self._size -= 1
+            return self.push(job)
+        self._jobs[job.rig][-1] = job
         self._watch(job)
+        return []
 
     def expire(self, now: float) -> list[Dropped[J]]:
         """Drop what nobody wants any longer."""
         late: list[Dropped[J]] = []
         while self._expiries and self._expiries[0][0] <= now:
             job = heapq.heappop(self._expiries)[2]
-            waiting = self._turns.get(job.rig, ())
-            if any(each is job for each in waiting):
+            waiting = self._jobs.get(job.rig, ())
+            if self._deferred.get(job.rig) is job:
+                del self._deferred[job.rig]
+                self._size -= 1
+                late.append(Dropped(job, "late"))
+            elif any(each is job for each in waiting):
                 late.append(Dropped(self._remove(job.rig, job), "late"))
         return late
 
-    def take(self, now: float, in_flight: int) -> list[J]:
+    def take(self, now: float, in_flight: int, soon_at: float = math.inf) -> list[J]:
         """The next batch, in the order of the rigs' turns, or nothing.
 
         in_flight  batches that the decoder holds, with the one it works on
+        soon_at    from when on it may hold one more because it will be free in a moment, seconds
         """
-        if now < self.deadline(in_flight):
+        if now < self.deadline(in_flight, soon_at):
             return []
-        rigs = list(itertools.islice(self._turns, self.max_size))
-        batch = [self._remove(rig) for rig in rigs]
-        for rig in rigs:
-            if rig in self._turns:  # it has more: its next turn comes after everybody else's
-                self._turns[rig] = self._turns.pop(rig)
+        if not self._turns:
+            return [self._take_deferred()]  # no more of them: whole pairs may come meanwhile
+        batch = []
+        for _ in range(min(self.max_size, len(self._turns))):
+            rig = self._turns.first()
+            self._turns.serve(rig)
+            batch.append(self._remove(rig))
         return batch
 
-    def deadline(self, in_flight: int) -> float:
+    def deadline(self, in_flight: int, soon_at: float = math.inf) -> float:
         """From when on `take` gives something; +inf until another job or an idle decoder changes that."""
-        if not self._turns or in_flight > self.ahead:
-            return float("inf")
+        if not self._turns:
+            return float("-inf") if self._deferred and in_flight == 0 else float("inf")
+        if in_flight > self.ahead:
+            return soon_at if in_flight == self.ahead + 1 else math.inf
         if in_flight == 0 or len(self._turns) >= self.max_size:
             return float("-inf")
         return self._next().queued_at + self.max_delay
@@ -124,7 +160,7 @@ class Batcher(Generic[J]):
 
     def age(self, now: float) -> float:
         """How long the job whose turn is next has waited, seconds; 0 when none waits."""
-        return now - self._next().queued_at if self._turns else 0.0
+        return now - self._next().queued_at if self._size else 0.0
 
     def _watch(self, job: J) -> None:
         """Remember when a job expires. The heap is made anew before jobs that have left make up most of it: they may
@@ -134,26 +170,34 @@ class Batcher(Generic[J]):
         self._pushed += 1
         heapq.heappush(self._expiries, (job.expires_at, self._pushed, job))
         if len(self._expiries) > 2 * self._size + _LEFT_BEHIND:
-            waiting = {id(each) for jobs in self._turns.values() for each in jobs}
+            jobs = itertools.chain(self._deferred.values(), *self._jobs.values())
+            waiting = {id(each) for each in jobs}
             self._expiries = [entry for entry in self._expiries if id(entry[2]) in waiting]
             heapq.heapify(self._expiries)
 
     def _next(self) -> J:
-        return next(iter(self._turns.values()))[0]
+        return self._jobs[self._turns.first()][0] if self._turns else next(iter(self._deferred.values()))
 
-    def _largest(self) -> str:
-        """The rig with most jobs; of equals the last in turn."""
-        last = next(reversed(self._turns))
-        return last if self.per_rig == 1 else max(reversed(self._turns), key=lambda rig: len(self._turns[rig]))
+    def _append(self, job: J) -> None:
+        """Put a job behind those of its rig."""
+        waiting = self._jobs.setdefault(job.rig, deque())
+        waiting.append(job)
+        self._turns.set_jobs(job.rig, len(waiting))
+
+    def _take_deferred(self) -> J:
+        """Take the oldest deferred job out."""
+        self._size -= 1
+        return self._deferred.popitem(last=False)[1]
 
     def _remove(self, rig: str, job: J | None = None) -> J:
-        """Take a job out, by default the oldest of its rig."""
-        waiting = self._turns[rig]
+        """Take a job out of the turns, by default the oldest of its rig."""
+        waiting = self._jobs[rig]
         if job is None:
             job = waiting.popleft()
         else:
             del waiting[next(at for at, each in enumerate(waiting) if each is job)]
+        self._turns.set_jobs(rig, len(waiting))
         if not waiting:
-            del self._turns[rig]
+            del self._jobs[rig]
         self._size -= 1
         return job

@@ -8,14 +8,28 @@ from numpy.typing import NDArray
 
 from center.decode.engines import Batch, Engine
 from center.ingest.frames import Frame
+from wire.views import View
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """One or two views of one instant, left first. queued_at: when their pairing was decided, Unix seconds."""
+    """One or two views of one instant, left first.
+
+    queued_at  when their pairing was decided, seconds on the clock
+    deferred   one view whose partner was late, or dropped on its way; decoded only when nothing else waits
+    """
 
     frames: tuple[Frame, ...]
     queued_at: float
+    deferred: bool = False
+
+    def completed_by(self, frame: Frame, tolerance: float) -> "Job | None":
+        """The same with the other view of its instant; None where the frame is not that. tolerance: seconds"""
+        partner, *more = self.frames
+        if more or partner.view is frame.view or abs(partner.captured_at - frame.captured_at) > tolerance:
+            return None
+        both = (partner, frame) if frame.view is View.RIGHT else (frame, partner)
+        return Job(both, self.queued_at)
 
     @property
     def rig(self) -> str:

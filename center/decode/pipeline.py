@@ -9,7 +9,6 @@ encode at full speed, on the cores that the decoder needs, what is then thrown a
 """
 
 import asyncio
-import heapq
 import itertools
 import logging
 import math
@@ -20,9 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from center.config import BatchingSection
-from center.decode.batcher import Batcher
+from center.decode.answers import Answers
+from center.decode.batcher import Batcher, Dropped
 from center.decode.engines import BatchLost, Engine, base
+from center.decode.forecast import Forecast
 from center.decode.jobs import Decoded, Job, decode
+from center.decode.looks import Looks
 from center.decode.pairer import DroppedLate, Outcome, Paired, Repeated, Single
 from center.decode.publisher import Publisher
 from center.ingest.frames import Frame
@@ -32,8 +34,6 @@ from center.output.broadcast import PairBroadcaster
 from center.output.quality_monitor import QualityMonitor
 from center.steady_clock import SteadyClock
 from wire.contract.outcomes import Reason
-from wire.v1 import symbol_link_service_pb2 as link_pb2
-from wire.views import View
 
 log = logging.getLogger(__name__)
 
@@ -65,13 +65,13 @@ class Pipeline:
         self._engine: Engine | None = None
         self.on_decoded: OnDecoded = lambda *_: None
         self._batcher: Batcher[Job] = Batcher(
-            batching.max_size, batching.max_delay_ms / 1e3, batching.queue, batching.queue_per_rig, batching.ahead
+            batching.max_size or 1, batching.max_delay_ms / 1e3, batching.queue, batching.queue_per_rig, batching.ahead
         )
         self._rigs, self._metrics, self._clock = rigs, metrics, clock
+        self.answers = Answers(rigs, metrics, clock)
         self._publisher = Publisher(rigs, broadcaster, quality, metrics, clock)
-        self._due: list[tuple[float, int, Rig]] = []  # a heap: when to look at a rig's pairer
-        self._look_at: dict[Rig, float] = {}  # the entry of a rig that counts; it has one at most
-        self._scheduled = itertools.count()
+        self._looks: Looks[Rig] = Looks()  # when to look at a rig's pairer again
+        self._forecast = Forecast()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="decoder")
         self._decoding: dict[asyncio.Task[None], int] = {}  # with the numbers of their batches
         self._numbers = itertools.count()
@@ -90,6 +90,15 @@ class Pipeline:
         self._threads = ThreadPoolExecutor(base.threads(engine), thread_name_prefix="decoder")
 
     @property
+    def max_size(self) -> int:
+        """Instants in a batch at most."""
+        return self._batcher.max_size
+
+    @max_size.setter
+    def max_size(self, size: int) -> None:
+        self._batcher.max_size = size
+
+    @property
     def queued(self) -> int:
         """Instants that wait for the decoder."""
         return len(self._batcher)
@@ -102,31 +111,16 @@ class Pipeline:
     def pump(self) -> None:
         """Do what is due now, and come back when the next thing is."""
         now = self._clock.now()
-        while self._due and self._due[0][0] <= now:
-            at, _, rig = heapq.heappop(self._due)
-            if self._look_at.get(rig) == at:
-                del self._look_at[rig]
-                self._release(rig, now)
+        for rig in self._looks.due(now):
+            self._release(rig, now)
         for dropped in self._batcher.expire(now):
             self._drop_job(dropped.job, dropped.reason, "it grew too old in the queue")
             self._settle_superseded(dropped.job.rig)
-        while jobs := self._batcher.take(now, self._busy()):
+        while jobs := self._batcher.take(now, *self._free()):
             self._start(jobs)
         self._metrics.queue_pairs.set(len(self._batcher))
         self._metrics.queue_age.set(self._batcher.age(now))
         self._come_back(now)
-
-    def drop(self, frame: Frame, reason: Reason, detail: str) -> None:
-        """Answer and count a frame that will not be decoded."""
-        self.count_drop(frame.key.rig, frame.view, "dropped", reason)
-        frame.answer(frame.sequence, link_pb2.OUTCOME_DROPPED, reason, detail)
-
-    def count_drop(self, rig: str, view: View, outcome: str, reason: str) -> None:
-        """outcome: "dropped", "rejected" or "failed"."""
-        self._metrics.frames.labels(rig, view, outcome).inc()
-        self._metrics.drops.labels(rig, view, reason).inc()
-        if (known := self._rigs.get(rig)) is not None:
-            known.drops[reason] += 1
 
     async def finish(self, patience: float) -> bool:
         """Decode what waits, then stop the decoder's thread. What arrives later is dropped.
@@ -135,7 +129,8 @@ class Pipeline:
         returns   whether it was done in time; otherwise its thread is left behind
         """
         for rig in self._rigs:
-            self._decide(rig, rig.pairer.flush())
+            for outcome in rig.pairer.flush():
+                self._enqueue(Job((outcome.frame,), self._clock.now(), deferred=True))  # after the pairs that wait
         self.pump()
         self._closed = True
         give_up_at = time.monotonic() + patience
@@ -157,45 +152,30 @@ class Pipeline:
             match outcome:
                 case Paired(left, right):
                     self._enqueue(Job((left, right), self._clock.now()))
-                case Single(frame):
-                    self._enqueue(Job((frame,), self._clock.now()))
+                case Single(frame, awaited):
+                    self._enqueue(Job((frame,), self._clock.now(), deferred=awaited))
                 case DroppedLate(frame):
-                    if not self._complete(rig, frame):
-                        self._metrics.pairs.labels(rig.name, "late").inc()
-                        self.drop(frame, "late", f"its instant was shown already, without it; {rig.explain_skew()}")
+                    self._take_late(rig, frame)
                 case Repeated(frame, newest):
                     detail = f"sequence {frame.sequence} is not above {newest}, the newest of this camera; count up"
-                    self.count_drop(rig.name, frame.view, "rejected", "sequence")
-                    frame.answer(frame.sequence, link_pb2.OUTCOME_REJECTED, "sequence", detail)
-        self._schedule(rig)
+                    self.answers.reject(frame, "sequence", detail)
+        self._looks.plan(rig, rig.pairer.deadline)
 
-    def _complete(self, rig: Rig, frame: Frame) -> bool:
-        """Let a frame that came late join its partner, if that still waits for the decoder.
+    def _take_late(self, rig: Rig, frame: Frame) -> None:
+        """Let a frame that came late join its partner, if that still waits for the decoder; else drop it.
 
         So a busy decoder spends nothing on a lone view whose partner was merely late.
         """
         job = self._batcher.newest(rig.name)
-        if job is None or len(job.frames) != 1 or job.frames[0].view is frame.view:
-            return False
-        partner = job.frames[0]
-        if abs(partner.captured_at - frame.captured_at) > rig.pairer.tolerance:
-            return False
-        left, right = (partner, frame) if partner.view is View.LEFT else (frame, partner)
-        self._batcher.replace_newest(Job((left, right), job.queued_at))
-        return True
-
-    def _schedule(self, rig: Rig) -> None:
-        """Look at a rig again when its pairer has something to release.
-
-        Deadlines only move back while frames come and go, so the look that is planned already is early enough: it
-        plans the next one. Only a shorter patience needs an earlier one.
-        """
-        self._plan(rig, rig.pairer.deadline)
-
-    def _plan(self, rig: Rig, at: float) -> None:
-        if at < self._look_at.get(rig, math.inf):
-            self._look_at[rig] = at
-            heapq.heappush(self._due, (at, next(self._scheduled), rig))
+        if job is not None and (whole := job.completed_by(frame, rig.pairer.tolerance)) is not None:
+            self._make_room(self._batcher.replace_newest(whole))
+            return
+        if abs(rig.given_up_at - frame.captured_at) <= rig.pairer.tolerance:
+            detail = "its partner came long before it, and was dropped: the decoder has too much to do"
+            self.answers.drop(frame, "overload", detail)
+            return
+        self._metrics.pairs.labels(rig.name, "late").inc()
+        self.answers.drop(frame, "late", f"its instant was shown already, without it; {rig.explain_skew()}")
 
     def _release(self, rig: Rig, now: float) -> None:
         """Decode alone what has waited for its partner long enough."""
@@ -203,13 +183,13 @@ class Pipeline:
             self._decide(rig, rig.pairer.expire(now))
         except Exception:  # one rig must hold up no other
             log.exception("rig %s: its frames could not be released", rig.name)
-            self._plan(rig, now + _AGAIN)
+            self._looks.plan(rig, now + _AGAIN)
 
     def _come_back(self, now: float) -> None:
         """Set the timer to the next deadline."""
         due = min(
-            self._due[0][0] if self._due else math.inf,
-            self._batcher.deadline(self._busy()),
+            self._looks.next_at,
+            self._batcher.deadline(*self._free()),
             self._batcher.next_expiry,
         )
         if self._timer is not None:
@@ -221,19 +201,27 @@ class Pipeline:
         if self._closed:
             self._drop_job(job, "overload", "the center is shutting down")
             return
-        for dropped in self._batcher.push(job):
-            self._superseded[dropped.job.rig].extend(dropped.job.frames)
-            if dropped.job.rig != job.rig:
-                self._settle_superseded(dropped.job.rig)
+        self._make_room(self._batcher.push(job))
+
+    def _make_room(self, outdone: Iterable[Dropped[Job]]) -> None:
+        """Drop jobs for newer ones. They are answered when the one that stands in their turn leaves; where none does,
+        and of a deferred one, which may stay for as long as the decoder is busy, at once."""
+        for dropped in outdone:
+            job = dropped.job
+            self._superseded[job.rig].extend(job.frames)
+            if job.deferred and (rig := self._rigs.get(job.rig)) is not None:
+                rig.given_up_at = job.frames[0].captured_at
+            if job.deferred or not self._batcher.has_turn(job.rig):
+                self._settle_superseded(job.rig)
 
     def _settle_superseded(self, rig: str) -> None:
         """Answer the frames that made room for the one that leaves now."""
         for frame in self._superseded.pop(rig, ()):
-            self.drop(frame, "overload", "the decoder has too much to do; send fewer frames a second")
+            self.answers.drop(frame, "overload", "the decoder has too much to do; send fewer frames a second")
 
     def _drop_job(self, job: Job, reason: Reason, detail: str) -> None:
         for frame in job.frames:
-            self.drop(frame, reason, detail)
+            self.answers.drop(frame, reason, detail)
 
     def _start(self, jobs: Sequence[Job]) -> None:
         """Hand a batch to the decoder's thread, and give its cameras their credit back."""
@@ -242,13 +230,16 @@ class Pipeline:
         for job in jobs:
             self._settle_superseded(job.rig)
             for frame in job.frames:
-                frame.answer(frame.sequence, link_pb2.OUTCOME_ACCEPTED, "", "")
+                self.answers.accept(frame)
+        self._forecast.start(len(jobs), self._clock.now())
         number = next(self._numbers)
         self._decoding[asyncio.create_task(self._decode(self.engine, jobs, number), name="decode")] = number
 
-    def _busy(self) -> int:
-        """Batches in flight beyond those that would find a part of the engine idle; 0 while one is."""
-        return max(0, len(self._decoding) + 1 - base.in_flight(self._engine))
+    def _free(self) -> tuple[int, float]:
+        """Batches in flight beyond those that would find a part of the engine idle, 0 while one is; and from when on it
+        may have one more, seconds. What works on several at once is not forecast: they end in any order."""
+        at_once = base.in_flight(self._engine)
+        return max(0, len(self._decoding) + 1 - at_once), self._forecast.soon_at if at_once == 1 else math.inf
 
     async def _decode(self, engine: Engine, jobs: Sequence[Job], number: int) -> None:
         loop = asyncio.get_running_loop()
@@ -256,13 +247,16 @@ class Pipeline:
             began, ended, decoded = await loop.run_in_executor(self._threads, self._timed, engine, jobs)
         except BatchLost as lost:
             log.warning("a batch of %d is lost: %s", len(jobs), lost)
+            self._forecast.give_up()
             for frame in (frame for job in jobs for frame in job.frames):
-                self.count_drop(frame.key.rig, frame.view, "failed", "replica")
+                self.answers.count_drop(frame.key.rig, frame.view, "failed", "replica")
         except Exception:  # an engine may raise anything; one bad batch must not end the live path
             log.exception("the decoder failed on a batch of %d", len(jobs))
+            self._forecast.give_up()
             for frame in (frame for job in jobs for frame in job.frames):
-                self.count_drop(frame.key.rig, frame.view, "failed", "decoder")
+                self.answers.count_drop(frame.key.rig, frame.view, "failed", "decoder")
         else:
+            self._forecast.end(began, ended)
             self.on_decoded(jobs, decoded, began, ended)
             for job, views in zip(jobs, decoded, strict=True):
                 self._show(job, views, began, ended, number)
@@ -277,7 +271,7 @@ class Pipeline:
         if number < self._shown.get(job.rig, -1):  # batches in flight side by side may overtake one another
             self._metrics.pairs.labels(job.rig, "late").inc()
             for frame in job.frames:
-                self.count_drop(job.rig, frame.view, "dropped", "late")
+                self.answers.count_drop(job.rig, frame.view, "dropped", "late")
             return
         self._shown[job.rig] = number
         shown = True
@@ -289,7 +283,7 @@ class Pipeline:
             if shown:
                 self._metrics.frames.labels(job.rig, frame.view, "accepted").inc()
             else:
-                self.count_drop(job.rig, frame.view, "dropped", "late")
+                self.answers.count_drop(job.rig, frame.view, "dropped", "late")
 
     def _timed(self, engine: Engine, jobs: Sequence[Job]) -> tuple[float, float, list[tuple[Decoded, ...]]]:
         """In a thread of the decoder: when it began and ended, Unix seconds, and the pictures."""

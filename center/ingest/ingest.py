@@ -25,8 +25,14 @@ from wire.views import View
 log = logging.getLogger(__name__)
 
 _NANO: Final = 1e-9
+RECONNECT_AFTER_MS: Final = 1_000
+"""What cameras are asked to wait for a center that restarts; those that know another one do not."""
 _MOST_STEPS_TOLD: Final = 8
 """Of one stream; a camera whose clock jumps with every frame must not fill the log."""
+
+BOUNDARY_SECONDS: Final = 0.5
+"""How long a stop may wait for the moment between two instants of a rig."""
+BOUNDARY_STEP: Final = 0.005
 
 
 class FrameIngest:
@@ -45,6 +51,7 @@ class FrameIngest:
     ) -> None:
         self.draining = False
         self._empty = asyncio.Event()
+        self._streams: set[Session] = set()
         self.clock = clock
         self._links, self._rigs, self._pipeline, self._metrics = links, rigs, pipeline, metrics
 
@@ -53,12 +60,12 @@ class FrameIngest:
         """The decoder behind the pipeline; None until it is warm, and so long no stream is taken."""
         return self._pipeline.engine
 
-    def connect(self, hello: link_pb2.Hello, end: Callable[[str], None], drain: Callable[[], None]) -> Session:
+    def connect(self, hello: link_pb2.Hello, end: Callable[[str], None], drain: Callable[[str, int], None]) -> Session:
         """Take a stream in.
 
         hello   checked by the handshake
         end     called with a line when a newer stream of the same camera takes its place
-        drain   called when the center goes away
+        drain   called with a reason when the camera is to leave, and after how many ms it may come again
         raises  StreamRefused if the stream cannot be taken
         """
         if self.draining:
@@ -78,6 +85,7 @@ class FrameIngest:
         clock = rig.known_clock(view, hello.boot_id) or _clock(gap, hello.frame_rate)
         session = Session(rig, view, hello.boot_id, clock, end, drain)
         rig.connect(session, hello.frame_rate, now, hello.loop_ms / 1e3)
+        self._streams.add(session)
         self._metrics.connected.labels(rig.name, view).set(1)
         self._metrics.clock_offset.labels(rig.name, view).set(gap + self.clock.step)
         if abs(gap) > PLAINLY_APART:
@@ -95,7 +103,8 @@ class FrameIngest:
         if rig.cameras[view].session is session:
             self._metrics.connected.labels(rig.name, view).set(0)
             self._pipeline.handle(rig, rig.disconnect(session, self.clock.now()))
-        if not self.sessions():
+        self._streams.discard(session)
+        if not self._streams:
             self._empty.set()
 
     def receive(
@@ -114,7 +123,7 @@ class FrameIngest:
         try:
             symbols, reliability, snr_db = check_and_equalise(message)
         except FrameError as problem:
-            self._pipeline.count_drop(rig.name, view, "rejected", problem.reason)
+            self._pipeline.answers.count_drop(rig.name, view, "rejected", problem.reason)
             answer(message.sequence, link_pb2.OUTCOME_REJECTED, problem.reason, str(problem))
             return
         stages = stage_times(message)
@@ -125,6 +134,7 @@ class FrameIngest:
         else:  # sent again, or out of order: it says nothing of the clock
             captured_at += session.clock.offset
         budget = (message.age_budget_ms or self._links.age_budget_ms) / 1e3
+        rig.cameras[view].captured_at = captured_at
         frame = Frame(
             key=FrameKey(rig.name, view, session.boot_id, message.sequence),
             captured_at=captured_at,
@@ -141,7 +151,9 @@ class FrameIngest:
         self._metrics.snr.labels(rig.name, view).set(frame.snr_db)
         if now >= frame.expires_at:
             age = now - captured_at
-            self._pipeline.drop(frame, "late", f"it came {age:.2f} s after its capture; {budget:.2f} s are allowed")
+            self._pipeline.answers.drop(
+                frame, "late", f"it came {age:.2f} s after its capture; {budget:.2f} s are allowed"
+            )
         else:
             outcomes = rig.pairer.push(frame)
             self._metrics.skew.labels(rig.name).set(rig.pairer.skew)
@@ -164,23 +176,37 @@ class FrameIngest:
     def refuse(self, session: Session, message: link_pb2.SymbolFrame, answer: Answer) -> None:
         """Drop a frame that was sent without credit."""
         session.rig.cameras[session.view].heard_at = self.clock.now()
-        self._pipeline.count_drop(session.rig.name, session.view, "dropped", "overload")
+        self._pipeline.answers.count_drop(session.rig.name, session.view, "dropped", "overload")
         detail = f"more than {self._links.credit} frames are unacknowledged; wait for acknowledgements"
         answer(message.sequence, link_pb2.OUTCOME_DROPPED, "overload", detail)
 
     def sessions(self) -> list[Session]:
-        """Every stream that is open."""
-        return [camera.session for rig in self._rigs for camera in rig.cameras.values() if camera.session is not None]
+        """Every stream that speaks for a camera."""
+        return [session for session in self._streams if session.rig.cameras[session.view].session is session]
 
     async def drain(self, patience: float) -> None:
         """Take no new stream; wait at most `patience` seconds for the open ones to leave. Their frames still count."""
         self.draining = True
-        for session in self.sessions():
+        await self._ask_to_leave(min(BOUNDARY_SECONDS, 0.5 * patience))
+        if self._streams:
             self._empty.clear()
-            session.drain()
-        if self.sessions():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), patience)
+
+    async def _ask_to_leave(self, patience: float) -> None:
+        """Ask each rig's cameras between two of its instants: then no view of one is sent here, the other elsewhere.
+
+        patience  seconds after which a rig that has no such moment is asked all the same
+        """
+        began, asked = self.clock.now(), set[Session]()
+        while waiting := [session for session in self.sessions() if session not in asked]:
+            late = self.clock.now() - began >= patience
+            for session in waiting:
+                if late or session.rig.between_instants(began):
+                    session.drain("the center is shutting down", RECONNECT_AFTER_MS)
+                    asked.add(session)
+            if not late:
+                await asyncio.sleep(BOUNDARY_STEP)
 
 
 def _clock(gap: float, frame_rate: float) -> CameraClock:

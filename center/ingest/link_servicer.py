@@ -27,7 +27,6 @@ MOST_UNREAD: Final = 256
 """Answers that a stream may leave unread before it is ended; a sender that keeps its credit leaves a handful."""
 MOST_BEYOND_CREDIT: Final = 32
 """Frames that a stream may send without credit in its life; each is refused, and one more ends it."""
-RECONNECT_AFTER_MS: Final = 1_000
 
 
 class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
@@ -101,9 +100,9 @@ class _Stream:
         """Another stream speaks for the camera now."""
         self._end(grpc.StatusCode.ABORTED, line)
 
-    def say_drain(self) -> None:
+    def say_drain(self, reason: str, reconnect_after_ms: int) -> None:
         """Ask the sender to leave."""
-        drain = link_pb2.Drain(reason="the center is shutting down", reconnect_after_ms=RECONNECT_AFTER_MS)
+        drain = link_pb2.Drain(reason=reason, reconnect_after_ms=reconnect_after_ms)
         self.outbox.put_nowait(link_pb2.TransmitResponse(drain=drain))
 
     def _take(self, session: Session, frame: link_pb2.SymbolFrame) -> None:

@@ -12,8 +12,9 @@ from center.decode.view_order import SWAPPED, ViewOrder
 from center.ingest.agreement import REASONS, CameraFacts, disagreements
 from center.ingest.camera_clock import CameraClock
 from center.ingest.frames import Frame
+from center.ingest.reunion import Reunion
 from wire.contract.handshake import Refusal, StreamRefused, check_name
-from wire.contract.occupancy import Holder, take_over
+from wire.contract.occupancy import Holder, silence_of, take_over
 from wire.views import View
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class Session:
     """One stream of one camera.
 
     end     called with a line when another stream takes its place
-    drain   called when the center goes away
+    drain   called with the reason why it is to leave, and after how many ms it may come again
     newest  highest sequence that came
     """
 
@@ -36,7 +37,7 @@ class Session:
     boot_id: int
     clock: CameraClock
     end: Callable[[str], None]
-    drain: Callable[[], None]
+    drain: Callable[[str, int], None]
     newest: int = 0
 
 
@@ -49,6 +50,7 @@ class Camera:
     frame_rate: float = 0.0
     loop_s: float = 0.0
     heard_at: float = 0.0
+    captured_at: float = -math.inf
     arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=256))
     clock: CameraClock | None = None
 
@@ -62,21 +64,26 @@ class Camera:
 
 
 class Rig:
-    """Two cameras and their pairer. Times in seconds; tolerance None is half a frame period."""
+    """Two cameras and their pairer. Times in seconds; tolerance None is half a frame period; reunite: `Reunion`."""
 
-    def __init__(self, name: str, tolerance: float | None, patience: float, silence: float) -> None:
+    def __init__(
+        self, name: str, tolerance: float | None, patience: float, silence: float, reunite: float = 0.0
+    ) -> None:
         self.name = name
+        self._reunion = Reunion(reunite)
         self.tolerance = tolerance
         self._silence = silence
         self.cameras = {view: Camera() for view in View}
         self.pairer: Pairer[Frame] = Pairer(0.0, patience, silence)
         self.active_at = 0.0
+        self.given_up_at = -math.inf
+        """Capture time of the newest frame that waited for its partner in vain and was dropped for overload."""
         self.decoded = {"paired": 0, "single": 0}
         self.drops: Counter[str] = Counter()
         self._skew_told = False
         self._disagree: set[str] = set()
         self.view_order = ViewOrder()
-        self._settle_tolerance()
+        self._settle()
 
     def connect(self, session: Session, frame_rate: float, now: float, loop_s: float = 0.0) -> None:
         """A stream takes over its camera by the rule of `wire.contract.occupancy`; a stream that it replaces is ended.
@@ -96,7 +103,7 @@ class Rig:
         self.active_at = now
         self._skew_told = False
         self.view_order = ViewOrder()  # they may have been swapped back
-        self._settle_tolerance()
+        self._settle()
         self.pairer.connect(session.view, now, restarted)
 
     def known_clock(self, view: View, boot_id: int) -> CameraClock | None:
@@ -133,13 +140,37 @@ class Rig:
             self._disagree = set(found)
         return {reason: reason in found for reason in REASONS}
 
+    def heard_since(self, since: float) -> bool:
+        """Whether a camera has said Hello, sent a frame or gone since then, seconds."""
+        return self.active_at >= since or any(camera.heard_at >= since for camera in self.cameras.values())
+
+    def to_reunite(self, now: float) -> Session | None:
+        """The stream of a view that has been alone so long that it is to be asked to come again; None if there is none.
+
+        To be called about once a second.
+        """
+        here = [camera.session for camera in self.cameras.values() if camera.session is not None]
+        return here[0] if self._reunion.is_due(len(here), now) else None
+
+    def between_instants(self, since: float) -> bool:
+        """Whether the newest instant has come with both views, after a moment on our clock.
+
+        The next one is then as far away as it can be: who asks both cameras to leave now parts no pair. True where one
+        view is all there is.
+        """
+        cameras = self.cameras.values()
+        if any(camera.session is None for camera in cameras):
+            return True
+        newest = [camera.captured_at for camera in cameras]
+        return max(newest) - min(newest) <= self.pairer.tolerance and min(each.heard_at for each in cameras) > since
+
     def connected(self) -> list[View]:
         return [view for view, camera in self.cameras.items() if camera.session is not None]
 
     def retune(self, tolerance: float | None, patience: float) -> None:
         """Change tolerance and patience while frames flow, seconds."""
         self.tolerance, self.pairer.patience = tolerance, patience
-        self._settle_tolerance()
+        self._settle()
 
     def explain_skew(self) -> str:
         """One line on why frames come too late for their partners; logged once for each connection."""
@@ -178,18 +209,23 @@ class Rig:
             return None
         return CameraFacts(camera.frame_rate, camera.loop_s, camera.session.clock.way)
 
-    def _settle_tolerance(self) -> None:
-        """Half a frame period of the faster camera, unless it is set."""
+    def _settle(self) -> None:
+        """The tolerance is half a frame period of the faster camera, unless it is set; the slower one sets how long a
+        camera may be silent."""
         rates = [camera.frame_rate for camera in self.cameras.values() if camera.frame_rate > 0.0]
         half_a_period = 0.5 / max(rates, default=USUAL_FRAME_RATE)
         self.pairer.tolerance = half_a_period if self.tolerance is None else self.tolerance
+        self.pairer.silence = silence_of(self._silence, min(rates, default=0.0))
 
 
 class Rigs:
     """Every rig that is known, at most `most`."""
 
-    def __init__(self, tolerance: float | None, patience: float, silence: float, most: int) -> None:
+    def __init__(
+        self, tolerance: float | None, patience: float, silence: float, most: int, reunite: float = 0.0
+    ) -> None:
         self._tolerance, self._patience, self._silence, self._most = tolerance, patience, silence, most
+        self._reunite = reunite
         self._rigs: dict[str, Rig] = {}
 
     def __iter__(self) -> Iterator[Rig]:
@@ -210,7 +246,7 @@ class Rigs:
                 raise StreamRefused(
                     Refusal.FULL, f"{self._most} rigs are known already; raise links.max_rigs or use another center"
                 )
-            rig = self._rigs[name] = Rig(name, self._tolerance, self._patience, self._silence)
+            rig = self._rigs[name] = Rig(name, self._tolerance, self._patience, self._silence, self._reunite)
         return rig
 
     def change_pairing(self, tolerance: float | None, patience: float) -> None:

@@ -122,8 +122,8 @@ class Watcher:
 
     def forget(self, rig: str) -> None:
         """Drop what is unread of a rig."""
-        for slot in [slot for slot in self._unread if slot[0] == rig]:
-            del self._unread[slot]
+        for view in (None, *View):
+            self._unread.pop((rig, view), None)
         self._settle()
 
     def finish(self) -> None:
@@ -159,8 +159,9 @@ class Watcher:
         if view is not None:
             late = [self._unread[rig, each] for each in View if (rig, each) in self._unread]
             pair = min(late, key=lambda each: each.moment)
-        for slot in [slot for slot, each in self._unread.items() if each is pair]:
-            del self._unread[slot]
+        for slot in ((rig, each) for each in (None, *View)):
+            if self._unread.get(slot) is pair:
+                del self._unread[slot]
         return pair
 
     def _settle(self) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 import center.config
 import channel_emulator.config
 import wire.codec_graph
-from center.decode import pairer
+from center.decode import batch_size, pairer
 from center.ingest import frames, link_servicer
 from center.output import quality_monitor, watch_servicer
 from center.record import reader, replay, sigmf
@@ -77,6 +77,7 @@ def limits() -> dict[str, list[Limit]]:
                 "bytes",
                 over="RESOURCE_EXHAUSTED, unread; also if it unpacks to more",
             ),
+            Limit("unread on a connection", grpc_kit.WINDOW, "bytes", over="waits at the client"),
             Limit("message out, and what our clients take", grpc_kit.MAX_ANSWER, "bytes"),
             Limit("HTTP/2 handshake", _option("grpc.server_handshake_timeout_ms"), "s", over="closed"),
             Limit("connection without a call", _option("grpc.max_connection_idle_ms"), "s", over="closed"),
@@ -111,9 +112,15 @@ def limits() -> dict[str, list[Limit]]:
             Limit("stage times of a frame", frames.MOST_STAGES, over="rejected (shape)"),
             Limit("frames that wait for their partner", pairer.MOST_WAITING, "a rig", over="the oldest goes alone"),
             _set(center_, "pairing.patience_ms", "wait for the partner", "ms", "decoded alone"),
-            _set(center_, "batching.queue", "instants that wait for the decoder", "", "the oldest is dropped"),
+            _set(
+                center_,
+                "batching.queue",
+                "instants that wait for the decoder",
+                "",
+                "that of the rig served last is dropped",
+            ),
             _set(center_, "batching.queue_per_rig", "of one rig", "", "the oldest is dropped: no rig takes more"),
-            _set(center_, "batching.max_size", "batch"),
+            Limit("batch", batch_size.MOST, "pairs", "batching.max_size", "by default as many as save time"),
         ],
         "Center: references, watchers, page": [
             _set(

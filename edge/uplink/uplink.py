@@ -200,11 +200,13 @@ class Uplink:
         if session.drain is not None:
             # A fleet that was told the same time must not come back in one moment.
             asked = min(session.drain.reconnect_after_ms / 1000, LONGEST_LEAVE_SECONDS)
-            if grpc_kit.stands_for_several(address):
+            several = grpc_kit.stands_for_several(address)
+            if several:
                 asked = 0.0  # another one takes us
             wait = asked * self._rng.uniform(1.0, 1.5) + self._backoff.next()
             reason = session.drain.reason or "no reason given"
-            return LinkEnd("drain", f"{address} is going away ({reason}); back in {asked:g} s", wait)
+            # Over a new connection where there may be others by now: one that stands does not ask the name again.
+            return LinkEnd("drain", f"{address} is going away ({reason}); back in {asked:g} s", wait, fresh=several)
         if self._left.is_set():
             return LinkEnd("left", f"{self._config.rig}/{self._config.view}: disconnected from {address}", 0.0)
         return LinkEnd("closed", f"{address} ended the stream; connecting again", self._backoff.next())

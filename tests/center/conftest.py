@@ -107,7 +107,8 @@ async def start_center(engine: FakeEngine) -> AsyncIterator[StartCenter]:
     centers: list[Center] = []
 
     async def start(**sections: Any) -> Center:
-        values = {"listen": "127.0.0.1:0", "emulator": "", "page": {"port": 0}, "drain_s": 0.5, **sections}
+        values = {"listen": "127.0.0.1:0", "emulator": "", "page": {"port": 0}, "drain_s": 0.5}
+        values |= {"batching": {"max_size": 4}, **sections}
         center = Center(CenterConfig.model_validate(values), engine)
         centers.append(center)
         await center.start()

@@ -135,10 +135,11 @@ class Job:
     rig: str
     queued_at: float
     expires_at: float
+    deferred: bool = False
 
 
 class Batching(RuleBasedStateMachine):
-    """Against a list of (rig, jobs) in the order of turns, searched through from the front."""
+    """Against a list of (rig, jobs), sorted anew for each question."""
 
     @initialize(
         size=st.integers(1, 3),
@@ -150,49 +151,80 @@ class Batching(RuleBasedStateMachine):
     def make(self, size: int, delay: float, capacity: int, per_rig: int, ahead: int) -> None:
         self.batcher: Batcher[Job] = Batcher(size, delay, capacity, per_rig, ahead)
         self.turns: list[tuple[str, list[Job]]] = []
+        self.deferred: list[Job] = []
+        self.served: list[str] = []  # rigs by their last turn
         self.now = 0.0
 
     def of(self, rig: str) -> list[Job]:
         return next((jobs for name, jobs in self.turns if name == rig), [])
 
+    def last_turn(self, turn: tuple[str, list[Job]]) -> int:
+        return self.served.index(turn[0]) if turn[0] in self.served else -1
+
+    def in_turn(self) -> list[tuple[str, list[Job]]]:
+        """Served longest ago first; of those never served, who waits longest."""
+        return sorted(self.turns, key=self.last_turn)
+
     def remove(self, job: Job) -> None:
+        if job in self.deferred:
+            self.deferred.remove(job)
+            return
         self.of(job.rig).remove(job)
         self.turns = [turn for turn in self.turns if turn[1]]
 
-    def fresh(self, rig: str, life: float | None) -> Job:
-        return Job(rig, self.now, float("inf") if life is None else self.now + life)
+    def fresh(self, rig: str, life: float | None, deferred: bool = False) -> Job:
+        return Job(rig, self.now, float("inf") if life is None else self.now + life, deferred)
+
+    def waiting(self) -> list[Job]:
+        return [job for _, jobs in self.turns for job in jobs] + self.deferred
+
+    def pushed(self, job: Job) -> list[Dropped[Job]]:
+        """What a new job drives out."""
+        gone = [each for each in self.deferred if each.rig == job.rig]
+        if job.deferred:
+            self.deferred.append(job)
+        else:
+            if not self.of(job.rig):
+                self.turns.append((job.rig, []))
+            self.of(job.rig).append(job)
+        for each in gone:
+            self.remove(each)
+        if not job.deferred and len(self.of(job.rig)) > self.batcher.per_rig:
+            gone.append(self.of(job.rig)[0])
+            self.remove(gone[-1])
+        elif len(self.waiting()) > self.batcher.capacity:
+            most = max((len(jobs) for _, jobs in self.turns), default=0)
+            full = [jobs for _, jobs in self.in_turn() if len(jobs) == most]
+            gone.append(self.deferred[0] if self.deferred else full[-1][0])
+            self.remove(gone[-1])
+        return [Dropped(each, "overload") for each in gone]
 
     @rule(step=STEPS)
     def wait(self, step: float) -> None:
         self.now += step
 
-    @rule(rig=RIGS, life=st.none() | STEPS)
-    def push(self, rig: str, life: float | None) -> None:
-        job = self.fresh(rig, life)
-        if not self.of(rig):
-            self.turns.append((rig, []))
-        self.of(rig).append(job)
-        most = max(len(jobs) for _, jobs in self.turns)
-        gone = None
-        if len(self.of(rig)) > self.batcher.per_rig:
-            gone = self.of(rig)[0]
-        elif sum(len(jobs) for _, jobs in self.turns) > self.batcher.capacity:
-            gone = next(jobs[0] for _, jobs in reversed(self.turns) if len(jobs) == most)
-        assert self.batcher.push(job) == ([] if gone is None else [Dropped(gone, "overload")])
-        if gone is not None:
-            self.remove(gone)
+    @rule(rig=RIGS, life=st.none() | STEPS, deferred=st.booleans())
+    def push(self, rig: str, life: float | None, deferred: bool) -> None:
+        job = self.fresh(rig, life, deferred)
+        assert self.batcher.push(job) == self.pushed(job)
 
     @rule(rig=RIGS, life=st.none() | STEPS)
     def replace_newest(self, rig: str, life: float | None) -> None:
-        jobs = self.of(rig)
-        assert self.batcher.newest(rig) is (jobs[-1] if jobs else None)
-        if jobs:
-            jobs[-1] = self.fresh(rig, life)
-            self.batcher.replace_newest(jobs[-1])
+        jobs, lone = self.of(rig), [each for each in self.deferred if each.rig == rig]
+        newest = lone or jobs[-1:]
+        assert self.batcher.newest(rig) is (newest[0] if newest else None)
+        assert self.batcher.has_turn(rig) == bool(jobs)
+        whole = self.fresh(rig, life)
+        if lone:
+            self.remove(lone[0])
+            assert self.batcher.replace_newest(whole) == self.pushed(whole)
+        elif jobs:
+            jobs[-1] = whole
+            assert self.batcher.replace_newest(whole) == []
 
     @rule()
     def expire(self) -> None:
-        late = [job for _, jobs in self.turns for job in jobs if job.expires_at <= self.now]
+        late = [job for job in self.waiting() if job.expires_at <= self.now]
         dropped = self.batcher.expire(self.now)
         assert {id(each.job) for each in dropped} == {id(job) for job in late}
         assert len(dropped) == len(late)
@@ -205,20 +237,25 @@ class Batching(RuleBasedStateMachine):
     def take(self, in_flight: int) -> None:
         wanted: list[Job] = []
         if self.turns and in_flight <= self.batcher.ahead:
-            waited = self.now >= self.turns[0][1][0].queued_at + self.batcher.max_delay
+            waited = self.now >= self.in_turn()[0][1][0].queued_at + self.batcher.max_delay
             if in_flight == 0 or len(self.turns) >= self.batcher.max_size or waited:
-                served = self.turns[: self.batcher.max_size]
+                served = self.in_turn()[: self.batcher.max_size]
                 wanted = [jobs.pop(0) for _, jobs in served]
-                self.turns = self.turns[len(served) :] + [turn for turn in served if turn[1]]
+                self.turns = [turn for turn in self.turns if turn[1]]
+                for rig, _ in served:
+                    self.served = [each for each in self.served if each != rig] + [rig]
+        elif self.deferred and not self.turns and in_flight == 0:
+            wanted = [self.deferred.pop(0)]
         assert self.batcher.take(self.now, in_flight) == wanted
 
     @invariant()
     def it_counts_what_waits_and_holds_little_more(self) -> None:
         if hasattr(self, "batcher"):
-            waiting = sum(len(jobs) for _, jobs in self.turns)
-            assert len(self.batcher) == waiting
-            assert len(self.batcher._expiries) <= 2 * waiting + 16
-            oldest = self.turns[0][1][0].queued_at if self.turns else self.now
+            waiting = self.waiting()
+            assert len(self.batcher) == len(waiting)
+            assert len(self.batcher._expiries) <= 2 * len(waiting) + 16
+            first = self.in_turn()[0][1] if self.turns else self.deferred
+            oldest = first[0].queued_at if first else self.now
             assert self.batcher.age(self.now) == self.now - oldest
 
 

@@ -31,8 +31,15 @@ class Holder:
 
     def silent_at(self, silence: float = SILENCE_SECONDS) -> float:
         """From when on another may take over, seconds: after `silence`, or two frame periods if those are longer."""
-        two_periods = 2.0 / self.frame_rate if self.frame_rate > 0.0 else 0.0
-        return self.heard_at + max(silence, two_periods, LEAST_SILENCE_SECONDS)
+        return self.heard_at + max(silence_of(silence, self.frame_rate), LEAST_SILENCE_SECONDS)
+
+
+def silence_of(seconds: float, frame_rate: float) -> float:
+    """After how long without a frame a camera is silent, seconds: as set, or two frame periods if those are longer.
+
+    frame_rate  frames a second; 0 if it is not known
+    """
+    return max(seconds, 2.0 / frame_rate) if frame_rate > 0.0 else seconds
 
 
 def take_over(view: str, holder: Holder, boot_id: int, now: float, silence: float = SILENCE_SECONDS) -> str:

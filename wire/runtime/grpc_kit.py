@@ -25,6 +25,10 @@ MAX_ANSWER: Final = 8 * 2**20
 MAX_REQUEST: Final = 256 * 2**10
 """Bytes of a message that a server takes. The largest legitimate ones: 83 kB (symbols and one gain each, f32), and
 98 kB (a reference). What is larger is refused unread, so that no message costs more than its own decoding."""
+WINDOW: Final = 512 * 2**10
+"""Bytes that a client may have on their way, unread, on one connection. All cameras of an emulator share one, and what
+does not fit in waits for a round trip: with the usual 64 kB that was the second view of 41 kB, too late for its partner
+over any long way. So there is room for twelve. Credit keeps cameras from filling it with old pictures."""
 MAX_STREAMS: Final = 256
 """Calls at once on one connection; a camera needs two."""
 MAX_CONNECTIONS: Final = 2_048
@@ -34,13 +38,13 @@ STATUS_LOST: Final = "Internal error from Core"
 """The line of grpc.aio, with INTERNAL, in place of the server's status where that came while a write was blocked."""
 
 _SHARED: Final = [
-    ("grpc.http2.lookahead_bytes", 65536),  # and the window of a whole connection: what may be on its way unread
+    ("grpc.http2.bdp_probe", 0),  # else gRPC opens windows as far as it likes: several MB, for whoever fills them
     ("grpc.max_send_message_length", MAX_ANSWER),
     ("grpc.keepalive_timeout_ms", 5_000),
 ]
 CLIENT_OPTIONS: Final = [
     *_SHARED,
-    ("grpc.http2.bdp_probe", 0),  # else gRPC's buffers swallow seconds of pairs before a slow reader is noticed
+    ("grpc.http2.lookahead_bytes", 65_536),  # else buffers swallow seconds of pairs before a slow reader is noticed
     ("grpc.max_receive_message_length", MAX_ANSWER),
     direct.CHANNEL_OPTION,
     ("grpc.keepalive_time_ms", 10_000),
@@ -56,10 +60,7 @@ takes two round trips. TLS takes two more, and some milliseconds of a core: twic
 LOCKED_CLIENT_OPTIONS: Final = [*(each for each in CLIENT_OPTIONS if each[0] != _ATTEMPT), (_ATTEMPT, 2_000)]
 SERVER_OPTIONS: Final = [
     *_SHARED,
-    # All cameras of an emulator share one connection. 64 kB for each round trip of it would part the views of a pair,
-    # as one of 41 kB fits in and not two: gRPC measures what the path can carry, and opens the window as far. Cameras
-    # do not fill it with old pictures, as their credit bounds what is on its way.
-    ("grpc.http2.bdp_probe", 1),
+    ("grpc.http2.lookahead_bytes", WINDOW),
     ("grpc.max_receive_message_length", MAX_REQUEST),
     ("grpc.max_concurrent_streams", MAX_STREAMS),
     ("grpc.server_handshake_timeout_ms", 5_000),  # of a socket that says nothing; 120 s by default

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deploy.bench.faults import idle, kills, reconnects, refused, rolling, soak, weather
+from deploy.bench.faults import disk, idle, kills, memory, reconnects, refused, rolling, soak, weather
 from deploy.bench.faults.strike import How
 from deploy.bench.result_file import measured_here, store
 
@@ -24,6 +24,8 @@ DRILLS: dict[str, Drill] = {
     "idle": (lambda given: idle.drill(given.idle, given.fps, given.seconds, _say), idle.report),
     "rolling": (lambda given: rolling.drill(given.rolling, given.centers, given.fps, _say), rolling.report),
     "weather": (lambda given: weather.drill(given.weather, _say), weather.report),
+    "disk": (lambda given: disk.drill(given.disk, given.fps, given.seconds, _say), disk.report),
+    "memory": (lambda given: memory.drill(given.memory, given.seconds, _say), memory.report),
     "soak": (lambda given: soak.drill(given.soak, given.fps, _say, given.chart), soak.report),
 }
 
@@ -37,12 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     number("--idle", type=int, metavar="N", help="connections that say nothing, on each of six ports")
     number("--rolling", type=int, metavar="N", help="restarts of each center, one after the other")
     number("--weather", type=float, metavar="SECONDS", help="bad networks, each for so long, on both hops")
+    number("--disk", type=int, metavar="MB", help="a disk for recordings that becomes full; as root")
+    number("--memory", type=int, metavar="MB", help="the worst load within a limit on the center's memory; as root")
     number("--soak", type=float, metavar="MINUTES", help="a long run: does anything grow?")
     parser.add_argument("--centers", type=int, choices=(1, 2), default=2, help="of rolling; default %(default)s")
     parser.add_argument(
-        "--fps", type=float, default=5.0, help="pairs a second, of idle, rolling and soak; default %(default)s"
+        "--fps", type=float, default=5.0, help="pairs a second, of idle, rolling, disk and soak; default %(default)s"
     )
-    parser.add_argument("--seconds", type=float, default=60.0, help="of idle; default %(default)s")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of idle, disk and memory; default %(default)s")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="of soak, as SVG or PNG; needs matplotlib")
     parser.add_argument("--stopped", type=float, default=20.0, metavar="S", help="default %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="of what is left to chance; default %(default)s")

@@ -69,3 +69,13 @@ def missed(sightings: list[Sighting], rig: str, fps: float, from_ns: int, to_ns:
     ticks = FrameClock(fps)
     shown = {ticks.nearest(each.captured_at_ns) for each in sightings if each.rig == rig and each.paired}
     return len(set(range(ticks.at(from_ns) + 1, ticks.at(to_ns) + 1)) - shown)
+
+
+def alone(sightings: list[Sighting], rig: str, fps: float, from_ns: int, to_ns: int) -> int:
+    """Of these instants, those of which one view was shown, or each by itself."""
+    ticks = FrameClock(fps)
+    paired, single = set[int](), set[int]()
+    for each in sightings:
+        if each.rig == rig:
+            (paired if each.paired else single).add(ticks.nearest(each.captured_at_ns))
+    return len((single - paired) & set(range(ticks.at(from_ns) + 1, ticks.at(to_ns) + 1)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.bench.faults.marked import RIGS, environment, missed
+from deploy.bench.faults.marked import RIGS, alone, environment, missed
 from deploy.bench.watch import PairWatcher
 from deploy.local.process import ServiceProcess, stop_all
 from deploy.local.stack import CONFIG, Ports, Stack, metric
@@ -85,6 +85,8 @@ def drill(restarts: int, centers: int, fps: float, say: Callable[[str], None]) -
         "acknowledged_not_shown": unshown,
         "instants": {rig: round((until_ns - began_ns) * 1e-9 * fps) for rig in RIGS},
         "lost": {rig: missed(seen, rig, fps, began_ns, until_ns) for rig in RIGS},
+        "alone": sum(alone(seen, rig, fps, began_ns, until_ns) for rig in RIGS),
+        "alone_quiet": sum(alone(seen, rig, fps, quiet_ns, began_ns) for rig in RIGS),
         "instants_quiet": round(2 * QUIET_SECONDS * fps),
         "lost_quiet": sum(missed(seen, rig, fps, quiet_ns, began_ns) for rig in RIGS),
         "failed": sum(unshown.values()),
@@ -140,5 +142,6 @@ def report(result: dict[str, Any]) -> None:
         f" SIGTERM (median), {took[-1]:.2f} s at worst; frames acknowledged but not shown:"
         f" {sum(result['acknowledged_not_shown'].values())}; instants without a pair:"
         f" {sum(result['lost'].values())} of {sum(result['instants'].values())}"
-        f" ({result['lost_quiet']} of {result['instants_quiet']} before the first restart)"
+        f" ({result['lost_quiet']} of {result['instants_quiet']} before the first restart), of these"
+        f" {result['alone']} ({result['alone_quiet']}) with one view"
     )

@@ -14,6 +14,7 @@ from grpc import aio
 
 from deploy.bench.load.frames import PreparedFrames
 from deploy.local.secured import Parties
+from wire.contract.handshake import FRAME_RATES
 from wire.runtime import grpc_kit
 from wire.security.keyring import NO_KEYS, Keyring
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -56,7 +57,10 @@ class LoadCamera:
         # A pool of its own: else all cameras would share one connection, and one stalled window.
         own = ("grpc.use_local_subchannel_pool", 1)
         self._channel = grpc_kit.connect(address, keys, own)
-        self._call: Any = SymbolLinkServiceStub(self._channel).Transmit(metadata=keys.metadata(("x-rig-id", rig)))
+        self._call: Any = SymbolLinkServiceStub(self._channel).Transmit(
+            metadata=keys.metadata(("x-rig-id", rig)),
+            wait_for_ready=True,  # many connect at once; on a busy machine the first attempt takes too long for some
+        )
         self._credit = asyncio.Semaphore(0)
         self._due: asyncio.Queue[tuple[int, int]] = asyncio.Queue(1)
         self._tasks: list[asyncio.Task[None]] = []
@@ -68,7 +72,7 @@ class LoadCamera:
             view=self._view.to_proto(),
             codec_hash=self._prepared.codec_hash,
             boot_id=1 + self._view.position,
-            frame_rate=self._rate,
+            frame_rate=max(self._rate, FRAME_RATES[0]),
             sent_at_ns=time.time_ns(),
         )
         await self._call.write(link_pb2.TransmitRequest(hello=hello))

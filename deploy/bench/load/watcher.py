@@ -38,7 +38,8 @@ class Seen:
 async def watch(address: str, seen: Seen, keys: Keyring = NO_KEYS) -> None:
     """Collect pairs of every rig until cancelled."""
     async with grpc_kit.connect(address, keys) as channel:
-        call = PairServiceStub(channel).WatchPairs(pairs_pb2.WatchPairsRequest(), metadata=keys.metadata())
+        request = pairs_pb2.WatchPairsRequest()
+        call = PairServiceStub(channel).WatchPairs(request, metadata=keys.metadata(), wait_for_ready=True)
         try:
             async for pair in call:
                 note(seen, pair)

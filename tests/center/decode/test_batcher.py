@@ -8,6 +8,7 @@ class Task:
     queued_at: float
     expires_at: float = float("inf")
     rig: str = "lab"
+    deferred: bool = False
 
 
 def batcher(max_size: int = 3, max_delay: float = 0.010, capacity: int = 5, ahead: int = 1) -> Batcher[Task]:
@@ -141,3 +142,60 @@ def test_the_newest_job_of_a_rig_can_be_completed_in_its_place() -> None:
     assert len(queue) == 2
     assert queue.take(now=1.0, in_flight=0) == [Task(0.0, expires_at=9.0, rig="a")]
     assert queue.expire(now=10.0) == [], "it is gone, though its expiry is remembered"
+
+
+def test_a_deferred_job_waits_until_no_other_does_and_the_decoder_is_idle() -> None:
+    queue = batcher(ahead=1)
+    lone, pair = Task(0.0, rig="a", deferred=True), Task(0.1, rig="b")
+    queue.push(lone)
+    assert queue.deadline(in_flight=1) == float("inf")
+    assert queue.take(now=9.0, in_flight=1) == []
+    queue.push(pair)
+    assert queue.take(now=9.0, in_flight=0) == [pair], "alone, though there is room beside it"
+    assert queue.deadline(in_flight=0) == float("-inf")
+    assert queue.take(now=9.0, in_flight=0) == [lone]
+    assert queue.age(9.0) == len(queue) == 0
+
+
+def test_deferred_jobs_go_one_at_a_time_so_that_a_pair_waits_for_one_of_them_at_most() -> None:
+    queue = batcher()
+    tasks = [Task(float(at), rig=f"rig-{at}", deferred=True) for at in range(3)]
+    for task in tasks:
+        queue.push(task)
+    assert [queue.take(now=9.0, in_flight=0) for _ in range(4)] == [[task] for task in tasks] + [[]]
+
+
+def test_a_newer_job_of_its_rig_drops_a_deferred_one_and_no_pair_makes_room_for_it() -> None:
+    queue: Batcher[Task] = Batcher(max_size=1, max_delay=0.0, capacity=8)
+    first, lone, second, newest = Task(0.0), Task(0.1, deferred=True), Task(0.2, deferred=True), Task(0.3)
+    assert queue.push(first) == []
+    assert queue.push(lone) == [], "the pair stays"
+    assert queue.push(second) == [Dropped(lone, "overload")]
+    assert queue.push(newest) == [Dropped(second, "overload"), Dropped(first, "overload")]
+    assert queue.take(now=1.0, in_flight=0) == [newest]
+
+
+def test_a_full_queue_drops_deferred_jobs_first() -> None:
+    queue = batcher(capacity=2)
+    lone = Task(0.0, rig="a", deferred=True)
+    queue.push(lone)
+    assert queue.push(Task(0.1, rig="b")) == []
+    assert queue.push(Task(0.2, rig="c")) == [Dropped(lone, "overload")]
+
+
+def test_a_deferred_job_that_is_completed_gets_a_turn() -> None:
+    queue: Batcher[Task] = Batcher(max_size=1, max_delay=0.0, capacity=8)
+    older, lone, whole = Task(0.0), Task(0.1, deferred=True), Task(0.1, expires_at=5.0)
+    queue.push(older)
+    queue.push(lone)
+    assert queue.newest("lab") == lone
+    assert queue.replace_newest(whole) == [Dropped(older, "overload")]
+    assert queue.has_turn("lab")
+    assert queue.take(now=1.0, in_flight=0) == [whole]
+
+
+def test_a_deferred_job_grows_too_old_as_any_other() -> None:
+    queue = batcher()
+    queue.push(Task(0.0, expires_at=0.5, deferred=True))
+    assert queue.expire(now=0.5) == [Dropped(Task(0.0, expires_at=0.5, deferred=True), "late")]
+    assert len(queue) == 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from center.decode.pairer import MOST_WAITING, DroppedLate, Outcome, Paired, Pairer, Repeated, Single
+from center.decode.pairer import MOST_WAITING, NEVER_PAIRS, DroppedLate, Outcome, Paired, Pairer, Repeated, Single
 from wire.views import View
 
 PERIOD = 1 / 30
@@ -63,19 +63,19 @@ def test_a_frame_whose_partner_never_comes_is_released_alone(pairer: Pairer[Seen
     assert pairer.push(left(1, 0.0)) == []
     assert pairer.deadline == pytest.approx(0.040)
     assert pairer.expire(now=0.039) == []
-    assert pairer.expire(now=0.041) == [Single(left(1, 0.0))]
+    assert pairer.expire(now=0.041) == [Single(left(1, 0.0), awaited=True)]
     assert pairer.deadline == float("inf")
 
 
 def test_nothing_waits_longer_than_the_other_camera_needs_to_pass_its_instant(pairer: Pairer[Seen]) -> None:
     pairer.push(left(1, 0.000))
-    assert pairer.push(right(2, 0.033)) == [Single(left(1, 0.000))]
+    assert pairer.push(right(2, 0.033)) == [Single(left(1, 0.000), awaited=True)]
     assert pairer.push(left(2, 0.034)) == [Paired(left(2, 0.034), right(2, 0.033))]
 
 
 def test_a_frame_between_two_of_the_other_view_is_released_at_once(pairer: Pairer[Seen]) -> None:
     pairer.push(left(2, 0.100))
-    assert pairer.push(right(1, 0.050)) == [Single(right(1, 0.050))]
+    assert pairer.push(right(1, 0.050)) == [Single(right(1, 0.050), awaited=True)]
     assert pairer.push(right(2, 0.101)) == [Paired(left(2, 0.100), right(2, 0.101))]
 
 
@@ -133,6 +133,15 @@ def test_a_camera_that_fell_silent_is_not_waited_for_until_it_speaks_again(paire
     assert pairer.push(left(4, 1.2)) == [Paired(left(4, 1.2), right(2, 1.2))]
 
 
+def test_a_camera_is_not_silent_between_its_frames_however_slow_it_is(pairer: Pairer[Seen]) -> None:
+    out: list[Outcome[Seen]] = []
+    for number in range(1, 6):
+        at = 25.0 * number + 0.3 * (number % 2)
+        out = pairer.push(left(number, at, arrived_at=at)) + pairer.push(right(number, at, arrived_at=at))
+    assert [type(outcome) for outcome in out] == [Paired]
+    assert pairer.push(left(6, 185.0)) == [Single(left(6, 185.0))], "two periods later it is"
+
+
 def test_a_repeated_or_swapped_sequence_is_told(pairer: Pairer[Seen]) -> None:
     pairer.push(left(5, 0.0))
     assert pairer.push(left(5, 0.0)) == [Repeated(left(5, 0.0), newest=5)]
@@ -159,7 +168,10 @@ def test_after_a_reconnect_sequences_go_on(pairer: Pairer[Seen]) -> None:
 def test_the_nearest_of_two_candidates_is_taken(pairer: Pairer[Seen]) -> None:
     pairer.push(left(1, 0.000))
     pairer.push(left(2, 0.009))
-    assert pairer.push(right(1, 0.010)) == [Single(left(1, 0.000)), Paired(left(2, 0.009), right(1, 0.010))]
+    assert pairer.push(right(1, 0.010)) == [
+        Single(left(1, 0.000), awaited=True),
+        Paired(left(2, 0.009), right(1, 0.010)),
+    ]
 
 
 def test_the_tolerance_is_inclusive_and_counts_from_its_change_on(pairer: Pairer[Seen]) -> None:
@@ -168,7 +180,7 @@ def test_the_tolerance_is_inclusive_and_counts_from_its_change_on(pairer: Pairer
     assert pairer.push(right(1, 0.25)) == [Paired(left(1, 0.0), right(1, 0.25))]
     pairer.tolerance = 0.125
     pairer.push(left(2, 1.0))
-    assert pairer.push(right(2, 1.25)) == [Single(left(2, 1.0))]
+    assert pairer.push(right(2, 1.25)) == [Single(left(2, 1.0), awaited=True)]
 
 
 def test_a_slow_camera_is_paired_with_every_other_frame_of_a_fast_one(pairer: Pairer[Seen]) -> None:
@@ -192,7 +204,22 @@ def test_however_patient_only_a_few_wait() -> None:
     pairer: Pairer[Seen] = Pairer(TOLERANCE, patience=1e9)
     pairer.connect(View.RIGHT, now=0.0, restarted=True)
     out = [outcome for number in range(20) for outcome in pairer.push(left(number + 1, number * PERIOD))]
-    assert out == [Single(left(number + 1, number * PERIOD)) for number in range(20 - MOST_WAITING)]
+    frames = [left(number + 1, number * PERIOD) for number in range(20 - MOST_WAITING)]
+    assert out == [Single(frame, awaited=number < NEVER_PAIRS) for number, frame in enumerate(frames)]
+
+
+def test_a_rig_that_never_pairs_awaits_no_partner_until_it_pairs_again(pairer: Pairer[Seen]) -> None:
+    awaited = []
+    for number in range(1, NEVER_PAIRS + 3):
+        at = number * PERIOD
+        pairer.push(left(number, at))
+        awaited += [outcome.awaited for outcome in pairer.expire(at + 0.041) if isinstance(outcome, Single)]
+        pairer.push(right(number, at, arrived_at=at + 0.042))  # it comes, always too late
+    assert awaited == [True] * NEVER_PAIRS + [False] * 2
+    pairer.push(left(50, 0.5))
+    assert pairer.push(right(50, 0.5)) == [Paired(left(50, 0.5), right(50, 0.5))]
+    pairer.push(left(51, 0.533))
+    assert pairer.expire(0.6) == [Single(left(51, 0.533), awaited=True)]
 
 
 def test_the_skew_tells_which_view_takes_longer(pairer: Pairer[Seen]) -> None:

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from center.config import BatchingSection, QualitySection
 from center.decode.engines import Batch, BatchLost
+from center.decode.pairer import Paired
 from center.decode.pipeline import Pipeline
+from center.ingest.camera_clock import CameraClock
 from center.ingest.frames import Frame
-from center.ingest.rigs import Rig, Rigs
+from center.ingest.rigs import Rig, Rigs, Session
 from center.metrics import Metrics
 from center.output.broadcast import PairBroadcaster
 from center.output.quality import FrameKey
@@ -32,13 +34,13 @@ PERIOD = 1 / 15
 class Bench:
     """A pipeline, and frames for it. at: seconds on its clock."""
 
-    def __init__(self, patience: float = 0.08, most: int = 2_000) -> None:
+    def __init__(self, patience: float = 0.08, most: int = 2_000, **batching: int) -> None:
         self.at, self.metrics = 1_000.0, Metrics()
         self.rigs = Rigs(None, patience, 1.0, most)
         broadcaster = PairBroadcaster()
         clock = SteadyClock(lambda: self.at, lambda: self.at)
         self.quality = QualityMonitor(QualitySection(), broadcaster, self.metrics)
-        self.pipeline = Pipeline(BatchingSection(), self.rigs, broadcaster, self.quality, self.metrics, clock)
+        self.pipeline = Pipeline(BatchingSection(**batching), self.rigs, broadcaster, self.quality, self.metrics, clock)
         self.pipeline.engine = FakeEngine()
         self.answers: list[tuple[int, Any, str, str]] = []
         self._pairs: list[tuple[str, int]] = []
@@ -105,7 +107,7 @@ async def test_a_rig_is_looked_at_once_however_many_of_its_frames_waited(bench: 
             bench.push(rig, bench.frame(rig, View.RIGHT, sequence - 1, older, older + 1.0))
         bench.at += PERIOD
         bench.pipeline.pump()
-        assert len(bench.pipeline._due) <= 2
+        assert len(bench.pipeline._looks) <= 2
     await bench.close()
 
 
@@ -161,6 +163,96 @@ async def test_a_rig_that_fails_is_looked_at_again_and_holds_up_no_other(
     bench.at += 1.0
     await asyncio.sleep(0.3)
     assert [answer[0] for answer in bench.answers] == [len("lab"), len("broken")]
+    await bench.close()
+
+
+def slow(bench: Bench, seconds: float) -> None:
+    engine = bench.pipeline.engine
+    assert isinstance(engine, FakeEngine)
+    engine.seconds = seconds
+
+
+async def test_a_full_queue_leaves_no_camera_without_credit() -> None:
+    """What is dropped with no newer frame in its place has nothing to wait for: its camera would never send again."""
+    bench = Bench(queue=1, max_size=1)
+    slow(bench, 0.2)
+    names = ["a", "b", "c", "d"]
+    for name in names:
+        rig = bench.rig(name)
+        for view in View:
+            bench.push(rig, bench.frame(rig, view, 1, bench.at, bench.at + 9.0))
+    answered = [(answer[0], answer[2]) for answer in bench.answers]
+    assert answered == [(1, ""), (1, ""), *[(1, "overload")] * 4], "one is decoded, one waits, two are dropped"
+    await bench.close()
+
+
+async def test_the_partner_of_a_view_that_was_dropped_for_overload_goes_the_same_way() -> None:
+    bench = Bench()
+    slow(bench, 0.2)
+    rig = bench.rig("lab")
+
+    def push(view: View, sequence: int, captured_at: float) -> None:
+        bench.push(rig, bench.frame(rig, view, sequence, captured_at, captured_at + 9.0))
+
+    first = bench.at
+    push(View.LEFT, 1, first)
+    push(View.RIGHT, 1, first)  # the decoder is busy from here on
+    bench.at += PERIOD
+    push(View.LEFT, 2, bench.at)
+    bench.at += 0.09
+    bench.pipeline.pump()  # patience is over, and the decoder has no time for a view alone
+    assert len(bench.answers) == 2
+    bench.at += PERIOD
+    push(View.LEFT, 3, third := bench.at)
+    push(View.RIGHT, 3, third)
+    assert bench.answers[2][0::2] == (2, "overload"), "nothing stands in its place, so its credit is back"
+    push(View.RIGHT, 4, bench.at + PERIOD)
+    await bench.close()
+    assert bench.metrics.drops.labels("lab", View.LEFT, "overload")._value.get() == 1
+    instants = {outcome: bench.metrics.pairs.labels("lab", outcome)._value.get() for outcome in ("paired", "single")}
+    assert instants == {"paired": 2, "single": 1}, "the last right one is decoded when the center stops, after the pair"
+
+
+async def test_a_late_partner_of_a_dropped_view_counts_as_overload_too() -> None:
+    bench = Bench()
+    slow(bench, 0.2)
+    rig = bench.rig("lab")
+
+    def push(view: View, sequence: int, captured_at: float) -> None:
+        bench.push(rig, bench.frame(rig, view, sequence, captured_at, captured_at + 9.0))
+
+    for view in View:
+        push(view, 1, bench.at)
+    bench.at += PERIOD
+    push(View.LEFT, 2, second := bench.at)
+    bench.at += 0.09
+    bench.pipeline.pump()
+    push(View.LEFT, 3, bench.at)
+    bench.at += 0.09
+    bench.pipeline.pump()  # the third takes the place of the second
+    assert bench.answers[-1][0::2] == (2, "overload")
+    push(View.RIGHT, 2, second)
+    assert bench.answers[-1][0::2] == (2, "overload")
+    assert "its partner came long before it" in bench.answers[-1][3]
+    push(View.RIGHT, 3, second + 0.09)
+    assert bench.pipeline.queued == 1, "the third is whole"
+    await bench.close()
+    assert bench.metrics.pairs.labels("lab", "paired")._value.get() == 2
+
+
+async def test_a_slow_camera_is_waited_for_though_its_period_is_longer_than_the_silence() -> None:
+    bench = Bench()
+    rig = bench.rigs.admit("slow")
+    for view in View:
+        session = Session(rig, view, 1, CameraClock(0.0), lambda line: None, lambda reason, after_ms: None)
+        rig.connect(session, frame_rate=0.5, now=bench.at)
+    paired = 0
+    for sequence in range(1, 6):
+        bench.at += 2.0 + 0.01 * (sequence % 2)  # a beat is never even
+        for view in View:
+            outcomes = rig.pairer.push(bench.frame(rig, view, sequence, bench.at, bench.at + 9.0))
+            paired += sum(isinstance(outcome, Paired) for outcome in outcomes)
+    assert paired == 5
     await bench.close()
 
 

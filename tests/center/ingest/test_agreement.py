@@ -79,7 +79,8 @@ def test_a_clock_one_frame_period_off_is_found_from_its_frames(caplog: pytest.Lo
     """15 frames a second, the left clock 70 ms behind: every left frame pairs with the right one before it."""
     rig = Rigs(None, 0.08, 1.0, 4).admit("lab")
     sessions = {
-        view: Session(rig, view, 1, CameraClock(0.0, 1 / 15), lambda _: None, lambda: None, newest=0) for view in View
+        view: Session(rig, view, 1, CameraClock(0.0, 1 / 15), lambda _: None, lambda *_: None, newest=0)
+        for view in View
     }
     for session in sessions.values():
         rig.connect(session, 15.0, 0.0)
@@ -96,7 +97,7 @@ def test_clocks_an_hour_apart_that_are_seen_through_are_no_reason() -> None:
     rig = Rigs(None, 0.08, 1.0, 4).admit("lab")
     for view, off in ((View.LEFT, 3600.0), (View.RIGHT, 0.0)):
         clock = CameraClock(-off, 1 / 15)
-        rig.connect(Session(rig, view, 1, clock, lambda _: None, lambda: None), 15.0, 0.0)
+        rig.connect(Session(rig, view, 1, clock, lambda _: None, lambda *_: None), 15.0, 0.0)
         for i in range(200):
             clock.correct(i / 15 + off, i / 15 + 0.02)
     assert not rig.check_agreement()["clock"]

@@ -144,7 +144,9 @@ async def test_drained_by_one_of_several_we_go_to_another_at_once(rig: Rig) -> N
     rig.uplink._config = rig.uplink._config.model_copy(update={"link": link})
     session = SimpleNamespace(drain=link_pb2.Drain(reconnect_after_ms=2_000))
     cap = rig.uplink._config.link.backoff_cap_s
-    assert max(rig.uplink._ended(session).wait for _ in range(50)) <= cap  # type: ignore[arg-type]
+    ends = [rig.uplink._ended(session) for _ in range(50)]  # type: ignore[arg-type]
+    assert max(end.wait for end in ends) <= cap
+    assert all(end.fresh for end in ends), "a connection that stands would not learn of centers that were added"
 
 
 @pytest.mark.parametrize(
