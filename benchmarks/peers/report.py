@@ -89,8 +89,8 @@ def too_busy(results: Mapping[str, Rounds], bare_cpu_ms: float, threads: int) ->
     if not own > bare_cpu_ms * (1.0 if threads > 1 else 1.5):
         return ""
     return (
-        f"the decoder alone took {own:.0f} ms for {bare_cpu_ms:.0f} ms of CPU: this machine is busy, and times on the clock"
-        " say who was served first, not which server is faster; do not keep them"
+        f"the decoder alone took {own:.0f} ms for {bare_cpu_ms:.0f} ms of CPU: this machine is busy, and times on the"
+        " clock say who was served first, not which server is faster; do not keep them"
     )
 
 
