@@ -87,6 +87,8 @@ async def run(arguments: argparse.Namespace, bare: Bare, logs: Path) -> dict[str
     results, left_out = await bench.take_turns(systems, bare, requests, arguments.rounds, arguments.seconds)
     titles = {system.name: system.title for system in systems}
     print("\n" + report.table(results, titles, left_out, bare_cpu_ms))
+    if warning := report.too_busy(results, bare_cpu_ms, threads):
+        print(f"\n{warning}")
     if arguments.tune:
         for name in dict.fromkeys(owners.values()):
             tried = {each: results[each] for each, owner in owners.items() if owner == name and results[each]}

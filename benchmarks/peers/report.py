@@ -79,6 +79,21 @@ def table(
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+def too_busy(results: Mapping[str, Rounds], bare_cpu_ms: float, threads: int) -> str:
+    """What to say where other work on the machine decided the figures; "" where it did not.
+
+    Alone, a decoder of several threads takes less time on the clock than of the CPU.
+    """
+    every = [each for rounds in results.values() for each in rounds]
+    own = median(every, lambda each: statistics.median(each[IN_TURNS]["bare_ms"]))
+    if not own > bare_cpu_ms * (1.0 if threads > 1 else 1.5):
+        return ""
+    return (
+        f"the decoder alone took {own:.0f} ms for {bare_cpu_ms:.0f} ms of CPU: this machine is busy, and times on the"
+        " clock say who was served first, not which server is faster; do not keep them"
+    )
+
+
 def best_setting(tried: Mapping[str, Rounds]) -> str:
     """Of a peer's settings, by their words: the one that adds least among those that keep nearly its best
     rate."""

@@ -68,6 +68,9 @@ async def _run(asked: argparse.Namespace, logs: Path) -> dict[str, Any]:
         "VERGENCE_CENTER__EMULATOR": "''",
         "VERGENCE_CENTER__ENGINE__KIND": "ray",
         "VERGENCE_CENTER__ENGINE__ADDRESS": ray.get_runtime_context().gcs_address,
+        # What dies with a replica is counted here, not what a slow machine makes late.
+        "VERGENCE_CENTER__LINKS__AGE_BUDGET_MS": "20000",
+        "VERGENCE_CENTER__PAIRING__PATIENCE_MS": "1000",
     }
     center = ServiceProcess("center", "center", CONFIG / "center.yaml", logs / "center.log", environment)
     center.start()

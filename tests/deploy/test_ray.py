@@ -21,19 +21,20 @@ needs_ray = pytest.mark.skipif(
 @pytest.mark.timeout(400)
 def test_a_replica_that_is_killed_takes_one_batch_along_at_most(tmp_path: Path) -> None:
     out = tmp_path / "drill.json"
-    words = ["--replicas", "2", "--rigs", "4", "--rate", "3", "--seconds", "12", "--json", str(out)]
+    words = ["--replicas", "2", "--rigs", "4", "--rate", "2", "--seconds", "16", "--json", str(out)]
     command = [sys.executable, "-m", "deploy.ray.drill", *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=380, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(out.read_text())
-    assert found["outcomes"]["paired"] > 0
+    assert found["outcomes"]["paired"] > 0, found
     assert found["lost_instants"] <= found["largest_batch"]
     assert found["drops"].get("decoder", 0.0) == 0.0, "a replica that dies is counted as that"
-    assert found["pairs_after_the_kill"] > 0
-    assert found["replica_back_s"] > 0.0, "Ray starts another one"
+    assert found["pairs_after_the_kill"] > 0, found
+    assert found["replica_back_s"] > 0.0, f"Ray starts another one: {found}"
 
 
 @needs_ray
+@pytest.mark.filterwarnings("ignore")  # importing Ray warns of what Ray itself does
 def test_the_application_takes_what_its_file_says() -> None:
     from deploy.ray.application import Options, build
 

@@ -177,6 +177,14 @@ def test_the_table_tells_medians_of_what_was_compared_at_once() -> None:
     assert len({line.count("|") for line in told}) == 1
 
 
+def test_a_busy_machine_is_told() -> None:
+    """The decoder alone: 50 ms on the clock."""
+    assert report.too_busy({"a": [result(60.0, 19.0)]}, 90.0, 2) == ""
+    assert report.too_busy({"a": [result(60.0, 19.0)]}, 20.0, 2).startswith(
+        "the decoder alone took 50 ms for 20 ms of CPU"
+    )
+
+
 def test_a_setting_is_chosen_for_its_latency_among_those_that_keep_the_rate() -> None:
     tried = {"quick": [result(60, 10.0)], "full": [result(80, 19.0)], "both": [result(70, 18.9)], "none": []}
     assert report.best_setting(tried) == "both"
