@@ -1,7 +1,7 @@
 """How many pairs a batch holds where the configuration leaves it open: by what the decoder needs here and now."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from center.decode.engines import Batch, Engine
@@ -11,7 +11,7 @@ MOST: Final = 32
 
 WORTH: Final = 0.9
 """Of the time of a pair in a batch of half the size. Where a larger batch saves less, its pictures would only come
-later: a CPU whose cores a single pair keeps busy gains nothing."""
+later: a CPU whose cores a single pair keeps busy gains next to nothing."""
 
 _TRIES: Final = 3
 
@@ -23,31 +23,22 @@ def learn(engine: Engine, most: int = MOST, clock: Callable[[], float] = time.pe
     most    pairs at most
     clock   gives seconds
     """
-    size = 1
-    for larger in _doubled(most):
-        seconds = _times(engine, (size, larger), clock)
-        if seconds[larger] / larger > WORTH * seconds[size] / size:
+    size, before = 1, _seconds(engine, 1, clock)
+    while size * 2 <= most:
+        larger = _seconds(engine, size * 2, clock)
+        if larger / 2 > WORTH * before:
             break
-        size = larger
+        size, before = size * 2, larger
     return size
 
 
-def _doubled(most: int) -> Iterator[int]:
-    size = 2
-    while size <= most:
-        yield size
-        size *= 2
-
-
-def _times(engine: Engine, sizes: tuple[int, ...], clock: Callable[[], float]) -> dict[int, float]:
-    """Shortest time of a batch of each size, seconds; taken in turns, so that a busy moment slows all alike."""
-    batches = {size: Batch.noise(size) for size in sizes}
-    for batch in batches.values():
-        engine.decode(batch)
-    best = dict.fromkeys(sizes, float("inf"))
+def _seconds(engine: Engine, size: int, clock: Callable[[], float]) -> float:
+    """Shortest time of a batch of that size. Its turns follow each other: some engines pay for a change of the size."""
+    batch = Batch.noise(size)
+    engine.decode(batch)
+    best = float("inf")
     for _ in range(_TRIES):
-        for size, batch in batches.items():
-            began = clock()
-            engine.decode(batch)
-            best[size] = min(best[size], clock() - began)
+        began = clock()
+        engine.decode(batch)
+        best = min(best, clock() - began)
     return best

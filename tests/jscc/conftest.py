@@ -1,5 +1,7 @@
 """Small codecs and their ONNX files, made once for all tests of this folder."""
 
+import fcntl
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from jscc.model.config import preset  # noqa: E402
 from jscc.release.onnx import export  # noqa: E402
 from jscc.train.__main__ import main  # noqa: E402
 from wire.codec import WEIGHTS_FILE  # noqa: E402
+from wire.codec_manifest import MANIFEST_FILE  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -30,12 +33,20 @@ def livened(model: JointCodec, seed: int = 5) -> JointCodec:
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with model.safetensors, encoder.onnx and decoder.onnx of a tiny joint codec."""
-    folder = tmp_path_factory.mktemp("tiny")
-    torch.manual_seed(3)
-    model = livened(JointCodec(preset("tiny")))
-    save_weights(folder / WEIGHTS_FILE, model.config, rounded(model), {"preset": "tiny"})
-    export(folder / WEIGHTS_FILE, folder)
+    """A folder with model.safetensors, encoder.onnx and decoder.onnx of a tiny joint codec.
+
+    One for all workers of a run: to trace a graph with free sizes takes most of a minute.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny-codec"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / MANIFEST_FILE).exists():  # written last
+            folder.mkdir(exist_ok=True)
+            torch.manual_seed(3)
+            model = livened(JointCodec(preset("tiny")))
+            save_weights(folder / WEIGHTS_FILE, model.config, rounded(model), {"preset": "tiny"})
+            export(folder / WEIGHTS_FILE, folder)
     return folder
 
 

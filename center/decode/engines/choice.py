@@ -26,7 +26,7 @@ NEAR: Final = 3e-4
 """Mean squared distance of pictures in [0, 1] that rounding may make, on symbols of noise: there it is larger than on
 pictures."""
 
-_TRIES: Final = 5
+_TRIES: Final = 3
 
 
 def load(name: str, kind: Kind, device: Device, threads: int, address: str = "auto") -> Engine:
