@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import Final
 
 from center.decode.engines import Batch, Engine
+from center.decode.engines.base import largest_batch
 
 MOST: Final = 32
 """Pairs in a batch, at most."""
 
 WORTH: Final = 0.9
 """Of the time of a pair in a batch of half the size. Where a larger batch saves less, its pictures would only come
-later: a CPU whose cores a single pair keeps busy gains next to nothing."""
+later."""
 
 _TRIES: Final = 3
 
@@ -23,7 +24,8 @@ def learn(engine: Engine, most: int = MOST, clock: Callable[[], float] = time.pe
     most    pairs at most
     clock   gives seconds
     """
-    size, before = 1, _seconds(engine, 1, clock)
+    most = largest_batch(engine, most)
+    size, before = 1, _seconds(engine, 1, clock) if most > 1 else 0.0
     while size * 2 <= most:
         larger = _seconds(engine, size * 2, clock)
         if larger / 2 > WORTH * before:

@@ -1,4 +1,4 @@
-"""A grpc.aio server without batching: one unary method, one pair a call, one thread that decodes."""
+"""A grpc.aio server without batching: one unary method, one pair a call, a thread for each lane of the decoder."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +14,14 @@ from benchmarks.peers.work import PairDecoder
 async def serve(options: Options) -> None:
     """Until cancelled."""
     decoder = PairDecoder(options.codec, options.threads)
-    thread = ThreadPoolExecutor(1)
+    threads = ThreadPoolExecutor(decoder.at_once)
 
     def pictures(request: bytes) -> bytes:
         painted: bytes = decoder.decode([request])[0].tobytes()
         return painted
 
     async def decode(request: bytes, _: Any) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(thread, pictures, request)
+        return await asyncio.get_running_loop().run_in_executor(threads, pictures, request)
 
     server = aio.server()
     methods: dict[str, Any] = {"Decode": grpc.unary_unary_rpc_method_handler(decode)}

@@ -80,7 +80,8 @@ class Engine(Protocol):
     """Turns symbols into pictures. Called from one thread only, never from the event loop's.
 
     One that works on several batches at once says how many in an attribute `in_flight`, which may change while it runs,
-    and is called from several threads; see `in_flight`.
+    and is called from several threads; see `in_flight`. One that gains nothing by several pairs in a batch has an
+    attribute `largest_batch`; see `largest_batch`.
 
     name        for people: what decodes and where, such as "onnxruntime on cpu"
     codec_hash  see `wire.codec`; cameras must encode with the same
@@ -109,3 +110,9 @@ def in_flight(engine: Engine | None) -> int:
 def threads(engine: Engine) -> int:
     """How many threads may have to call an engine at once."""
     return MOST_IN_FLIGHT if hasattr(engine, "in_flight") else 1
+
+
+def largest_batch(engine: Engine, most: int) -> int:
+    """How many pairs in a batch can be worth their wait, at most `most`: on a CPU, whose cores share the work of each
+    pair, 1."""
+    return min(most, getattr(engine, "largest_batch", most))

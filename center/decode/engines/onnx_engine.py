@@ -1,21 +1,19 @@
 """The exported decoder in onnxruntime: on any CPU, without torch, in 32-bit numbers or 8-bit integers."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from center.decode.engines.base import FLAT_RANK, INPUTS, Batch
-from wire import codec
+from center.decode.engines.lanes import Lanes
 from wire.runtime.errors import UserError
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 
 class OnnxEngine:
-    """onnxruntime's own kernels."""
+    """onnxruntime's own kernels. in_flight: batches at once, see `engines.base.in_flight`"""
+
+    largest_batch = 1
 
     def __init__(self, name: str, threads: int, int8: bool = False) -> None:
         """
@@ -24,15 +22,13 @@ class OnnxEngine:
         int8     take the decoder of 8-bit integers, which not every codec has
         raises   UserError if the codec cannot be loaded or its decoder has other inputs than ours
         """
-        half = codec.load_onnx(name, "decoder", threads, int8)
-        self.name, self.codec_hash = f"onnxruntime{'-i8' if int8 else ''} on cpu", half.codec_hash
-        self._session: InferenceSession = half.session
-        ranks = {each.name: len(each.shape) for each in self._session.get_inputs()}
-        self._flat = check_inputs(name, ranks)
+        self._lanes = Lanes(name, threads, int8)
+        self.in_flight, self.codec_hash = self._lanes.count, self._lanes.codec_hash
+        self.name = f"onnxruntime{'-i8' if int8 else ''} on cpu"
+        self._flat = check_inputs(name, self._lanes.ranks)
 
     def decode(self, batch: Batch) -> NDArray[np.float32]:
-        pictures: NDArray[np.float32] = self._session.run(None, batch.feed(self._flat))[0]
-        return pictures
+        return self._lanes.run(batch.feed(self._flat), large=batch.size.weight > 1)
 
 
 def check_inputs(name: str, inputs: Mapping[str, int]) -> bool:

@@ -23,6 +23,8 @@ _TELEMETRY: Final = "openvino_telemetry"
 class OpenVinoEngine:
     """OpenVINO's CPU plugin, one request at a time on all its threads."""
 
+    largest_batch = 1
+
     def __init__(self, name: str, threads: int) -> None:
         """
         name     codec: a folder, or the name of a shipped one

@@ -21,7 +21,6 @@ from benchmarks.peers.process import DidNotStart, _marked, serving
 from benchmarks.peers.roster import PEERS, Peer, Setting
 from benchmarks.peers.servers.options import Options
 from benchmarks.peers.work import ANSWER_BYTES, REQUEST_BYTES, PairDecoder
-from center.decode.engines import OnnxEngine
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.offline import OfflineCodec
 from wire.contract.arrays import unpack_complex
@@ -207,14 +206,10 @@ def test_a_peer_paints_the_pictures_that_the_codec_paints(prepared: PreparedFram
     received = np.stack([unpack_complex(prepared.arrays[view][3]) for view in View])[None]
     exact = OfflineCodec.load().decode(received, (10.0, 10.0))[0]
     pictures = PairDecoder(threads=2).decode([request, packed(prepared)[4]])
+    assert np.array_equal(pictures[0], PairDecoder(threads=1).decode([request])[0])
     assert pictures.nbytes == 2 * ANSWER_BYTES
     expected = np.clip(exact, 0, 1).transpose(0, 2, 3, 1) * 255
     assert np.abs(pictures[0] - expected).max() <= 0.51  # rounded to whole numbers
-
-
-def test_the_decoder_of_peers_is_loaded_as_the_center_s() -> None:
-    ours, theirs = OnnxEngine("small-joint", 2)._session, PairDecoder(threads=2)._session
-    assert ours.get_session_options().intra_op_num_threads == theirs.get_session_options().intra_op_num_threads == 2
 
 
 def test_a_server_reads_the_command_line_that_it_is_given() -> None:

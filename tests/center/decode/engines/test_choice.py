@@ -60,9 +60,14 @@ def test_an_engine_that_is_hardly_faster_is_not_worth_other_pictures() -> None:
     assert quickest([1.0], [WORTH - 0.01]) == "second"
 
 
+def test_what_an_engine_does_beside_itself_counts_as_much_as_what_it_does_alone() -> None:
+    assert quickest([1.0], [9.0, 0.9, 0.3, 0.9, 0.3, 0.9, 0.3]) == "second"
+    assert quickest([1.0], [9.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9]) == "first"
+
+
 def test_the_first_call_and_busy_moments_do_not_count() -> None:
     assert quickest([1.0], [9.0, 0.5, 7.0, 7.0, 0.5, 7.0]) == "second"
-    assert quickest([0.1, 0.1, 9.0, 1.0, 9.0, 9.0], [0.9]) == "first"
+    assert quickest([0.1, 0.1, 9.0, 9.0, 1.0, 1.0, 9.0, 9.0], [0.9]) == "first"
 
 
 def test_other_pictures_are_no_price_for_speed() -> None:
