@@ -231,7 +231,7 @@ class Pipeline:
             self._settle_superseded(job.rig)
             for frame in job.frames:
                 self.answers.accept(frame)
-        self._forecast.start(len(jobs), self._clock.now())
+        self._forecast.start((len(jobs), jobs[0].size), self._clock.now())
         number = next(self._numbers)
         self._decoding[asyncio.create_task(self._decode(self.engine, jobs, number), name="decode")] = number
 

@@ -25,7 +25,7 @@ from center.output.results import DecodedPair
 from center.steady_clock import SteadyClock
 from tests.center.conftest import FakeEngine
 from tests.waiting import eventually
-from wire.geometry import SYMBOLS
+from wire.geometry import DEFAULT_SIZE, SYMBOLS, PictureSize
 from wire.views import View
 
 PERIOD = 1 / 15
@@ -75,12 +75,14 @@ class Bench:
     def push(self, rig: Rig, frame: Frame) -> None:
         self.pipeline.handle(rig, rig.pairer.push(frame))
 
-    def push_alone(self, rig: Rig, sequence: int, snr_db: float) -> None:
+    def push_alone(self, rig: Rig, sequence: int, snr_db: float, size: PictureSize = DEFAULT_SIZE) -> None:
         """An instant of one view: the other camera is not connected."""
         rig.pairer.disconnect(View.RIGHT)
         self.at += 0.001
         frame = self.frame(rig, View.LEFT, sequence, self.at, self.at + 9.0)
-        self.push(rig, dataclasses.replace(frame, snr_db=snr_db))
+        symbols, reliability = np.zeros((size.symbols, 2), np.float32), np.zeros(size.symbols, np.float32)
+        frame = dataclasses.replace(frame, snr_db=snr_db, size=size, symbols=symbols, reliability=reliability)
+        self.push(rig, frame)
 
     def shown(self) -> dict[str, list[int]]:
         """Sequences by rig, in the order in which they were shown."""
@@ -256,10 +258,8 @@ async def test_a_slow_camera_is_waited_for_though_its_period_is_longer_than_the_
     await bench.close()
 
 
-class SideBySide(FakeEngine):
-    """Works on two batches at once; a batch waits until its turn of `order` is over. The number is the SNR in dB."""
-
-    in_flight = 2
+class Gated(FakeEngine):
+    """A batch waits until its gate is open. The number is the SNR in dB."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -273,6 +273,33 @@ class SideBySide(FakeEngine):
         if number in self.lost:
             raise BatchLost("the replica died")
         return super().decode(batch)
+
+
+class SideBySide(Gated):
+    """Works on two batches at once."""
+
+    in_flight = 2
+
+
+async def test_the_end_of_large_pictures_is_not_forecast_by_the_time_of_small_ones(bench: Bench) -> None:
+    """Else the next batch would be handed over long before the decoder is free, and no newer pair could replace it."""
+    engine = Gated()
+    bench.pipeline.engine = engine
+    small, large = bench.rig("small"), bench.rig("large")
+    bench.push_alone(small, 1, snr_db=1.0)
+    await eventually(lambda: bench.shown() == {"small": [1]})
+    engine.gates = {2.0: threading.Event(), 3.0: threading.Event()}
+    bench.push_alone(small, 2, snr_db=2.0)
+    assert bench.pipeline._forecast.soon_at < 2_000.0, "of small ones it is"
+    engine.gates[2.0].set()
+    await eventually(lambda: bench.shown() == {"small": [1, 2]})
+    bench.push_alone(large, 1, snr_db=3.0, size=PictureSize(256, 512))
+    bench.at += 1.0
+    bench.push_alone(small, 3, snr_db=4.0)
+    assert bench.pipeline.queued == 1, "it waits for the decoder, however long that takes"
+    engine.gates[3.0].set()
+    await bench.close()
+    assert bench.shown() == {"small": [1, 2, 3], "large": [1]}
 
 
 async def test_two_batches_are_in_flight_where_the_engine_takes_two(bench: Bench) -> None:
