@@ -1,6 +1,7 @@
 """Work that is done again and again, captured as a CUDA graph: one launch for thousands of kernels."""
 
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Final
 
 import torch
@@ -14,10 +15,13 @@ class GraphRunner:
 
     The work must read and write tensors that stay where they are, and ask the host nothing. If it cannot be captured,
     it goes on as it stands, and a line says why.
+
+    tell  takes that line
     """
 
-    def __init__(self) -> None:
-        self.active = True
+    def __init__(self, tell: Callable[[str], object] = partial(print, flush=True)) -> None:
+        self.active, self._tell = True, tell
+        self._beside: torch.cuda.Stream | None = None
         self._runs: dict[Hashable, int] = {}
         self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
 
@@ -29,13 +33,18 @@ class GraphRunner:
             work()
         elif self._runs.get(name, 0) < WARM_UPS:
             self._runs[name] = self._runs.get(name, 0) + 1
-            beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-            beside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(beside):
-                work()
-            torch.cuda.current_stream().wait_stream(beside)
+            self._warm_up(work)
         else:
             self._capture(name, work)
+
+    def _warm_up(self, work: Callable[[], object]) -> None:
+        """Run it on a stream beside the current one, always the same: what was allocated on one serves no other."""
+        if self._beside is None:
+            self._beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._beside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._beside):
+            work()
+        torch.cuda.current_stream().wait_stream(self._beside)
 
     def _capture(self, name: Hashable, work: Callable[[], object]) -> None:
         graph = torch.cuda.CUDAGraph()
@@ -44,7 +53,7 @@ class GraphRunner:
                 work()
         except RuntimeError as error:
             self.active = False
-            print(f"no CUDA graph, steps run one by one: {str(error).splitlines()[0]}", flush=True)
+            self._tell(f"no CUDA graph, steps run one by one: {str(error).splitlines()[0]}")
             work()
         else:
             self._graphs[name] = graph
