@@ -334,6 +334,19 @@ async def test_a_picture_that_was_overtaken_is_not_shown(bench: Bench) -> None:
     assert bench.pipeline._shown == {}
 
 
+async def test_what_a_decoder_that_hangs_takes_along_is_told(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    engine = SideBySide()
+    bench.pipeline.engine = engine
+    engine.gates = {number: threading.Event() for number in (1.0, 2.0)}
+    for number, name in enumerate(("a", "b", "c"), 1):
+        bench.push_alone(bench.rig(name), 1, snr_db=float(number))
+    assert not await bench.pipeline.finish(0.05)
+    assert "3 instants are lost" in caplog.text, "two are in flight, one waits"
+    for gate in engine.gates.values():
+        gate.set()
+    await bench.quality.close()
+
+
 async def test_a_batch_that_is_lost_is_counted_and_the_next_goes_on(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
