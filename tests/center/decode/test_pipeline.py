@@ -344,6 +344,7 @@ async def test_what_a_decoder_that_hangs_takes_along_is_told(bench: Bench, caplo
     assert "3 instants are lost" in caplog.text, "two are in flight, one waits"
     for gate in engine.gates.values():
         gate.set()
+    await eventually(lambda: not bench.pipeline._decoding)
     await bench.quality.close()
 
 
