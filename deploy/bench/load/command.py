@@ -8,11 +8,13 @@ Center and cameras share this machine's cores, so the figures are for both toget
 import argparse
 import asyncio
 import dataclasses
+import json
 import math
 import sys
 import tempfile
 import time
-from contextlib import suppress
+import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +29,7 @@ from deploy.local.secured import Parties
 from deploy.local.stack import CONFIG, Ports
 from wire import codec
 from wire.geometry import DEFAULT_SIZE, PictureSize
+from wire.runtime import direct
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import healthy
 from wire.security.keyring import Keyring
@@ -95,9 +98,9 @@ def search(arguments: argparse.Namespace, prepared: PreparedFrames) -> tuple[lis
 
 
 def keeps(result: dict[str, Any], goal_ms: float) -> bool:
-    """Whether nearly all pairs came out together and in time."""
+    """Whether nearly all pairs came to who watches, together and in time: those that it missed have no age."""
     in_time: bool = result["age_ms"]["p99"] <= goal_ms
-    return in_time and result["paired"] >= _DELIVERED * result["offered_pairs"]
+    return in_time and result["seen_paired"] >= _DELIVERED * result["offered_pairs"]
 
 
 def measure(arguments: argparse.Namespace, prepared: PreparedFrames, rate: float) -> dict[str, Any]:
@@ -146,15 +149,21 @@ async def _measure(
         sent = await send_load(address, prepared, arguments.rigs, rate, arguments.seconds, parties)
         generator_cpu = time.process_time() - generator_cpu
         counted = (await asyncio.to_thread(Counters.read, metrics_url, headers)).since(before)
+        told = await asyncio.to_thread(read_status, ports.page_url, parties.bearer("viewer"))
     finally:
         for task in beside:
             task.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(*beside)
+        ended = await asyncio.gather(*beside, return_exceptions=True)
+    for error in ended:
+        if isinstance(error, Exception):
+            raise error
     message, symbols = prepared.wire_bytes()
     pairs = counted.by("vergence_center_pairs_total", "outcome")
     decoded = pairs.get("paired", 0.0) + pairs.get("single", 0.0)
+    lasted = seen.lasted(sent.began, arguments.seconds)
     return {
+        "engine": told["engine"],
+        "batch": told["batch"],
         "rigs": arguments.rigs,
         "size": str(prepared.size),
         "rate": rate,
@@ -164,8 +173,10 @@ async def _measure(
         "paired": pairs.get("paired", 0.0),
         "single": pairs.get("single", 0.0),
         "late": pairs.get("late", 0.0),
-        "pairs_per_second": decoded / arguments.seconds,
-        "seen_pairs_per_second": len(seen.ages) / arguments.seconds,
+        "seen_paired": seen.paired,
+        "came_out_over_s": lasted,
+        "pairs_per_second": decoded / lasted,
+        "seen_pairs_per_second": len(seen.ages) / lasted,
         "age_ms": {name: quantile(seen.ages, share) * 1e3 for name, share in _SHARES.items()},
         "stages_ms": {
             stage: {name: counted.stage_quantile(stage, share) * 1e3 for name, share in _SHARES.items()}
@@ -178,6 +189,13 @@ async def _measure(
         "cameras_cpu_seconds": generator_cpu,
         "wire_bytes_over_symbols": message / symbols,
     }
+
+
+def read_status(page: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    """What the center tells of itself. page: its URL"""
+    with direct.open_url(urllib.request.Request(f"{page}/api/status", headers=dict(headers)), 10.0) as answer:
+        status: dict[str, Any] = json.load(answer)
+        return status
 
 
 async def _wait_until_ready(address: str, center: ServiceProcess, keys: Keyring) -> None:
@@ -196,7 +214,8 @@ def report(result: dict[str, Any], bare: BareEngine) -> None:
         f" {result['seconds']:g} s"
     )
     print(
-        f"  out: {result['pairs_per_second']:.2f} pairs/s ({result['paired']:.0f} paired, {result['single']:.0f} alone,"
+        f"  out: {result['pairs_per_second']:.2f} pairs/s over {result['came_out_over_s']:.1f} s"
+        f" ({result['seen_paired']} of {result['paired']:.0f} paired seen, {result['single']:.0f} alone,"
         f" {result['late']:.0f} frames late), held back {result['held_back']}, drops {result['drops']}"
     )
     bare_ms = bare.seconds[1] * 1e3
@@ -207,6 +226,8 @@ def report(result: dict[str, Any], bare: BareEngine) -> None:
         f" beyond it p50 {age['p50'] - bare_ms:.1f} ms;"
         f" {result['pairs_per_second'] / bare.pairs_per_second:.2f} of its rate"
     )
+    if result["engine"] != bare.name:
+        print(f"  but the center decoded with {result['engine']}: name one by --engine to compare")
     stages = "  ".join(
         f"{name} {each['p50']:.1f}/{each['p99']:.1f}"
         for name, each in result["stages_ms"].items()

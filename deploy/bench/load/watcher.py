@@ -5,6 +5,7 @@ import os
 import time
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,17 @@ class Seen:
     paired: int = 0
     single: int = 0
     arrivals: dict[str, list[float]] = field(default_factory=dict)
+
+    def lasted(self, began: float, seconds: float) -> float:
+        """Seconds in which the pairs of a load came out: those of the load, and more where the last ones came later.
+
+        What an overloaded center still has in its queue at the end came in those seconds, and goes out after them.
+
+        began    when its first pair was due, time.monotonic
+        seconds  of the load
+        """
+        last = max((moments[-1] for moments in self.arrivals.values()), default=began)
+        return max(seconds, last - began)
 
 
 async def watch(address: str, seen: Seen, keys: Keyring = NO_KEYS) -> None:
@@ -111,7 +123,7 @@ def histogram_quantile(buckets: dict[float, float], share: float) -> float:
 
 @dataclass
 class Usage:
-    """What a process used. cpu: seconds; rss: bytes, most seen; files, threads: at the last look."""
+    """What a process used. cpu: seconds, known at the end; rss: bytes, most seen; files, threads: at the last look."""
 
     cpu: float = 0.0
     rss: int = 0
@@ -122,12 +134,15 @@ class Usage:
 async def sample_usage(pid: int, usage: Usage, every: float = 0.5) -> None:
     """Watch a process of this machine until cancelled (Linux)."""
     first = cpu_seconds(pid)
-    while True:
-        usage.cpu = cpu_seconds(pid) - first
-        usage.rss = max(usage.rss, resident(pid))
-        usage.files = len(os.listdir(f"/proc/{pid}/fd"))
-        usage.threads = len(os.listdir(f"/proc/{pid}/task"))
-        await asyncio.sleep(every)
+    try:
+        while True:
+            usage.rss = max(usage.rss, resident(pid))
+            usage.files = len(os.listdir(f"/proc/{pid}/fd"))
+            usage.threads = len(os.listdir(f"/proc/{pid}/task"))
+            await asyncio.sleep(every)
+    finally:
+        with suppress(OSError):  # it may be gone
+            usage.cpu = cpu_seconds(pid) - first
 
 
 def cpu_seconds(pid: int) -> float:
