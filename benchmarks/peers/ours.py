@@ -16,15 +16,14 @@ from grpc import aio
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import LoadCamera, Sent
 from deploy.bench.load.watcher import cpu_seconds
+from deploy.bench.started import wait_until_ready
 from deploy.local.process import ServiceProcess, stop_all
 from deploy.local.stack import CONFIG, Ports
 from wire.runtime import grpc_kit
-from wire.runtime.errors import UserError
 from wire.v1 import pair_service_pb2 as pairs_pb2
 from wire.v1.pair_service_pb2_grpc import PairServiceStub
 from wire.views import View
 
-_START_SECONDS: Final = 60.0
 _FRAME_RATE: Final = 10.0
 """That the cameras announce; pairing takes half a period as its tolerance."""
 
@@ -109,11 +108,8 @@ async def serving(
     pid = center.pid
     assert pid is not None
     try:
-        address, began = f"{ports.host}:{ports.center}", time.monotonic()
-        while not await grpc_kit.healthy(address, 1.0):
-            if center.exit_code() is not None or time.monotonic() - began > _START_SECONDS:
-                raise UserError("\n".join(["the center did not become ready:", *center.last_words()]))
-            await asyncio.sleep(0.1)
+        address = f"{ports.host}:{ports.center}"
+        await wait_until_ready(center, address)
         caller = OurCaller(address, prepared, rigs)
         try:
             await caller.connect()

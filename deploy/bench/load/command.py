@@ -23,6 +23,7 @@ from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import PLAIN, send_load
 from deploy.bench.load.watcher import STAGES, Counters, Seen, Usage, quantile, sample_usage, watch
 from deploy.bench.result_file import measured_here, store
+from deploy.bench.started import wait_until_ready
 from deploy.local.demo import temporary_certs
 from deploy.local.process import ServiceProcess, stop_all
 from deploy.local.secured import Parties
@@ -31,10 +32,7 @@ from wire import codec
 from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime import direct
 from wire.runtime.errors import UserError
-from wire.runtime.grpc_kit import healthy
-from wire.security.keyring import Keyring
 
-_START_SECONDS: Final = 60.0
 _SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _DELIVERED: Final = 0.99
 """The share of pairs that must come out, paired, for a rate to count as held."""
@@ -139,7 +137,7 @@ async def _measure(
 ) -> dict[str, Any]:
     address, metrics_url = f"{ports.host}:{ports.center}", f"{ports.page_url}/metrics"
     viewer, headers = parties.keys("viewer"), parties.bearer("metrics")
-    await _wait_until_ready(address, center, viewer)
+    await wait_until_ready(center, address, keys=viewer)
     seen, usage = Seen(), Usage()
     assert center.pid is not None
     before = await asyncio.to_thread(Counters.read, metrics_url, headers)
@@ -196,14 +194,6 @@ def read_status(page: str, headers: Mapping[str, str]) -> dict[str, Any]:
     with direct.open_url(urllib.request.Request(f"{page}/api/status", headers=dict(headers)), 10.0) as answer:
         status: dict[str, Any] = json.load(answer)
         return status
-
-
-async def _wait_until_ready(address: str, center: ServiceProcess, keys: Keyring) -> None:
-    began = time.monotonic()
-    while not await healthy(address, 1.0, keys):
-        if center.exit_code() is not None or time.monotonic() - began > _START_SECONDS:
-            raise UserError("\n".join(["the center did not become ready:", *center.last_words()]))
-        await asyncio.sleep(0.1)
 
 
 def report(result: dict[str, Any], bare: BareEngine) -> None:
