@@ -38,7 +38,7 @@ class OurCaller:
         self._address, self._prepared, self._rigs = address, prepared, rigs
         self._idle: asyncio.Queue[tuple[str, list[LoadCamera]]] = asyncio.Queue()
         self._cameras: list[LoadCamera] = []
-        self._shown: dict[str, asyncio.Future[None]] = {}
+        self._awaited: dict[str, tuple[int, asyncio.Future[None]]] = {}  # by rig: which sequence, and when it is here
         self._watching: asyncio.Task[None] | None = None
         self._sequence = self.alone = 0
 
@@ -57,8 +57,8 @@ class OurCaller:
         """Send the next pair of the clip from a rig that is idle. request: is for peers; nothing is given back"""
         rig, cameras = await self._idle.get()
         try:
-            self._shown[rig] = shown = asyncio.get_running_loop().create_future()
             self._sequence += 1
+            shown = self.expect(rig, self._sequence)
             captured_at_ns = time.time_ns()
             for camera in cameras:
                 camera.capture(self._sequence, captured_at_ns)
@@ -66,6 +66,20 @@ class OurCaller:
         finally:
             self._idle.put_nowait((rig, cameras))
         return b""
+
+    def expect(self, rig: str, sequence: int) -> asyncio.Future[None]:
+        """Done when the pair of this sequence is here. It takes the place of one of this rig that was given up."""
+        shown = asyncio.get_running_loop().create_future()
+        self._awaited[rig] = sequence, shown
+        return shown
+
+    def note(self, pair: pairs_pb2.WatchPairsResponse) -> None:
+        """A pair came. One that was given up, or the other half of one that came alone, is not the one that is awaited:
+        it would make that one look younger than it is."""
+        self.alone += pair.pairing != pairs_pb2.PAIRING_PAIRED
+        sequence, shown = self._awaited.get(pair.rig, (0, None))
+        if shown is not None and not shown.done() and any(view.sequence == sequence for view in pair.views):
+            shown.set_result(None)
 
     async def close(self) -> None:
         if self._watching is not None:
@@ -77,10 +91,7 @@ class OurCaller:
     async def _watch(self) -> None:
         async with grpc_kit.connect(self._address) as channel:
             async for pair in PairServiceStub(channel).WatchPairs(pairs_pb2.WatchPairsRequest()):
-                self.alone += pair.pairing != pairs_pb2.PAIRING_PAIRED
-                shown = self._shown.pop(pair.rig, None)
-                if shown is not None and not shown.done():
-                    shown.set_result(None)
+                self.note(pair)
 
 
 @asynccontextmanager
