@@ -194,10 +194,10 @@ def test_an_overloaded_decoder_shows_whole_young_pairs_of_every_rig(rigs: int, l
     assert shown.alone <= 0.002 * shown.whole, "no view alone whose partner was merely late"
     ages = sorted(shown.ages)
     batch = 4 * SERVICE
-    assert ages[int(0.99 * len(ages))] <= max(3.0 / rate, BUDGET if load > 2.0 else 0.0) + batch
+    assert ages[int(0.99 * len(ages))] <= min(3.0 / rate, BUDGET) + batch
     assert shown.most_waiting <= rigs + 1
     fair = len(ages) / rigs
-    assert all(shown.by_rig[f"rig-{number}"] >= 0.5 * fair for number in range(rigs)), shown.by_rig
+    assert all(shown.by_rig[f"rig-{number}"] >= 0.9 * fair for number in range(rigs)), shown.by_rig
 
 
 def test_without_deferring_views_are_decoded_alone_though_both_came() -> None:
