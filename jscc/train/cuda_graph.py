@@ -1,13 +1,16 @@
 """Work that is done again and again, captured as a CUDA graph: one launch for thousands of kernels."""
 
 from collections.abc import Callable, Hashable
-from functools import partial
 from typing import Final
 
 import torch
 
 WARM_UPS: Final = 3
 """Times that work runs as it stands before it is captured: it makes its buffers then, and chooses kernels."""
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
 
 
 class GraphRunner:
@@ -19,7 +22,7 @@ class GraphRunner:
     tell  takes that line
     """
 
-    def __init__(self, tell: Callable[[str], object] = partial(print, flush=True)) -> None:
+    def __init__(self, tell: Callable[[str], object] = _print) -> None:
         self.active, self._tell = True, tell
         self._beside: torch.cuda.Stream | None = None
         self._runs: dict[Hashable, int] = {}
