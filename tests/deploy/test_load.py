@@ -13,10 +13,11 @@ import pytest
 from deploy.bench.doors import Door, summary
 from deploy.bench.doors import measure as measure_doors
 from deploy.bench.load.bare import measure
+from deploy.bench.load.chart import draw
 from deploy.bench.load.command import keeps
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import LoadCamera, Sent, send_load
-from deploy.bench.load.watcher import Counters, Seen, Usage, histogram_quantile, quantile, sample_usage
+from deploy.bench.load.watcher import Counters, Seen, Usage, histogram_quantile, note, quantile, sample_usage
 from deploy.bench.loopback import CREDIT, Center
 from deploy.local.demo import temporary_certs
 from deploy.local.secured import Parties
@@ -25,6 +26,7 @@ from wire import units
 from wire.contract.arrays import unpack_complex
 from wire.geometry import PictureSize
 from wire.runtime.errors import UserError
+from wire.v1 import pair_service_pb2 as pairs_pb2
 from wire.views import View
 
 
@@ -118,6 +120,23 @@ def test_what_waited_at_the_end_is_no_higher_rate() -> None:
     assert seen.lasted(began=100.0, seconds=20.0) == pytest.approx(20.4)
     assert seen.lasted(began=100.0, seconds=25.0) == 25.0
     assert Seen().lasted(began=100.0, seconds=20.0) == 20.0
+
+
+def test_a_pair_is_noted_with_the_time_since_it_was_decoded() -> None:
+    seen, now = Seen(), time.time_ns()
+    note(seen, pairs_pb2.WatchPairsResponse(rig="a", captured_at_ns=now - 90_000_000, decoded_at_ns=now - 10_000_000))
+    assert seen.ages[0] - seen.publishing[0] == pytest.approx(0.08)
+    assert seen.publishing[0] >= 0.01
+    assert (seen.paired, seen.single, list(seen.arrivals)) == (0, 1, ["a"])
+
+
+def test_the_chart_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    figures = {"p50": 20.0, "p95": 30.0, "p99": math.inf}
+    stages = {"decode": {"p50": 20.0, "p95": 21.0, "p99": 25.0}, "capture": dict.fromkeys(figures, math.nan)}
+    runs = [{"rigs": 2, "rate": rate, "stages_ms": stages, "age_ms": figures} for rate in (4.0, 2.0)]
+    draw(runs, 18.0, tmp_path / "chart.svg")
+    assert "decode" in (tmp_path / "chart.svg").read_text()
 
 
 async def test_cpu_time_is_told_up_to_the_end() -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.bench.load.bare import BareEngine, load_and_measure
+from deploy.bench.load.chart import draw
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import PLAIN, send_load
 from deploy.bench.load.watcher import STAGES, Counters, Seen, Usage, quantile, sample_usage, watch
@@ -52,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="further environment of the center")
     parser.add_argument("--secure", action="store_true", help="mutual TLS and tokens")
     parser.add_argument("--json", type=Path, metavar="FILE", help="store every figure")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="draw them (needs matplotlib)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -74,6 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         decoder = {"engine": bare.name, "seconds": bare.seconds, "pairs_per_second": bare.pairs_per_second}
         store(arguments.json, measured_here({"bare": decoder, "runs": results}))
+    if arguments.chart is not None:
+        draw(results, bare.seconds[1] * 1e3, arguments.chart)
     return 0 if found else 1
 
 
@@ -179,7 +183,8 @@ async def _measure(
         "stages_ms": {
             stage: {name: counted.stage_quantile(stage, share) * 1e3 for name, share in _SHARES.items()}
             for stage in STAGES
-        },
+        }
+        | {"publish": {name: quantile(seen.publishing, share) * 1e3 for name, share in _SHARES.items()}},
         "held_back": sent.held_back,
         "outcomes": dict(sent.outcomes),
         "drops": counted.by("vergence_center_drops_total", "reason"),

@@ -19,6 +19,7 @@ from wire.v1 import pair_service_pb2 as pairs_pb2
 from wire.v1.pair_service_pb2_grpc import PairServiceStub
 
 STAGES = ("capture", "encode", "channel", "network", "pair", "batch", "decode")
+"""That the center counts; from decoded to here comes after them."""
 
 
 @dataclass
@@ -26,11 +27,13 @@ class Seen:
     """Pairs that came out over WatchPairs, RGB8.
 
     ages     seconds from capture to arrival here, pictures included
+    publishing  of these, since the decoder was done
     paired, single  by how they were decoded
     arrivals  by rig: when its pairs came, time.monotonic
     """
 
     ages: list[float] = field(default_factory=list)
+    publishing: list[float] = field(default_factory=list)
     paired: int = 0
     single: int = 0
     arrivals: dict[str, list[float]] = field(default_factory=dict)
@@ -61,7 +64,9 @@ async def watch(address: str, seen: Seen, keys: Keyring = NO_KEYS) -> None:
 
 def note(seen: Seen, pair: pairs_pb2.WatchPairsResponse) -> None:
     """Add one pair."""
-    seen.ages.append((time.time_ns() - pair.captured_at_ns) / 1e9)
+    now = time.time_ns()
+    seen.ages.append((now - pair.captured_at_ns) / 1e9)
+    seen.publishing.append((now - pair.decoded_at_ns) / 1e9)
     if pair.pairing == pairs_pb2.PAIRING_PAIRED:
         seen.paired += 1
     else:
