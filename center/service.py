@@ -195,7 +195,7 @@ class Center:
     def sweep(self) -> None:
         """Forget who and what went away, and look at those that are here; done once a second."""
         now, idle = self.clock.now(), self._config.links.evict_s
-        if self._pipeline.failures.are_for_good(now) and not self.broken.is_set():
+        if self._pipeline.broken and not self.broken.is_set():
             log.error("the decoder fails on every batch: the center ends, so that a new one may be started")
             self.broken.set()
         self._quality.expire(now)

@@ -101,6 +101,12 @@ class Pipeline:
         self._batcher.max_size = size
 
     @property
+    def broken(self) -> bool:
+        """Whether the engine of this process fails on everything. Replicas that do are replaced elsewhere."""
+        own = self._engine is not None and base.threads(self._engine) == 1
+        return own and self.failures.are_for_good(self._clock.now())
+
+    @property
     def queued(self) -> int:
         """Instants that wait for the decoder."""
         return len(self._batcher)

@@ -348,6 +348,26 @@ async def test_what_a_decoder_that_hangs_takes_along_is_told(bench: Bench, caplo
     await bench.quality.close()
 
 
+async def test_only_an_engine_of_this_process_can_be_broken_for_good(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replicas are replaced elsewhere; a new center would meet the same ones."""
+    monkeypatch.setattr("center.decode.failures.IN_A_ROW", 2)
+    monkeypatch.setattr("center.decode.failures.LONG_ENOUGH", 0.0)
+    rig, drops = bench.rig("lab"), 0
+    for engine, broken in ((SideBySide(), False), (FakeEngine(), True)):
+        engine.fails = True
+        bench.pipeline.engine = engine
+        bench.pipeline.failures.end_row()
+        for _ in range(2):
+            assert not bench.pipeline.broken
+            drops += 1
+            bench.push_alone(rig, drops, snr_db=1.0)
+            await eventually(lambda drops=drops: rig.drops["decoder"] == drops)  # type: ignore[misc]
+        assert bench.pipeline.broken is broken
+    await bench.close()
+
+
 async def test_a_batch_that_is_lost_is_counted_and_the_next_goes_on(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
