@@ -37,7 +37,7 @@ _START_SECONDS: Final = 180.0
 
 
 def main(words: list[str] | None = None) -> int:
-    """0 if no more than one batch was lost; words: of the command line, None takes this process's"""
+    """0 if no more than one batch was lost and pairs came after it; words: of the command line, None takes this process's"""
     parser = argparse.ArgumentParser(prog="python -m deploy.ray.drill", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--replicas", type=int, default=2, help="default %(default)s")
     parser.add_argument("--rigs", type=int, default=4, help="default %(default)s")
@@ -61,7 +61,7 @@ def main(words: list[str] | None = None) -> int:
     print(json.dumps(result, indent=2))
     if asked.json is not None:
         store(asked.json, measured_here(result))
-    return int(result["lost_instants"] > result["largest_batch"])
+    return int(result["lost_instants"] > result["largest_batch"] or not result["pairs_after_the_kill"])
 
 
 async def _run(asked: argparse.Namespace, logs: Path) -> dict[str, Any]:
