@@ -37,7 +37,10 @@ _START_SECONDS: Final = 180.0
 
 
 def main(words: list[str] | None = None) -> int:
-    """0 if no more than one batch was lost and pairs came after it; words: of the command line, None takes this process's"""
+    """0 if no more than one batch was lost and pairs came after that.
+
+    words  of the command line; None takes this process's
+    """
     parser = argparse.ArgumentParser(prog="python -m deploy.ray.drill", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--replicas", type=int, default=2, help="default %(default)s")
     parser.add_argument("--rigs", type=int, default=4, help="default %(default)s")
