@@ -13,10 +13,10 @@ import pytest
 from deploy.bench.doors import Door, summary
 from deploy.bench.doors import measure as measure_doors
 from deploy.bench.load.bare import measure
-from deploy.bench.load.chart import draw
 from deploy.bench.load.command import keeps
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import LoadCamera, Sent, send_load
+from deploy.bench.load.report import draw
 from deploy.bench.load.watcher import Counters, Seen, Usage, histogram_quantile, note, quantile, sample_usage
 from deploy.bench.loopback import CREDIT, Center
 from deploy.local.demo import temporary_certs

@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import dataclasses
 import json
-import math
 import sys
 import tempfile
 import time
@@ -18,10 +17,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.bench.load.bare import BareEngine, load_and_measure
-from deploy.bench.load.chart import draw
+from deploy.bench.load.bare import load_and_measure
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import PLAIN, send_load
+from deploy.bench.load.report import draw, report
 from deploy.bench.load.watcher import STAGES, Counters, Seen, Usage, quantile, sample_usage, watch
 from deploy.bench.result_file import measured_here, store
 from deploy.bench.started import wait_until_ready
@@ -199,40 +198,3 @@ def read_status(page: str, headers: Mapping[str, str]) -> dict[str, Any]:
     with direct.open_url(urllib.request.Request(f"{page}/api/status", headers=dict(headers)), 10.0) as answer:
         status: dict[str, Any] = json.load(answer)
         return status
-
-
-def report(result: dict[str, Any], bare: BareEngine) -> None:
-    """Print one run."""
-    offered = result["rigs"] * result["rate"]
-    print(
-        f"{result['rigs']} rigs x {result['rate']:g} pairs/s of {result['size']} = {offered:g} offered over"
-        f" {result['seconds']:g} s"
-    )
-    print(
-        f"  out: {result['pairs_per_second']:.2f} pairs/s over {result['came_out_over_s']:.1f} s"
-        f" ({result['seen_paired']} of {result['paired']:.0f} paired seen, {result['single']:.0f} alone,"
-        f" {result['late']:.0f} frames late), held back {result['held_back']}, drops {result['drops']}"
-    )
-    bare_ms = bare.seconds[1] * 1e3
-    age = result["age_ms"]
-    print(f"  capture to watcher, ms: p50 {age['p50']:.1f}  p95 {age['p95']:.1f}  p99 {age['p99']:.1f}")
-    print(
-        f"  decoder alone ({bare.name}): {bare_ms:.1f} ms a pair, best {bare.pairs_per_second:.1f} pairs/s;"
-        f" beyond it p50 {age['p50'] - bare_ms:.1f} ms;"
-        f" {result['pairs_per_second'] / bare.pairs_per_second:.2f} of its rate"
-    )
-    if result["engine"] != bare.name:
-        print(f"  but the center decoded with {result['engine']}: name one by --engine to compare")
-    stages = "  ".join(
-        f"{name} {each['p50']:.1f}/{each['p99']:.1f}"
-        for name, each in result["stages_ms"].items()
-        if math.isfinite(each["p50"])
-    )
-    print(f"  stages p50/p99, ms: {stages}")
-    used = result["center"]
-    per_pair = used["cpu_ms_per_pair"] or float("nan")
-    print(
-        f"  center: {per_pair:.1f} ms CPU a pair, {used['rss'] / 2**20:.0f} MB, {used['files']} files,"
-        f" {used['threads']} threads; cameras {result['cameras_cpu_seconds']:.1f} s CPU;"
-        f" wire {result['wire_bytes_over_symbols']:.3f} x the symbols\n"
-    )
