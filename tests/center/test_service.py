@@ -79,6 +79,7 @@ async def test_a_center_whose_decoder_is_broken_for_good_ends(engine: Any, monke
             made.append(self)
 
     monkeypatch.setattr("center.service.Center", Made)
+    monkeypatch.setattr("prometheus_client.disable_created_metrics", lambda: None)  # it would hold for all tests
     monkeypatch.setattr("center.decode.failures.IN_A_ROW", 3)
     monkeypatch.setattr("center.decode.failures.LONG_ENOUGH", 0.0)
     values = {"listen": "127.0.0.1:0", "emulator": "", "page": {"port": 0}, "drain_s": 0.5, "batching": {"max_size": 1}}
