@@ -3,6 +3,7 @@
 import asyncio
 import math
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -68,6 +69,17 @@ async def test_a_beat_is_kept_whatever_the_server_does() -> None:
     assert len(answers.arrivals) == 30
     assert slow.most > 10  # 20 a second leave, 100 come
     assert answers.ages[-1] > answers.ages[0] + 0.5  # each waits for all before it: no omission
+
+
+async def test_a_driver_that_is_late_hides_no_wait() -> None:
+    """Its own loop stands still while it sends: ages count from when a pair was due."""
+
+    async def busy(request: bytes) -> bytes:
+        time.sleep(0.02)  # noqa: ASYNC251 on purpose
+        return request
+
+    answers = await load.at_beat(busy, [b"a"], rate=100.0, seconds=0.3)
+    assert max(answers.ages) > 0.2
 
 
 async def test_a_saturated_peer_has_so_many_pairs_and_no_more() -> None:
