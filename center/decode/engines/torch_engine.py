@@ -54,7 +54,7 @@ class TorchEngine:
         self._torch, self._device = torch, device
         self._sizes: OrderedDict[PictureSize, _Sized] = OrderedDict()
         self._new_run: Callable[[], Run] = lambda: lambda _, work: work()
-        self._warm_ups = 0
+        self._warm_ups = 0  # of a new slot, until its graph is captured; none where there are no graphs
         if device == "cuda":
             from jscc.train.cuda_graph import WARM_UPS, GraphRunner
 
@@ -84,7 +84,7 @@ class TorchEngine:
         self._sizes.move_to_end(size)
         sized = self._sizes[size]
         if count not in sized.slots:
-            if self._device == "cpu":  # no graph reads them by address: they need not stay
+            if not self._warm_ups:  # no graph reads them by address: they need not stay
                 sized.slots.clear()
             sized.slots[count] = slot = _Slot.make(self._torch, size, count, self._device)
             for _ in range(sized.warm_ups):
