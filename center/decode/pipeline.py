@@ -21,7 +21,7 @@ from typing import Final
 from center.config import BatchingSection
 from center.decode.answers import Answers
 from center.decode.batcher import Batcher, Dropped
-from center.decode.engines import BatchLost, Engine, base
+from center.decode.engines import BatchLost, Engine, RayEngine, base
 from center.decode.failures import Failures
 from center.decode.forecast import Forecast
 from center.decode.jobs import Decoded, Job, decode
@@ -103,8 +103,7 @@ class Pipeline:
     @property
     def broken(self) -> bool:
         """Whether the engine of this process fails on everything. Replicas that do are replaced elsewhere."""
-        own = self._engine is not None and base.threads(self._engine) == 1
-        return own and self.failures.are_for_good(self._clock.now())
+        return not isinstance(self._engine, RayEngine) and self.failures.are_for_good(self._clock.now())
 
     @property
     def queued(self) -> int:

@@ -24,6 +24,7 @@ from center.output.quality_monitor import QualityMonitor
 from center.output.results import DecodedPair
 from center.steady_clock import SteadyClock
 from tests.center.conftest import FakeEngine
+from tests.center.decode.engines.test_ray_engine import Cluster
 from tests.waiting import eventually
 from wire.geometry import DEFAULT_SIZE, SYMBOLS, PictureSize
 from wire.views import View
@@ -355,8 +356,9 @@ async def test_only_an_engine_of_this_process_can_be_broken_for_good(
     monkeypatch.setattr("center.decode.failures.IN_A_ROW", 2)
     monkeypatch.setattr("center.decode.failures.LONG_ENOUGH", 0.0)
     rig, drops = bench.rig("lab"), 0
-    for engine, broken in ((SideBySide(), False), (FakeEngine(), True)):
-        engine.fails = True
+    replicas, own = Cluster(1), SideBySide()
+    for engine, decoder, broken in ((replicas.engine, replicas.handle.engine, False), (own, own, True)):
+        decoder.fails = True
         bench.pipeline.engine = engine
         bench.pipeline.failures.end_row()
         for _ in range(2):
