@@ -4,6 +4,8 @@ DEMO := .venv/demo
 DEV := .venv/dev
 # A variable of its own, because commas would end an argument of $(or).
 EIGHT_PAIRS := --pairs deploy/local/footage --limit 8 --out runs/evaluate --systems proposed-1,proposed-2,proposed-absent,baseline,dsin-capacity,dwsic-capacity,bpg-capacity,jpeg2000-capacity,bpg-ldpc
+# What `make bench` runs where ARGS name no other.
+BENCHES := "engine --rounds 20" "live" "agree" "stale" "load --rate 5" "load --rigs 8 --rate 5" "load --rigs 64 --rate 1"
 PAGE_TESTS := $(shell find tests -name '*.test.js' -o -name '*.test.mjs')
 PIP_FLAGS := --disable-pip-version-check --progress-bar on
 
@@ -69,8 +71,13 @@ evaluate: $(DEV)/.ready ## every system side by side: make evaluate ARGS="--pair
 fuzz: $(DEV)/.ready ## a million inputs for every parser of outside bytes: make fuzz ARGS="hello --seconds 60"
 	nice $(DEV)/bin/python -m tests.fuzz $(ARGS)
 
-bench: $(DEMO)/.ready ## speed, latency and memory of the whole system on this machine
+bench: $(DEMO)/.ready ## speed, latency and memory of the whole system on this machine, in ten minutes
+ifdef ARGS
 	$(DEMO)/bin/vergence bench $(ARGS)
+else
+	@for words in $(BENCHES); do echo; echo "vergence bench $$words"; \
+	$(DEMO)/bin/vergence bench $$words || failed=1; done; exit $${failed:-0}
+endif
 
 bench-peers: $(DEV)/.ready ## the center beside Triton, Ray Serve, LitServe, BentoML and plain gRPC, same decoder and cores
 	$(DEV)/bin/python -m benchmarks.peers $(ARGS)

@@ -59,7 +59,7 @@ class Metrics:
         self.batch_pairs = Histogram(f"{_PREFIX}batch_pairs", "Instants in a batch.", buckets=_BATCH, registry=registry)
         self.queue_pairs = Gauge(f"{_PREFIX}queue_pairs", "Instants that wait for the decoder.", registry=registry)
         self.queue_age = Gauge(
-            f"{_PREFIX}queue_age_seconds", "Wait of the oldest instant in the queue.", registry=registry
+            f"{_PREFIX}queue_age_seconds", "Wait of the instant in the queue whose turn is next.", registry=registry
         )
         self.psnr = Histogram(
             f"{_PREFIX}psnr_decibels", "PSNR of referenced frames.", link, buckets=DECIBELS, registry=registry

@@ -91,6 +91,8 @@ class Center:
         self._sweeper: asyncio.Task[None] | None = None
         self._swept_at = -math.inf
         self._recorder: Recorder | None = None
+        self.broken = asyncio.Event()
+        """Set when the decoder fails on whatever it gets: only a new process helps."""
 
     async def start(self) -> None:
         """Listen, then warm the decoder, then say that we are ready.
@@ -193,6 +195,9 @@ class Center:
     def sweep(self) -> None:
         """Forget who and what went away, and look at those that are here; done once a second."""
         now, idle = self.clock.now(), self._config.links.evict_s
+        if self._pipeline.broken and not self.broken.is_set():
+            log.error("the decoder fails on every batch: the center ends, so that a new one may be started")
+            self.broken.set()
         self._quality.expire(now)
         since, self._swept_at = self._swept_at, now
         for rig in self.rigs:
@@ -210,15 +215,27 @@ class Center:
 
 
 async def run(config: CenterConfig, stop: asyncio.Event) -> None:
-    """Work until `stop` is set, then drain. raises UserError if it cannot start"""
+    """Work until `stop` is set, then drain. raises UserError if it cannot start, or cannot go on"""
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     center = Center(config)
     try:
         await center.start()
-        await stop.wait()
+        await _either(stop, center.broken)
         log.info("draining")
     finally:
         done = await center.stop()
     if not done:  # a decoder that hangs would hold the process for ever
         logging.shutdown()
         os._exit(EXIT_PROBLEM)
+    if center.broken.is_set():
+        raise UserError("the decoder failed on every batch; its error is in the log, try another engine.kind")
+
+
+async def _either(*events: asyncio.Event) -> None:
+    """Return as soon as one of them is set."""
+    waiting = [asyncio.create_task(each.wait()) for each in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()

@@ -74,13 +74,14 @@ async def cpu_milliseconds(bare: Bare, requests: list[bytes], calls: int = 20) -
 async def run(arguments: argparse.Namespace, bare: Bare, logs: Path) -> dict[str, Any]:
     """Measure, print the tables. returns what is stored"""
     prepared = PreparedFrames.make(arguments.codec, SNR_DB, "f16")
+    folder = str(codec.folder(arguments.codec).resolve())  # the servers of peers run elsewhere
     requests, threads = packed(prepared), arguments.threads
     bare_cpu_ms = await cpu_milliseconds(bare, requests)
     systems: list[System] = [] if arguments.tune else [bench.our_system(prepared, arguments.codec, threads, logs)]
     owners: dict[str, str] = {}
     for peer, python in installed(arguments.peers).items():
         for setting in peer.settings if arguments.tune else peer.settings[:1]:
-            made = bench.peer_system(peer, python, setting, threads, requests, logs)
+            made = bench.peer_system(peer, python, setting, folder, threads, requests, logs)
             name = f"{peer.name}: {setting}" if arguments.tune else peer.name
             systems.append(System(name, made.title, made.start))
             owners[name] = peer.name

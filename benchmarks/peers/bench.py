@@ -55,14 +55,18 @@ class System:
 
 
 def peer_system(
-    peer: Peer, python: Path, setting: Setting, threads: int, requests: Sequence[bytes], logs: Path
+    peer: Peer, python: Path, setting: Setting, codec: str, threads: int, requests: Sequence[bytes], logs: Path
 ) -> System:
-    """A peer with one setting. requests: pairs of `work.pack`"""
+    """A peer with one setting.
+
+    codec     that it decodes: a shipped name, or a folder from the root
+    requests  pairs of `work.pack`, encoded with that
+    """
 
     @asynccontextmanager
     async def start() -> AsyncIterator[Running]:
         log = logs / f"{peer.name}.log"
-        async with process.serving(peer, python, setting, threads, requests, log) as (caller, used):
+        async with process.serving(peer, python, setting, threads, requests, log, codec) as (caller, used):
             yield Running(caller, used)
 
     return System(peer.name, f"{peer.title}, {setting}" if setting.batch > 1 else peer.title, start)

@@ -16,15 +16,14 @@ from grpc import aio
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import LoadCamera, Sent
 from deploy.bench.load.watcher import cpu_seconds
+from deploy.bench.started import wait_until_ready
 from deploy.local.process import ServiceProcess, stop_all
 from deploy.local.stack import CONFIG, Ports
 from wire.runtime import grpc_kit
-from wire.runtime.errors import UserError
 from wire.v1 import pair_service_pb2 as pairs_pb2
 from wire.v1.pair_service_pb2_grpc import PairServiceStub
 from wire.views import View
 
-_START_SECONDS: Final = 60.0
 _FRAME_RATE: Final = 10.0
 """That the cameras announce; pairing takes half a period as its tolerance."""
 
@@ -39,7 +38,7 @@ class OurCaller:
         self._address, self._prepared, self._rigs = address, prepared, rigs
         self._idle: asyncio.Queue[tuple[str, list[LoadCamera]]] = asyncio.Queue()
         self._cameras: list[LoadCamera] = []
-        self._shown: dict[str, asyncio.Future[None]] = {}
+        self._awaited: dict[str, tuple[int, asyncio.Future[None]]] = {}  # by rig: which sequence, and when it is here
         self._watching: asyncio.Task[None] | None = None
         self._sequence = self.alone = 0
 
@@ -58,8 +57,8 @@ class OurCaller:
         """Send the next pair of the clip from a rig that is idle. request: is for peers; nothing is given back"""
         rig, cameras = await self._idle.get()
         try:
-            self._shown[rig] = shown = asyncio.get_running_loop().create_future()
             self._sequence += 1
+            shown = self.expect(rig, self._sequence)
             captured_at_ns = time.time_ns()
             for camera in cameras:
                 camera.capture(self._sequence, captured_at_ns)
@@ -67,6 +66,20 @@ class OurCaller:
         finally:
             self._idle.put_nowait((rig, cameras))
         return b""
+
+    def expect(self, rig: str, sequence: int) -> asyncio.Future[None]:
+        """Done when the pair of this sequence is here. It takes the place of one of this rig that was given up."""
+        shown = asyncio.get_running_loop().create_future()
+        self._awaited[rig] = sequence, shown
+        return shown
+
+    def note(self, pair: pairs_pb2.WatchPairsResponse) -> None:
+        """A pair came. One that was given up, or the other half of one that came alone, is not the one that is awaited:
+        it would make that one look younger than it is."""
+        self.alone += pair.pairing != pairs_pb2.PAIRING_PAIRED
+        sequence, shown = self._awaited.get(pair.rig, (0, None))
+        if shown is not None and not shown.done() and any(view.sequence == sequence for view in pair.views):
+            shown.set_result(None)
 
     async def close(self) -> None:
         if self._watching is not None:
@@ -78,10 +91,7 @@ class OurCaller:
     async def _watch(self) -> None:
         async with grpc_kit.connect(self._address) as channel:
             async for pair in PairServiceStub(channel).WatchPairs(pairs_pb2.WatchPairsRequest()):
-                self.alone += pair.pairing != pairs_pb2.PAIRING_PAIRED
-                shown = self._shown.pop(pair.rig, None)
-                if shown is not None and not shown.done():
-                    shown.set_result(None)
+                self.note(pair)
 
 
 @asynccontextmanager
@@ -109,11 +119,8 @@ async def serving(
     pid = center.pid
     assert pid is not None
     try:
-        address, began = f"{ports.host}:{ports.center}", time.monotonic()
-        while not await grpc_kit.healthy(address, 1.0):
-            if center.exit_code() is not None or time.monotonic() - began > _START_SECONDS:
-                raise UserError("\n".join(["the center did not become ready:", *center.last_words()]))
-            await asyncio.sleep(0.1)
+        address = f"{ports.host}:{ports.center}"
+        await wait_until_ready(center, address)
         caller = OurCaller(address, prepared, rigs)
         try:
             await caller.connect()

@@ -19,6 +19,7 @@ from benchmarks.peers.roster import Peer, Setting
 from benchmarks.peers.servers.options import Options
 from deploy.bench.load.watcher import cpu_seconds
 from deploy.local import leash
+from wire.codec import DEFAULT
 
 START_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 15.0
@@ -32,17 +33,24 @@ class DidNotStart(Exception):
 
 @asynccontextmanager
 async def serving(
-    peer: Peer, python: Path, setting: Setting, threads: int, requests: Sequence[bytes], log: Path
+    peer: Peer,
+    python: Path,
+    setting: Setting,
+    threads: int,
+    requests: Sequence[bytes],
+    log: Path,
+    codec: str = DEFAULT,
 ) -> AsyncIterator[tuple[Caller, Callable[[], float]]]:
     """A warm server of a peer: what calls it, and the CPU seconds that it and all that it started have used.
 
     threads   of its decoder
     requests  pairs to warm it with
     log       takes what it prints
+    codec     that it decodes: a shipped name, or a folder from the root
     raises    DidNotStart
     """
     port, mark = free_port(), secrets.token_hex(8)
-    options = Options(port, threads=threads, batch=setting.batch, delay_ms=setting.delay_ms, variant=setting.variant)
+    options = Options(port, codec, threads, setting.batch, setting.delay_ms, setting.variant)
     command = [str(python), "-m", f"benchmarks.peers.servers.{peer.module}", *options.words()]
     with log.open("wb") as stream:
         child = subprocess.Popen(  # noqa: ASYNC220 its end is waited for in a thread

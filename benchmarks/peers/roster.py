@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Final
 
 from benchmarks.peers.client import Base64Caller, Caller, GrpcCaller, HttpCaller, TritonCaller
 
-ONNXRUNTIME: Final = "onnxruntime>=1.22,<2"
+ONNXRUNTIME: Final = f"onnxruntime=={version('onnxruntime')}"
+"""Ours: another release may be faster or slower at the same decoder."""
 SYSTEM_PYTHON: Final = "/usr/bin/python3.11"
 
 
@@ -71,7 +73,7 @@ PEERS: Final = (
         module="lit_serve",
         requirements=("litserve>=0.2.19,<0.3", ONNXRUNTIME),
         connect=lambda port: HttpCaller(port, "/predict"),
-        settings=(Setting(4, 1.0), Setting(4, 3.0), Setting(4, 1.0, "zmq"), Setting(2, 1.0)),
+        settings=(Setting(4, 1.0), Setting(4, 3.0), Setting(4, 1.0, "zmq"), Setting(2, 1.0), Setting()),
     ),
     Peer(
         name="ray",
@@ -79,7 +81,7 @@ PEERS: Final = (
         module="ray_serve",
         requirements=("ray[serve]>=2.50,<3", ONNXRUNTIME),
         connect=lambda port: HttpCaller(port, "/"),
-        settings=(Setting(4, 1.0), Setting(4, 3.0), Setting(4, 0.0), Setting(2, 1.0)),
+        settings=(Setting(4, 1.0), Setting(4, 3.0), Setting(4, 0.0), Setting(2, 1.0), Setting()),
     ),
     Peer(
         name="bentoml",

@@ -6,10 +6,8 @@ Each service runs in a process of its own and speaks real gRPC; the engine in fr
 
 import argparse
 import asyncio
-import multiprocessing
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -21,19 +19,18 @@ from center.config import CenterConfig
 from center.decode import engines
 from center.decode.engines import Batch
 from center.service import Center
-from channel_emulator.config import EmulatorConfig, LinkSection
-from channel_emulator.emulator import Emulator
 from deploy.bench import loopback
+from deploy.bench.emulator import serve_center, serve_emulator
 from deploy.bench.live import resident
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import LoadCamera, Sent
 from deploy.bench.load.watcher import Seen, cpu_seconds, watch
 from deploy.bench.offline import load_pairs
 from deploy.bench.result_file import measured_here, store
+from deploy.bench.started import serving
 from deploy.local.stack import FOOTAGE
 from edge.encode.encoder import Encoder
 from wire import codec
-from wire.contract.link_settings import Model
 from wire.geometry import CHANNELS, HEIGHT, WIDTH
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
@@ -42,10 +39,8 @@ RATE: Final = 40.0
 """Pairs a second while a service is measured: well below what it can."""
 
 _SETTLE: Final = 1.0
-_LINKS: Final = (
-    LinkSection(rig="awgn", view=View.LEFT, model=Model.AWGN),
-    LinkSection(rig="rayleigh", view=View.LEFT, model=Model.RAYLEIGH, coherence=1),
-)
+_LINKS: Final = {"awgn": "awgn", "rayleigh": "rayleigh-fast"}
+"""By what they are called in the result: links of the emulator's own benchmark."""
 
 
 class NoEngine:
@@ -67,36 +62,6 @@ async def _center(ready: Connection) -> None:
     await center.start()
     ready.send(f"127.0.0.1:{center.port}")
     await asyncio.Event().wait()
-
-
-async def _sink(ready: Connection) -> None:
-    ready.send(await loopback.Center(keep=False).start())
-    await asyncio.Event().wait()
-
-
-async def _emulator(ready: Connection, upstream: str) -> None:
-    emulator = Emulator(EmulatorConfig(listen="127.0.0.1:0", upstream=upstream, links=_LINKS))
-    ready.send(f"127.0.0.1:{await emulator.start()}")
-    await asyncio.Event().wait()
-
-
-def _serve(service: Callable[..., Awaitable[None]], ready: Connection, *words: str) -> None:
-    asyncio.run(service(ready, *words))  # type: ignore[arg-type]  # a coroutine, as each of them is
-
-
-@contextmanager
-def serving(service: Callable[..., Awaitable[None]], *words: str) -> Iterator[tuple[int, str]]:
-    """A service in a process of its own. gives its process id and address"""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(service, there, *words), daemon=True)
-    process.start()
-    assert process.pid is not None
-    try:
-        yield process.pid, here.recv()
-    finally:
-        process.terminate()
-        process.join()
 
 
 def of_calls(call: Callable[[], object], calls: int) -> float:
@@ -189,11 +154,11 @@ def measure(seconds: float) -> dict[str, Any]:
         "encode_s": of_calls(lambda: encoder.encode(picture, 10.0), calls),
         "engine_s": {kind: of_engine(kind, calls) for kind in ("onnxruntime", "onnxruntime-i8")},
     }
-    with serving(_sink) as (_, sink):
+    with serving(serve_center) as (_, sink):
         costs["uplink_s"] = asyncio.run(of_uplink(sink, frames))
-        with serving(_emulator, sink) as (pid, address):
+        with serving(serve_emulator, sink) as (pid, address):
             costs["emulator_s"] = {
-                link.rig: asyncio.run(of_emulator(address, pid, link.rig, frames)) for link in _LINKS
+                told: asyncio.run(of_emulator(address, pid, rig, frames)) for told, rig in _LINKS.items()
             }
     with serving(_center) as (pid, address):
         alone, watched = (asyncio.run(of_front(address, pid, seconds, watched)) for watched in (False, True))

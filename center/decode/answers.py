@@ -1,5 +1,6 @@
 """What cameras and counters are told of a frame."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from center.ingest.frames import Frame
@@ -30,6 +31,11 @@ class Answers:
         """Its camera must not send such."""
         self.count_drop(frame.key.rig, frame.view, "rejected", reason)
         self._answer(frame, link_pb2.OUTCOME_REJECTED, reason, detail)
+
+    def fail(self, frames: Iterable[Frame], reason: str) -> None:
+        """They left for the decoder, and so were answered, and no pictures came back."""
+        for frame in frames:
+            self.count_drop(frame.key.rig, frame.view, "failed", reason)
 
     def count_drop(self, rig: str, view: View, outcome: str, reason: str) -> None:
         """outcome: "dropped", "rejected" or "failed"."""

@@ -1,11 +1,14 @@
 """How many pairs a batch holds where the configuration leaves it open: by what the decoder needs here and now."""
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Final
 
 from center.decode.engines import Batch, Engine
 from center.decode.engines.base import largest_batch
+
+log = logging.getLogger(__name__)
 
 MOST: Final = 32
 """Pairs in a batch, at most."""
@@ -27,7 +30,11 @@ def learn(engine: Engine, most: int = MOST, clock: Callable[[], float] = time.pe
     most = largest_batch(engine, most)
     size, before = 1, _seconds(engine, 1, clock) if most > 1 else 0.0
     while size * 2 <= most:
-        larger = _seconds(engine, size * 2, clock)
+        try:
+            larger = _seconds(engine, size * 2, clock)
+        except Exception:  # of any library; on a GPU above all that its memory is full
+            log.warning("batches of %d are as large as they get: one of %d fails", size, size * 2, exc_info=True)
+            break
         if larger / 2 > WORTH * before:
             break
         size, before = size * 2, larger

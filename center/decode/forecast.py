@@ -2,7 +2,8 @@
 
 import math
 import statistics
-from collections import deque
+from collections import OrderedDict, deque
+from collections.abc import Hashable
 from typing import Final
 
 LEAD: Final = 0.15
@@ -14,25 +15,35 @@ MOST_LEAD: Final = 0.01
 """Seconds."""
 
 _REMEMBERED: Final = 7
-"""Batches of one size whose times are remembered; their median is believed, so that one slow batch changes nothing."""
+"""Batches of one kind whose times are remembered; their median is believed, so that one slow batch changes nothing."""
+
+KINDS: Final = 64
+"""Kinds of batches whose times are known; of those beyond, the one that was decoded longest ago is forgotten."""
 
 
 class Forecast:
     """Of a decoder that works on one batch after the other, in the order in which they are handed over."""
 
     def __init__(self) -> None:
-        self._times: dict[int, deque[float]] = {}
-        self._started: deque[tuple[float, int]] = deque()  # (handed over at, size), the one it works on first
+        self._times: OrderedDict[Hashable, deque[float]] = OrderedDict()
+        self._started: deque[tuple[float, Hashable]] = deque()  # (handed over at, kind), the one it works on first
         self._ended_at = -math.inf
 
-    def start(self, size: int, now: float) -> None:
-        """A batch of so many pairs is handed over. now: seconds"""
-        self._started.append((now, size))
+    def start(self, kind: Hashable, now: float) -> None:
+        """A batch is handed over.
+
+        kind  equal for batches that are equal work: how many pairs, and the size of their pictures
+        now   seconds
+        """
+        self._started.append((now, kind))
 
     def end(self, began: float, ended: float) -> None:
         """The oldest batch is decoded; the decoder worked on it so long, seconds."""
-        _, size = self._started.popleft()
-        self._times.setdefault(size, deque(maxlen=_REMEMBERED)).append(ended - began)
+        _, kind = self._started.popleft()
+        self._times.setdefault(kind, deque(maxlen=_REMEMBERED)).append(ended - began)
+        self._times.move_to_end(kind)
+        if len(self._times) > KINDS:
+            self._times.popitem(last=False)
         self._ended_at = ended
 
     def give_up(self) -> None:
@@ -45,8 +56,8 @@ class Forecast:
         or not so."""
         if len(self._started) != 1:
             return math.inf
-        handed_over, size = self._started[0]
-        if not (times := self._times.get(size)):
+        handed_over, kind = self._started[0]
+        if not (times := self._times.get(kind)):
             return math.inf
         usual = statistics.median(times)
         return max(handed_over, self._ended_at) + usual - min(LEAD * usual, MOST_LEAD)

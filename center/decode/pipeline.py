@@ -21,7 +21,8 @@ from typing import Final
 from center.config import BatchingSection
 from center.decode.answers import Answers
 from center.decode.batcher import Batcher, Dropped
-from center.decode.engines import BatchLost, Engine, base
+from center.decode.engines import BatchLost, Engine, RayEngine, base
+from center.decode.failures import Failures
 from center.decode.forecast import Forecast
 from center.decode.jobs import Decoded, Job, decode
 from center.decode.looks import Looks
@@ -72,8 +73,9 @@ class Pipeline:
         self._publisher = Publisher(rigs, broadcaster, quality, metrics, clock)
         self._looks: Looks[Rig] = Looks()  # when to look at a rig's pairer again
         self._forecast = Forecast()
+        self.failures = Failures()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="decoder")
-        self._decoding: dict[asyncio.Task[None], int] = {}  # with the numbers of their batches
+        self._decoding: dict[asyncio.Task[None], tuple[int, int]] = {}  # number and jobs of each batch
         self._numbers = itertools.count()
         self._shown: dict[str, int] = {}  # the newest batch that a rig was shown of, while older ones may still come
         self._superseded: defaultdict[str, list[Frame]] = defaultdict(list)
@@ -97,6 +99,11 @@ class Pipeline:
     @max_size.setter
     def max_size(self, size: int) -> None:
         self._batcher.max_size = size
+
+    @property
+    def broken(self) -> bool:
+        """Whether the engine of this process fails on everything. Replicas that do are replaced elsewhere."""
+        return not isinstance(self._engine, RayEngine) and self.failures.are_for_good(self._clock.now())
 
     @property
     def queued(self) -> int:
@@ -140,9 +147,8 @@ class Pipeline:
             self._timer.cancel()
         done = not self._decoding
         if not done:
-            log.error(
-                "the decoder did not finish within %.1f s; %d instants are lost", patience, len(self._batcher) + 1
-            )
+            lost = len(self._batcher) + sum(jobs for _, jobs in self._decoding.values())
+            log.error("the decoder did not finish within %.1f s; %d instants are lost", patience, lost)
         await self._publisher.close()
         self._threads.shutdown(wait=done, cancel_futures=True)
         return done
@@ -231,9 +237,10 @@ class Pipeline:
             self._settle_superseded(job.rig)
             for frame in job.frames:
                 self.answers.accept(frame)
-        self._forecast.start(len(jobs), self._clock.now())
+        self._forecast.start((len(jobs), jobs[0].size), self._clock.now())
         number = next(self._numbers)
-        self._decoding[asyncio.create_task(self._decode(self.engine, jobs, number), name="decode")] = number
+        task = asyncio.create_task(self._decode(self.engine, jobs, number), name="decode")
+        self._decoding[task] = (number, len(jobs))
 
     def _free(self) -> tuple[int, float]:
         """Batches in flight beyond those that would find a part of the engine idle, 0 while one is; and from when on it
@@ -245,17 +252,13 @@ class Pipeline:
         loop = asyncio.get_running_loop()
         try:
             began, ended, decoded = await loop.run_in_executor(self._threads, self._timed, engine, jobs)
-        except BatchLost as lost:
-            log.warning("a batch of %d is lost: %s", len(jobs), lost)
+        except Exception as error:  # an engine may raise anything; one bad batch must not end the live path
             self._forecast.give_up()
-            for frame in (frame for job in jobs for frame in job.frames):
-                self.answers.count_drop(frame.key.rig, frame.view, "failed", "replica")
-        except Exception:  # an engine may raise anything; one bad batch must not end the live path
-            log.exception("the decoder failed on a batch of %d", len(jobs))
-            self._forecast.give_up()
-            for frame in (frame for job in jobs for frame in job.frames):
-                self.answers.count_drop(frame.key.rig, frame.view, "failed", "decoder")
+            self.failures.add(error, len(jobs), self._clock.now())
+            reason = "replica" if isinstance(error, BatchLost) else "decoder"
+            self.answers.fail((frame for job in jobs for frame in job.frames), reason)
         else:
+            self.failures.end_row()
             self._forecast.end(began, ended)
             self.on_decoded(jobs, decoded, began, ended)
             for job, views in zip(jobs, decoded, strict=True):
@@ -263,7 +266,7 @@ class Pipeline:
         finally:
             if (task := asyncio.current_task()) is not None:
                 self._decoding.pop(task, None)
-            oldest = min(self._decoding.values(), default=math.inf)
+            oldest = min((each for each, _ in self._decoding.values()), default=math.inf)
             self._shown = {rig: newest for rig, newest in self._shown.items() if newest > oldest}
         self.pump()
 

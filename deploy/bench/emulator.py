@@ -7,11 +7,9 @@ slows all alike. The channel's own time is measured in this process, over the sa
 
 import argparse
 import asyncio
-import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +23,7 @@ from channel_emulator.relay.frames import process_frame
 from deploy.bench.load.watcher import cpu_seconds
 from deploy.bench.loopback import Center, Edge, picture
 from deploy.bench.result_file import measured_here, store
+from deploy.bench.started import serving
 from wire.contract.link_settings import Model
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
@@ -39,36 +38,17 @@ LINKS: Final = (
 )
 
 
-def serve_center(ready: Connection) -> None:
-    async def serve() -> None:
-        ready.send(await Center(keep=False).start())
-        await asyncio.Event().wait()
-
-    asyncio.run(serve())
+async def serve_center(ready: Connection) -> None:
+    """Until it is ended; sends its address."""
+    ready.send(await Center(keep=False).start())
+    await asyncio.Event().wait()
 
 
-def serve_emulator(ready: Connection, upstream: str) -> None:
-    async def serve() -> None:
-        emulator = Emulator(EmulatorConfig(listen="127.0.0.1:0", upstream=upstream, links=LINKS))
-        ready.send(f"127.0.0.1:{await emulator.start()}")
-        await asyncio.Event().wait()
-
-    asyncio.run(serve())
-
-
-@contextmanager
-def serving(serve: Callable[..., None], *arguments: str) -> Iterator[tuple[str, int]]:
-    """A server in a process of its own; gives its address and process id. Spawned: gRPC and fork do not agree."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=serve, args=(there, *arguments), daemon=True)
-    process.start()
-    try:
-        assert process.pid is not None
-        yield here.recv(), process.pid
-    finally:
-        process.terminate()
-        process.join()
+async def serve_emulator(ready: Connection, upstream: str) -> None:
+    """Likewise. upstream: address of the center"""
+    emulator = Emulator(EmulatorConfig(listen="127.0.0.1:0", upstream=upstream, links=LINKS))
+    ready.send(f"127.0.0.1:{await emulator.start()}")
+    await asyncio.Event().wait()
 
 
 async def round_trips(center: str, emulator: str, frames: int) -> dict[str, list[float]]:
@@ -126,7 +106,7 @@ def milliseconds(seconds: list[float]) -> dict[str, float]:
 
 def measure(frames: int) -> dict[str, Any]:
     own = own_times(frames)
-    with serving(serve_center) as (center, _), serving(serve_emulator, center) as (emulator, pid):
+    with serving(serve_center) as (_, center), serving(serve_emulator, center) as (pid, emulator):
         trips = asyncio.run(round_trips(center, emulator, frames))
         cpu = asyncio.run(cpu_times(emulator, pid, frames))
     direct = milliseconds(trips.pop("direct"))

@@ -9,11 +9,8 @@ nothing tell what an idle one holds.
 import argparse
 import asyncio
 import gc
-import multiprocessing
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +26,7 @@ from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import LoadCamera, Sent
 from deploy.bench.load.watcher import cpu_seconds
 from deploy.bench.result_file import measured_here, store
+from deploy.bench.started import serving
 from wire.contract.arrays import pack_complex
 from wire.geometry import CHANNELS, HEIGHT, SYMBOLS, WIDTH
 from wire.v1 import types_pb2
@@ -55,38 +53,19 @@ class SleepingEngine:
         return self._pictures[: len(batch)]
 
 
-def serve_center(ready: Connection, seconds: float, most: int) -> None:
-    """A process: the center, until it is ended."""
-
-    async def serve() -> None:
-        values: dict[str, Any] = {
-            "listen": "127.0.0.1:0",
-            "emulator": "",
-            "page": {"port": 0},
-            "batching": {"max_size": 1, "queue": max(64, most)},
-            "links": {"max_rigs": max(64, most), "idle_s": 600.0},
-        }
-        center = Center(CenterConfig.model_validate(values), SleepingEngine(seconds))
-        await center.start()
-        ready.send(center.port)
-        await asyncio.Event().wait()
-
-    asyncio.run(serve())
-
-
-@contextmanager
-def serving(seconds: float, most: int) -> Iterator[tuple[int, int]]:
-    """A center in a process of its own. gives its process id and its port"""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=serve_center, args=(there, seconds, most), daemon=True)
-    process.start()
-    assert process.pid is not None
-    try:
-        yield process.pid, here.recv()
-    finally:
-        process.terminate()
-        process.join()
+async def serve_center(ready: Connection, seconds: float, most: int) -> None:
+    """A center until it is ended; it sends its port. seconds: that its decoder takes; most: rigs"""
+    values: dict[str, Any] = {
+        "listen": "127.0.0.1:0",
+        "emulator": "",
+        "page": {"port": 0},
+        "batching": {"max_size": 1, "queue": max(64, most)},
+        "links": {"max_rigs": max(64, most), "idle_s": 600.0},
+    }
+    center = Center(CenterConfig.model_validate(values), SleepingEngine(seconds))
+    await center.start()
+    ready.send(center.port)
+    await asyncio.Event().wait()
 
 
 def noise_frames() -> PreparedFrames:
@@ -141,7 +120,7 @@ async def load(pid: int, port: int, rigs: int, rate: float, seconds: float) -> d
 
 def measure(rigs: int, rate: float, seconds: float, decode_ms: float) -> dict[str, Any]:
     """One center, one number of rigs."""
-    with serving(decode_ms / 1e3, rigs) as (pid, port):
+    with serving(serve_center, decode_ms / 1e3, rigs) as (pid, port):
         return asyncio.run(load(pid, port, rigs, rate, seconds))
 
 

@@ -70,7 +70,7 @@ ROWS: Final = {
             Query("vergence_center_queue_pairs", "instants that wait"),
             text="Before the decoder, at the moment of the scrape.",
         ),
-        curves("queue age", "s", Query("vergence_center_queue_age_seconds", "oldest instant")),
+        curves("queue age", "s", Query("vergence_center_queue_age_seconds", "next instant")),
         curves(
             "credit",
             "short",

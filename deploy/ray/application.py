@@ -6,6 +6,7 @@ requests for each replica stand above 1 exactly while all are busy: that is what
 
 import asyncio
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from ray.serve.config import RequestRouterConfig
 from center.decode import engines
 from center.decode.engines import Batch
 from center.decode.engines.ray_engine import DEPLOYMENT
+from center.decode.failures import Failures
 from wire.codec import DEFAULT
 
 
@@ -60,6 +62,7 @@ class Decoder:
         self._engine = engines.load(options.codec, options.kind, options.device, options.threads)
         engines.warm_up(self._engine, options.warm_batches)
         self._thread = ThreadPoolExecutor(1)
+        self._failures = Failures()
 
     async def describe(self) -> dict[str, str]:
         """What a center asks when it starts."""
@@ -69,8 +72,19 @@ class Decoder:
         """Pictures [B, 2, 3, rows, columns] in [0, 1]; half precision is half the bytes, and 2e-4 of full scale."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._decode, batch)
 
+    async def check_health(self) -> None:
+        """Asked by Ray now and then, which starts another replica in the place of one that raises."""
+        if self._failures.are_for_good(time.monotonic()):
+            raise RuntimeError("the decoder fails on every batch")
+
     def _decode(self, batch: Batch) -> NDArray[np.float16]:
-        return np.clip(self._engine.decode(batch), 0.0, 1.0).astype(np.float16)
+        try:
+            pictures = self._engine.decode(batch)
+        except Exception as error:
+            self._failures.add(error, len(batch), time.monotonic())
+            raise
+        self._failures.end_row()
+        return np.clip(pictures, 0.0, 1.0).astype(np.float16)
 
 
 def build(options: Options) -> Any:

@@ -23,19 +23,24 @@ from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import send_load
 from deploy.bench.load.watcher import Counters, Seen, watch
 from deploy.bench.result_file import measured_here, store
+from deploy.bench.started import wait_until_ready
 from deploy.local.process import ServiceProcess, stop_all
 from deploy.local.stack import CONFIG, Ports
 from deploy.ray.application import Options, build
 from wire.codec import DEFAULT
-from wire.runtime.errors import UserError
-from wire.runtime.grpc_kit import healthy
 
 SNR_DB: Final = 10.0
+BATCH: Final = 4
+"""Pairs in a batch at most: what a replica that dies may take along."""
+
 _START_SECONDS: Final = 180.0
 
 
 def main(words: list[str] | None = None) -> int:
-    """0 if no more than one batch was lost; words: of the command line, None takes this process's"""
+    """0 if no more than one batch was lost and pairs came after that.
+
+    words  of the command line; None takes this process's
+    """
     parser = argparse.ArgumentParser(prog="python -m deploy.ray.drill", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--replicas", type=int, default=2, help="default %(default)s")
     parser.add_argument("--rigs", type=int, default=4, help="default %(default)s")
@@ -48,7 +53,8 @@ def main(words: list[str] | None = None) -> int:
     ray.init(num_cpus=asked.replicas + 1, include_dashboard=False, log_to_driver=False, object_store_memory=200 << 20)
     try:
         serve.start(proxy_location="Disabled")
-        options = Options(kind="onnxruntime", threads=1, replicas=asked.replicas, most_replicas=asked.replicas)
+        fixed = {"replicas": asked.replicas, "most_replicas": asked.replicas}
+        options = Options(kind="onnxruntime", threads=1, warm_batches=BATCH, **fixed)
         serve.run(build(options), name=APPLICATION, route_prefix=None)
         with tempfile.TemporaryDirectory(prefix="vergence-ray-") as logs:
             result = asyncio.run(_run(asked, Path(logs)))
@@ -58,7 +64,7 @@ def main(words: list[str] | None = None) -> int:
     print(json.dumps(result, indent=2))
     if asked.json is not None:
         store(asked.json, measured_here(result))
-    return int(result["lost_instants"] > result["largest_batch"])
+    return int(result["lost_instants"] > result["largest_batch"] or not result["pairs_after_the_kill"])
 
 
 async def _run(asked: argparse.Namespace, logs: Path) -> dict[str, Any]:
@@ -68,6 +74,7 @@ async def _run(asked: argparse.Namespace, logs: Path) -> dict[str, Any]:
         "VERGENCE_CENTER__EMULATOR": "''",
         "VERGENCE_CENTER__ENGINE__KIND": "ray",
         "VERGENCE_CENTER__ENGINE__ADDRESS": ray.get_runtime_context().gcs_address,
+        "VERGENCE_CENTER__BATCHING__MAX_SIZE": str(BATCH),
         # What dies with a replica is counted here, not what a slow machine makes late.
         "VERGENCE_CENTER__LINKS__AGE_BUDGET_MS": "20000",
         "VERGENCE_CENTER__PAIRING__PATIENCE_MS": "1000",
@@ -75,7 +82,7 @@ async def _run(asked: argparse.Namespace, logs: Path) -> dict[str, Any]:
     center = ServiceProcess("center", "center", CONFIG / "center.yaml", logs / "center.log", environment)
     center.start()
     try:
-        await _wait_until_ready(center, f"{ports.host}:{ports.center}")
+        await wait_until_ready(center, f"{ports.host}:{ports.center}", _START_SECONDS)
         return await _strike(asked, f"{ports.host}:{ports.center}", f"{ports.page_url}/metrics", center)
     finally:
         await asyncio.to_thread(stop_all, [center])
@@ -106,7 +113,7 @@ async def _strike(asked: argparse.Namespace, address: str, metrics: str, center:
         "drops": drops,
         "held_back": sent.held_back,
         "lost_instants": drops.get("replica", 0.0) / 2,
-        "largest_batch": 4,
+        "largest_batch": BATCH,
         "pairs_after_the_kill": len(after),
         "longest_gap_after_the_kill_s": round(max(gaps, default=float("nan")), 3),
         "replica_back_s": round(await back, 1),
@@ -130,14 +137,6 @@ def _seconds_until(replicas: int) -> float:
             return time.monotonic() - began
         time.sleep(0.2)
     return float("nan")
-
-
-async def _wait_until_ready(center: ServiceProcess, address: str) -> None:
-    began = time.monotonic()
-    while not await healthy(address, 1.0):
-        if center.exit_code() is not None or time.monotonic() - began > _START_SECONDS:
-            raise UserError("\n".join(["the center did not become ready:", *center.last_words()]))
-        await asyncio.sleep(0.2)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,22 @@ WARM_UPS: Final = 3
 """Times that work runs as it stands before it is captured: it makes its buffers then, and chooses kernels."""
 
 
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
 class GraphRunner:
     """Runs pieces of work by name; from the fourth time on, what was captured is replayed.
 
     The work must read and write tensors that stay where they are, and ask the host nothing. If it cannot be captured,
     it goes on as it stands, and a line says why.
+
+    tell  takes that line
     """
 
-    def __init__(self) -> None:
-        self.active = True
+    def __init__(self, tell: Callable[[str], object] = _print) -> None:
+        self.active, self._tell = True, tell
+        self._beside: torch.cuda.Stream | None = None
         self._runs: dict[Hashable, int] = {}
         self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
 
@@ -29,13 +36,18 @@ class GraphRunner:
             work()
         elif self._runs.get(name, 0) < WARM_UPS:
             self._runs[name] = self._runs.get(name, 0) + 1
-            beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-            beside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(beside):
-                work()
-            torch.cuda.current_stream().wait_stream(beside)
+            self._warm_up(work)
         else:
             self._capture(name, work)
+
+    def _warm_up(self, work: Callable[[], object]) -> None:
+        """Run it on a stream beside the current one, always the same: what was allocated on one serves no other."""
+        if self._beside is None:
+            self._beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._beside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._beside):
+            work()
+        torch.cuda.current_stream().wait_stream(self._beside)
 
     def _capture(self, name: Hashable, work: Callable[[], object]) -> None:
         graph = torch.cuda.CUDAGraph()
@@ -44,7 +56,7 @@ class GraphRunner:
                 work()
         except RuntimeError as error:
             self.active = False
-            print(f"no CUDA graph, steps run one by one: {str(error).splitlines()[0]}", flush=True)
+            self._tell(f"no CUDA graph, steps run one by one: {str(error).splitlines()[0]}")
             work()
         else:
             self._graphs[name] = graph

@@ -10,7 +10,9 @@ import pytest
 from prometheus_client import generate_latest
 
 from center.config import CenterConfig
-from center.service import Center
+from center.service import Center, run
+from tests.center.conftest import Camera
+from tests.waiting import eventually
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import connect, healthy
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -65,6 +67,33 @@ async def test_a_taken_port_is_a_problem_with_its_mend(engine: Any) -> None:
         with pytest.raises(UserError, match=rf"cannot listen on 127\.0\.0\.1:{port}: address already in use"):
             await center.start()
         await center.stop()
+
+
+async def test_a_center_whose_decoder_is_broken_for_good_ends(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be ready, take every frame and show nothing; whoever supervises it starts a new one."""
+    made: list[Center] = []
+
+    class Made(Center):
+        def __init__(self, config: CenterConfig) -> None:
+            super().__init__(config, engine)
+            made.append(self)
+
+    monkeypatch.setattr("center.service.Center", Made)
+    monkeypatch.setattr("prometheus_client.disable_created_metrics", lambda: None)  # it would hold for all tests
+    monkeypatch.setattr("center.decode.failures.IN_A_ROW", 3)
+    monkeypatch.setattr("center.decode.failures.LONG_ENOUGH", 0.0)
+    values = {"listen": "127.0.0.1:0", "emulator": "", "page": {"port": 0}, "drain_s": 0.5, "batching": {"max_size": 1}}
+    running = asyncio.create_task(run(CenterConfig.model_validate(values), asyncio.Event()))
+    await eventually(lambda: bool(made) and made[0].status()["ready"])
+    engine.fails = True
+    async with connect(f"127.0.0.1:{made[0].port}") as channel:
+        camera = Camera(channel, View.LEFT)
+        await camera.connect()
+        for sequence in (1, 2, 3):
+            await camera.send(sequence)
+            await camera.answer()
+        with pytest.raises(UserError, match=r"^the decoder failed on every batch; its error is in the log"):
+            await asyncio.wait_for(running, 20)
 
 
 async def test_every_stage_and_outcome_is_counted_once(engine: Any, center: Any, camera: Any) -> None:

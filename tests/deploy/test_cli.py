@@ -1,13 +1,17 @@
 """The `vergence` command on hosts that have only some of the extras."""
 
 import argparse
+import re
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from deploy.local import cli, demo
 from deploy.local.stack import FOOTAGE
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_help_needs_no_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,6 +36,15 @@ def test_a_missing_extra_is_one_line(
     assert cli.main(words) == 1
     line = f"vergence: error: {absent} is not installed; in a checkout of vergence: pip install '.[edge,center]'"
     assert capsys.readouterr().err.strip() == line
+
+
+def test_make_bench_alone_measures_something() -> None:
+    """Without ARGS it ended with a line on how it is used."""
+    (listed,) = re.findall(r"^BENCHES := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    benches = [words.split() for words in re.findall(r'"([^"]+)"', listed)]
+    assert {words[0] for words in benches} >= {"engine", "live", "load", "stale"}
+    for words in benches:
+        cli._parser(["bench", *words]).parse_args(["bench", *words])
 
 
 def extra(*words: str) -> dict[str, str]:

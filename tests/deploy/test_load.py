@@ -1,7 +1,10 @@
 """The load tool: open loop, honest counting, quantiles as Prometheus has them."""
 
+import asyncio
 import math
+import os
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,8 @@ from deploy.bench.load.bare import measure
 from deploy.bench.load.command import keeps
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import LoadCamera, Sent, send_load
-from deploy.bench.load.watcher import Counters, histogram_quantile, quantile
+from deploy.bench.load.report import draw
+from deploy.bench.load.watcher import Counters, Seen, Usage, histogram_quantile, note, quantile, sample_usage
 from deploy.bench.loopback import CREDIT, Center
 from deploy.local.demo import temporary_certs
 from deploy.local.secured import Parties
@@ -22,6 +26,7 @@ from wire import units
 from wire.contract.arrays import unpack_complex
 from wire.geometry import PictureSize
 from wire.runtime.errors import UserError
+from wire.v1 import pair_service_pb2 as pairs_pb2
 from wire.views import View
 
 
@@ -105,7 +110,45 @@ def test_counters_tell_what_came_since() -> None:
 
 @pytest.mark.parametrize(("p99", "paired", "held"), [(90.0, 100.0, True), (110.0, 100.0, False), (90.0, 98.0, False)])
 def test_a_rate_is_held_in_time_and_in_full(p99: float, paired: float, held: bool) -> None:
-    assert keeps({"age_ms": {"p99": p99}, "paired": paired, "offered_pairs": 100.0}, 100.0) is held
+    told = {"age_ms": {"p99": p99}, "paired": 100.0, "seen_paired": paired, "offered_pairs": 100.0}
+    assert keeps(told, 100.0) is held, "what the watcher missed has no age"
+
+
+def test_what_waited_at_the_end_is_no_higher_rate() -> None:
+    """An overloaded center goes on decoding after the load: its pairs are told over the time that they took."""
+    seen = Seen(arrivals={"a": [100.5, 119.0], "b": [101.0, 120.4]})
+    assert seen.lasted(began=100.0, seconds=20.0) == pytest.approx(20.4)
+    assert seen.lasted(began=100.0, seconds=25.0) == 25.0
+    assert Seen().lasted(began=100.0, seconds=20.0) == 20.0
+
+
+def test_a_pair_is_noted_with_the_time_since_it_was_decoded() -> None:
+    seen, now = Seen(), time.time_ns()
+    note(seen, pairs_pb2.WatchPairsResponse(rig="a", captured_at_ns=now - 90_000_000, decoded_at_ns=now - 10_000_000))
+    assert seen.ages[0] - seen.publishing[0] == pytest.approx(0.08)
+    assert seen.publishing[0] >= 0.01
+    assert (seen.paired, seen.single, list(seen.arrivals)) == (0, 1, ["a"])
+
+
+def test_the_chart_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    figures = {"p50": 20.0, "p95": 30.0, "p99": math.inf}
+    stages = {"decode": {"p50": 20.0, "p95": 21.0, "p99": 25.0}, "capture": dict.fromkeys(figures, math.nan)}
+    runs = [{"rigs": 2, "rate": rate, "stages_ms": stages, "age_ms": figures} for rate in (4.0, 2.0)]
+    draw(runs, 18.0, tmp_path / "chart.svg")
+    assert "decode" in (tmp_path / "chart.svg").read_text()
+
+
+async def test_cpu_time_is_told_up_to_the_end() -> None:
+    usage = Usage()
+    looking = asyncio.create_task(sample_usage(os.getpid(), usage, every=3_600.0))
+    await asyncio.sleep(0)
+    began = time.process_time()
+    while time.process_time() - began < 0.05:
+        pass
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
+    assert usage.cpu >= 0.03
 
 
 def test_the_bare_engine_is_timed_at_every_size() -> None:

@@ -6,10 +6,14 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
+from center.decode.engines import Batch
 from center.decode.engines.ray_engine import APPLICATION
+from center.decode.failures import IN_A_ROW
+from tests.center.conftest import FakeEngine
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_ray = pytest.mark.skipif(
@@ -41,6 +45,31 @@ def test_the_application_takes_what_its_file_says() -> None:
     (application,) = yaml.safe_load((ROOT / "deploy" / "ray" / "serve.yaml").read_text())["applications"]
     assert Options(**application["args"]) == Options()
     assert application["import_path"] == f"{build.__module__}:{build.__qualname__}"
+
+
+@needs_ray
+@pytest.mark.filterwarnings("ignore")
+async def test_a_replica_whose_decoder_is_broken_for_good_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    from deploy.ray import application
+
+    engine = FakeEngine()
+    monkeypatch.setattr(application.engines, "load", lambda *_: engine)
+    monkeypatch.setattr("center.decode.failures.LONG_ENOUGH", 0.0)
+    replica = application.Decoder.func_or_class(application.Options())
+    batch = Batch.noise(2)
+    for _ in range(IN_A_ROW - 1):
+        engine.fails = True
+        with pytest.raises(RuntimeError, match="on purpose"):
+            await replica.decode(batch)
+    await replica.check_health()
+    engine.fails = False
+    assert (await replica.decode(batch)).dtype == np.float16
+    engine.fails = True
+    for _ in range(IN_A_ROW):
+        with pytest.raises(RuntimeError, match="on purpose"):
+            await replica.decode(batch)
+    with pytest.raises(RuntimeError, match="the decoder fails on every batch"):
+        await replica.check_health()
 
 
 def test_the_file_names_the_application_that_a_center_asks_for() -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from center.decode.engines.base import MOST_IN_FLIGHT, Batch, Device, Engine, Kind, in_flight
 from center.decode.engines.onnx_engine import OnnxEngine
@@ -15,8 +16,8 @@ from center.decode.engines.openvino_engine import OpenVinoEngine, is_installed
 from center.decode.engines.ray_engine import connect
 from center.decode.engines.torch_engine import TorchEngine, load_torch
 from wire import codec
-from wire.geometry import CHANNELS, DEFAULT_SIZE, PictureSize
-from wire.runtime.errors import UserError
+from wire.geometry import CHANNELS, HEIGHT, WIDTH
+from wire.runtime.errors import UserError, one_line
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +29,16 @@ NEAR: Final = 3e-4
 pictures."""
 
 _TRIES: Final = 3
+_LONGEST_REASON: Final = 200
 
 
 def load(name: str, kind: Kind, device: Device, threads: int, address: str = "auto") -> Engine:
     """The engine for this machine. Slow; not for the event loop.
 
     name     codec: a folder, or the name of a shipped one
-    kind     "auto" takes torch where that sees CUDA; else what is fastest here and now of onnxruntime with 32-bit
-             numbers, with 8-bit integers where the codec has them, and OpenVINO where that is installed
+    kind     "auto" takes torch where that sees CUDA, and decodes there as it should; else what is fastest here and now
+             of onnxruntime with 32-bit numbers, with 8-bit integers where the codec has them, and OpenVINO where that
+             is installed
     device   for torch only; "auto" takes CUDA where it is
     threads  CPU threads; 0 takes every core
     address  of the Ray cluster, for "ray" only, whose replicas choose engine, device and threads for themselves
@@ -46,12 +49,14 @@ def load(name: str, kind: Kind, device: Device, threads: int, address: str = "au
     if device == "cuda" and kind not in ("auto", "torch"):
         raise UserError(f"{kind} decodes on the CPU here; for CUDA set engine.kind to torch")
     cuda = device == "cuda" or (device == "auto" and kind in ("auto", "torch") and _sees_cuda())
-    if cuda or kind == "torch":
+    if kind == "torch" or device == "cuda":
         return TorchEngine(name, "cuda" if cuda else "cpu", threads)
     if kind == "openvino":
         return OpenVinoEngine(name, threads)
     if kind == "auto":
-        return fastest([OnnxEngine(name, threads), *_others(name, threads)])
+        exact = OnnxEngine(name, threads)
+        gpu = _on_cuda(name, threads, exact) if cuda else None
+        return gpu or fastest([exact, *_others(name, threads)])
     return OnnxEngine(name, threads, int8=kind == "onnxruntime-i8")
 
 
@@ -66,7 +71,7 @@ def fastest(engines: Sequence[Engine], clock: Callable[[], float] = time.perf_co
     """
     batch = Batch.noise(1)
     exact = engines[0].decode(batch)
-    near = [each for each in engines if np.mean((each.decode(batch) - exact) ** 2) <= NEAR]
+    near = [engines[0], *(each for each in engines[1:] if _is_near(each, batch, exact))]
     alone, among_others = [float("inf")] * len(near), [float("inf")] * len(near)
     with ThreadPoolExecutor(MOST_IN_FLIGHT) as threads:
         for _ in range(_TRIES):  # in turns, so that a busy moment of the machine slows all alike
@@ -82,6 +87,33 @@ def fastest(engines: Sequence[Engine], clock: Callable[[], float] = time.perf_co
     return near[quickest if times[quickest] < WORTH * times[0] else 0]
 
 
+def _is_near(engine: Engine, batch: Batch, exact: NDArray[np.float32]) -> bool:
+    """Whether an engine decodes on this machine, and to nearly these pictures."""
+    try:
+        near = bool(np.mean((engine.decode(batch) - exact) ** 2) <= NEAR)
+    except Exception as error:  # a library that loads may fail at work; there is another
+        _left_out(engine.name, error)
+        return False
+    if not near:
+        log.warning("%s is left out: on this machine its pictures are not those of onnxruntime", engine.name)
+    return near
+
+
+def _left_out(who: str, error: Exception) -> None:
+    log.warning("%s is left out: %s", who, one_line(str(error) or type(error).__name__, _LONGEST_REASON))
+
+
+def _on_cuda(name: str, threads: int, exact: Engine) -> Engine | None:
+    """torch on the GPU; None where that does not work, though a GPU is there. exact: whose pictures it should give"""
+    try:
+        engine = TorchEngine(name, "cuda", threads)
+    except Exception as error:  # of the driver too: too old, or for another GPU
+        _left_out("torch on cuda", error)
+        return None
+    batch = Batch.noise(1)
+    return engine if _is_near(engine, batch, exact.decode(batch)) else None
+
+
 def _others(name: str, threads: int) -> Iterator[Engine]:
     """The engines that are worth a trial beside the first: those that are there, and work."""
     offers: list[tuple[bool, Callable[[], Engine]]] = [
@@ -93,21 +125,23 @@ def _others(name: str, threads: int) -> Iterator[Engine]:
             try:
                 yield make()
             except (ImportError, OSError, UserError) as error:
-                log.warning("an engine that is installed does not work here: %s", str(error).splitlines()[0])
+                _left_out("an engine that is installed", error)
 
 
-def warm_up(engine: Engine, most: int, largest: PictureSize = DEFAULT_SIZE) -> None:
-    """Decode every batch size once, so that no camera pays for compilation or first allocations.
+def warm_up(engine: Engine, most: int) -> None:
+    """Decode every batch size once, so that no camera pays for compilation or first allocations; of 128x256.
 
-    most     pairs in a batch
-    largest  size of pictures that may come, of which one pair is decoded; the batches are of 128x256
-    raises   UserError if the engine knows no pictures of this size, or has pictures of another shape than they should
+    most    pairs in a batch
+    raises  UserError if the engine has pictures of another shape than they should, or no numbers in them
     """
-    batches = [(count, DEFAULT_SIZE) for count in range(1, most + 1)]
-    for count, size in [*batches, *([(1, largest)] if largest != DEFAULT_SIZE else [])]:
-        shape = engine.decode(Batch.noise(count, size=size)).shape
-        if shape != (count, 2, CHANNELS, size.rows, size.columns):
-            raise UserError(f"the decoder gave pictures of shape {shape} for {count} pairs; export the codec anew")
+    for count in range(1, most + 1):
+        pictures = engine.decode(Batch.noise(count))
+        if pictures.shape != (count, 2, CHANNELS, HEIGHT, WIDTH):
+            raise UserError(
+                f"the decoder gave pictures of shape {pictures.shape} for {count} pairs; export the codec anew"
+            )
+        if not np.isfinite(pictures).all():
+            raise UserError(f"{engine.name} gave pictures that are no numbers; set engine.kind to onnxruntime")
 
 
 def _sees_cuda() -> bool:

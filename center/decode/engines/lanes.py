@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 LANES: Final = 2
 
 
+def usable_cores() -> int:
+    """That this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Lanes:
     """The decoder of a codec in onnxruntime, for several threads; those beyond the lanes wait.
 
@@ -42,14 +47,14 @@ class Lanes:
         self.codec_hash = half.codec_hash
         self.ranks = {each.name: len(each.shape) for each in half.session.get_inputs()}
         self._on_all_cores: InferenceSession = half.session
-        cores = (threads or len(os.sched_getaffinity(0))) // LANES
-        self._free: list[InferenceSession] = []
-        if cores == 1:  # a session without threads of its own works in those that call it
+        cores = threads or usable_cores()
+        self._free: list[InferenceSession]
+        shares = [(cores + lane) // LANES for lane in range(LANES)] if cores >= LANES else []
+        # Of an odd number of cores the lane that is taken first has one more.
+        if set(shares) == {1}:  # a session without threads of its own works in those that call it
             self._free = [codec.load_onnx(name, "decoder", 1, int8).session] * LANES
-        elif cores > 1:
-            self._free = [codec.load_onnx(name, "decoder", cores, int8).session for _ in range(LANES)]
         else:
-            self._free = [half.session]
+            self._free = [codec.load_onnx(name, "decoder", share, int8).session for share in shares] or [half.session]
         self.count = len(self._free)
         self._changed = threading.Condition()
 

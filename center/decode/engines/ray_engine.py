@@ -4,6 +4,8 @@
 starts another one, and the next batch goes to those that are left.
 """
 
+import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -14,6 +16,9 @@ from numpy.typing import NDArray
 from center.decode.engines.base import Batch, BatchLost
 from wire import codec
 from wire.runtime.errors import UserError, not_installed, one_line
+from wire.runtime.log_throttle import Throttle
+
+_throttle = Throttle(logging.getLogger(__name__))
 
 APPLICATION: Final = "vergence"
 DEPLOYMENT: Final = "Decoder"
@@ -42,12 +47,13 @@ class RayEngine:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
-        handle   of the deployment: describe.remote() and decode.remote(batch) give something with result(timeout_s)
-        running  how many replicas take work now; may be slow
+        handle   of the deployment: describe.remote() and decode.remote(batch) give something with result(timeout_s) and
+                 cancel()
+        running  how many replicas take work now; may be slow, and may raise anything
         where    for people
         lost     what `result` raises when a replica is gone; TimeoutError always is
         clock    gives seconds
-        raises   what `result` does
+        raises   what `result` and `running` do
         """
         self._handle, self._running, self._clock = handle, running, clock
         self._lost: tuple[type[BaseException], ...] = (TimeoutError, *lost)
@@ -55,6 +61,7 @@ class RayEngine:
         self.codec_hash: str = told["codec_hash"]
         self.name = f"ray on {where} ({told['engine']})"
         self._replicas, self._counted_at = max(1, running()), clock()
+        self._counting = threading.Lock()
 
     @property
     def in_flight(self) -> int:
@@ -62,21 +69,33 @@ class RayEngine:
 
     def decode(self, batch: Batch) -> NDArray[np.float32]:
         """raises  BatchLost if the replica that had the batch is gone"""
-        answer = self._handle.decode.remote(batch)
+        answer: Any = None
         try:
+            answer = self._handle.decode.remote(batch)
             pictures = np.asarray(answer.result(timeout_s=CALL_SECONDS), np.float32)
         except self._lost as error:
+            if isinstance(error, TimeoutError) and answer is not None:
+                answer.cancel()  # else a replica that comes back would decode what nobody waits for any more
             self._count(at_once=True)
             raise BatchLost(one_line(str(error) or type(error).__name__, _LONGEST_REASON)) from error
         self._count()
         return pictures
 
     def _count(self, at_once: bool = False) -> None:
-        """Look how many replicas there are, now and then."""
+        """Look how many replicas there are, now and then; beside the batches, which must not wait for the answer."""
         now = self._clock()
-        if at_once or now - self._counted_at >= _COUNT_EVERY:
+        if (at_once or now - self._counted_at >= _COUNT_EVERY) and self._counting.acquire(blocking=False):
             self._counted_at = now
+            threading.Thread(target=self._look, name="replicas", daemon=True).start()
+
+    def _look(self) -> None:
+        try:
             self._replicas = max(1, self._running())
+        except Exception as error:  # Ray's exceptions share no base here; batches may get through all the same
+            why = one_line(str(error) or type(error).__name__, _LONGEST_REASON)
+            _throttle.warn("count", f"the Ray replicas cannot be counted ({why}); {self._replicas} are taken to run")
+        finally:
+            self._counting.release()
 
 
 def connect(name: str, address: str) -> RayEngine:

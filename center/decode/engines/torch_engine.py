@@ -3,6 +3,7 @@
 No GPU has measured this module yet. `vergence bench engine` does, and it runs the same on a CPU, without graphs.
 """
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from center.decode.engines.base import Batch
 from wire import codec
 from wire.geometry import CHANNELS, PictureSize
 from wire.runtime.errors import UserError, not_installed
+
+log = logging.getLogger(__name__)
 
 MOST_SIZES: Final = 4
 """Sizes of pictures whose tensors and graphs are kept: a captured graph holds on to all of its device memory."""
@@ -51,11 +54,11 @@ class TorchEngine:
         self._torch, self._device = torch, device
         self._sizes: OrderedDict[PictureSize, _Sized] = OrderedDict()
         self._new_run: Callable[[], Run] = lambda: lambda _, work: work()
-        self._warm_ups = 1
+        self._warm_ups = 0  # of a new slot, until its graph is captured; none where there are no graphs
         if device == "cuda":
             from jscc.train.cuda_graph import WARM_UPS, GraphRunner
 
-            self._new_run, self._warm_ups = lambda: GraphRunner().run, WARM_UPS + 1
+            self._new_run, self._warm_ups = lambda: GraphRunner(log.warning).run, WARM_UPS + 1
         self.name, self.codec_hash = f"torch on {device}", codec_hash or str(self._codec.codec_hash)
 
     def decode(self, batch: Batch) -> NDArray[np.float32]:
@@ -81,6 +84,8 @@ class TorchEngine:
         self._sizes.move_to_end(size)
         sized = self._sizes[size]
         if count not in sized.slots:
+            if not self._warm_ups:  # no graph reads them by address: they need not stay
+                sized.slots.clear()
             sized.slots[count] = slot = _Slot.make(self._torch, size, count, self._device)
             for _ in range(sized.warm_ups):
                 self._launch(slot)
@@ -101,7 +106,8 @@ class TorchEngine:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sized:
-    """What is kept for a size of pictures. run: how its work is run; warm_ups: of a new slot; slots: by their pairs."""
+    """What is kept for a size of pictures. run: how its work is run; warm_ups: of a new slot; slots: by their pairs, on
+    a CPU of the last number only."""
 
     run: Run
     warm_ups: int

@@ -8,30 +8,31 @@ Center and cameras share this machine's cores, so the figures are for both toget
 import argparse
 import asyncio
 import dataclasses
-import math
+import json
 import sys
 import tempfile
 import time
-from contextlib import suppress
+import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.bench.load.bare import BareEngine, load_and_measure
+from deploy.bench.load.bare import load_and_measure
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import PLAIN, send_load
+from deploy.bench.load.report import draw, report
 from deploy.bench.load.watcher import STAGES, Counters, Seen, Usage, quantile, sample_usage, watch
 from deploy.bench.result_file import measured_here, store
+from deploy.bench.started import wait_until_ready
 from deploy.local.demo import temporary_certs
 from deploy.local.process import ServiceProcess, stop_all
 from deploy.local.secured import Parties
 from deploy.local.stack import CONFIG, Ports
 from wire import codec
 from wire.geometry import DEFAULT_SIZE, PictureSize
+from wire.runtime import direct
 from wire.runtime.errors import UserError
-from wire.runtime.grpc_kit import healthy
-from wire.security.keyring import Keyring
 
-_START_SECONDS: Final = 60.0
 _SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _DELIVERED: Final = 0.99
 """The share of pairs that must come out, paired, for a rate to count as held."""
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="further environment of the center")
     parser.add_argument("--secure", action="store_true", help="mutual TLS and tokens")
     parser.add_argument("--json", type=Path, metavar="FILE", help="store every figure")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="draw them (needs matplotlib)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -73,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         decoder = {"engine": bare.name, "seconds": bare.seconds, "pairs_per_second": bare.pairs_per_second}
         store(arguments.json, measured_here({"bare": decoder, "runs": results}))
+    if arguments.chart is not None:
+        draw(results, bare.seconds[1] * 1e3, arguments.chart)
     return 0 if found else 1
 
 
@@ -95,9 +99,9 @@ def search(arguments: argparse.Namespace, prepared: PreparedFrames) -> tuple[lis
 
 
 def keeps(result: dict[str, Any], goal_ms: float) -> bool:
-    """Whether nearly all pairs came out together and in time."""
+    """Whether nearly all pairs came to who watches, together and in time: those that it missed have no age."""
     in_time: bool = result["age_ms"]["p99"] <= goal_ms
-    return in_time and result["paired"] >= _DELIVERED * result["offered_pairs"]
+    return in_time and result["seen_paired"] >= _DELIVERED * result["offered_pairs"]
 
 
 def measure(arguments: argparse.Namespace, prepared: PreparedFrames, rate: float) -> dict[str, Any]:
@@ -136,7 +140,7 @@ async def _measure(
 ) -> dict[str, Any]:
     address, metrics_url = f"{ports.host}:{ports.center}", f"{ports.page_url}/metrics"
     viewer, headers = parties.keys("viewer"), parties.bearer("metrics")
-    await _wait_until_ready(address, center, viewer)
+    await wait_until_ready(center, address, keys=viewer)
     seen, usage = Seen(), Usage()
     assert center.pid is not None
     before = await asyncio.to_thread(Counters.read, metrics_url, headers)
@@ -146,15 +150,21 @@ async def _measure(
         sent = await send_load(address, prepared, arguments.rigs, rate, arguments.seconds, parties)
         generator_cpu = time.process_time() - generator_cpu
         counted = (await asyncio.to_thread(Counters.read, metrics_url, headers)).since(before)
+        told = await asyncio.to_thread(read_status, ports.page_url, parties.bearer("viewer"))
     finally:
         for task in beside:
             task.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(*beside)
+        ended = await asyncio.gather(*beside, return_exceptions=True)
+    for error in ended:
+        if isinstance(error, Exception):
+            raise error
     message, symbols = prepared.wire_bytes()
     pairs = counted.by("vergence_center_pairs_total", "outcome")
     decoded = pairs.get("paired", 0.0) + pairs.get("single", 0.0)
+    lasted = seen.lasted(sent.began, arguments.seconds)
     return {
+        "engine": told["engine"],
+        "batch": told["batch"],
         "rigs": arguments.rigs,
         "size": str(prepared.size),
         "rate": rate,
@@ -164,13 +174,16 @@ async def _measure(
         "paired": pairs.get("paired", 0.0),
         "single": pairs.get("single", 0.0),
         "late": pairs.get("late", 0.0),
-        "pairs_per_second": decoded / arguments.seconds,
-        "seen_pairs_per_second": len(seen.ages) / arguments.seconds,
+        "seen_paired": seen.paired,
+        "came_out_over_s": lasted,
+        "pairs_per_second": decoded / lasted,
+        "seen_pairs_per_second": len(seen.ages) / lasted,
         "age_ms": {name: quantile(seen.ages, share) * 1e3 for name, share in _SHARES.items()},
         "stages_ms": {
             stage: {name: counted.stage_quantile(stage, share) * 1e3 for name, share in _SHARES.items()}
             for stage in STAGES
-        },
+        }
+        | {"publish": {name: quantile(seen.publishing, share) * 1e3 for name, share in _SHARES.items()}},
         "held_back": sent.held_back,
         "outcomes": dict(sent.outcomes),
         "drops": counted.by("vergence_center_drops_total", "reason"),
@@ -180,43 +193,8 @@ async def _measure(
     }
 
 
-async def _wait_until_ready(address: str, center: ServiceProcess, keys: Keyring) -> None:
-    began = time.monotonic()
-    while not await healthy(address, 1.0, keys):
-        if center.exit_code() is not None or time.monotonic() - began > _START_SECONDS:
-            raise UserError("\n".join(["the center did not become ready:", *center.last_words()]))
-        await asyncio.sleep(0.1)
-
-
-def report(result: dict[str, Any], bare: BareEngine) -> None:
-    """Print one run."""
-    offered = result["rigs"] * result["rate"]
-    print(
-        f"{result['rigs']} rigs x {result['rate']:g} pairs/s of {result['size']} = {offered:g} offered over"
-        f" {result['seconds']:g} s"
-    )
-    print(
-        f"  out: {result['pairs_per_second']:.2f} pairs/s ({result['paired']:.0f} paired, {result['single']:.0f} alone,"
-        f" {result['late']:.0f} frames late), held back {result['held_back']}, drops {result['drops']}"
-    )
-    bare_ms = bare.seconds[1] * 1e3
-    age = result["age_ms"]
-    print(f"  capture to watcher, ms: p50 {age['p50']:.1f}  p95 {age['p95']:.1f}  p99 {age['p99']:.1f}")
-    print(
-        f"  decoder alone ({bare.name}): {bare_ms:.1f} ms a pair, best {bare.pairs_per_second:.1f} pairs/s;"
-        f" beyond it p50 {age['p50'] - bare_ms:.1f} ms;"
-        f" {result['pairs_per_second'] / bare.pairs_per_second:.2f} of its rate"
-    )
-    stages = "  ".join(
-        f"{name} {each['p50']:.1f}/{each['p99']:.1f}"
-        for name, each in result["stages_ms"].items()
-        if math.isfinite(each["p50"])
-    )
-    print(f"  stages p50/p99, ms: {stages}")
-    used = result["center"]
-    per_pair = used["cpu_ms_per_pair"] or float("nan")
-    print(
-        f"  center: {per_pair:.1f} ms CPU a pair, {used['rss'] / 2**20:.0f} MB, {used['files']} files,"
-        f" {used['threads']} threads; cameras {result['cameras_cpu_seconds']:.1f} s CPU;"
-        f" wire {result['wire_bytes_over_symbols']:.3f} x the symbols\n"
-    )
+def read_status(page: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    """What the center tells of itself. page: its URL"""
+    with direct.open_url(urllib.request.Request(f"{page}/api/status", headers=dict(headers)), 10.0) as answer:
+        status: dict[str, Any] = json.load(answer)
+        return status

@@ -5,6 +5,7 @@ A camera whose credit is spent keeps only its newest frame, as an edge does; wha
 """
 
 import asyncio
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -30,11 +31,13 @@ LEAD_SECONDS: Final = 0.5
 class Sent:
     """What the cameras did.
 
+    began      when the first pair was due, time.monotonic
     captured   frames that were due
     held_back  of these, replaced by a newer one while their camera had no credit
     outcomes   acknowledgements by outcome and reason
     """
 
+    began: float = math.nan
     captured: int = 0
     held_back: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -137,7 +140,7 @@ async def send_load(
     try:
         for start in range(0, len(cameras), 64):
             await asyncio.gather(*(camera.connect() for camera in cameras[start : start + 64]))
-        began = time.monotonic() + LEAD_SECONDS
+        sent.began = began = time.monotonic() + LEAD_SECONDS
         await asyncio.gather(
             *(_beat(pair, began + rig / (rigs * rate), rate, seconds) for rig, pair in enumerate(pairs))
         )

@@ -5,6 +5,7 @@ import os
 import time
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from wire.v1 import pair_service_pb2 as pairs_pb2
 from wire.v1.pair_service_pb2_grpc import PairServiceStub
 
 STAGES = ("capture", "encode", "channel", "network", "pair", "batch", "decode")
+"""That the center counts; from decoded to here comes after them."""
 
 
 @dataclass
@@ -25,14 +27,27 @@ class Seen:
     """Pairs that came out over WatchPairs, RGB8.
 
     ages     seconds from capture to arrival here, pictures included
+    publishing  of these, since the decoder was done
     paired, single  by how they were decoded
     arrivals  by rig: when its pairs came, time.monotonic
     """
 
     ages: list[float] = field(default_factory=list)
+    publishing: list[float] = field(default_factory=list)
     paired: int = 0
     single: int = 0
     arrivals: dict[str, list[float]] = field(default_factory=dict)
+
+    def lasted(self, began: float, seconds: float) -> float:
+        """Seconds in which the pairs of a load came out: those of the load, and more where the last ones came later.
+
+        What an overloaded center still has in its queue at the end came in those seconds, and goes out after them.
+
+        began    when its first pair was due, time.monotonic
+        seconds  of the load
+        """
+        last = max((moments[-1] for moments in self.arrivals.values()), default=began)
+        return max(seconds, last - began)
 
 
 async def watch(address: str, seen: Seen, keys: Keyring = NO_KEYS) -> None:
@@ -49,7 +64,9 @@ async def watch(address: str, seen: Seen, keys: Keyring = NO_KEYS) -> None:
 
 def note(seen: Seen, pair: pairs_pb2.WatchPairsResponse) -> None:
     """Add one pair."""
-    seen.ages.append((time.time_ns() - pair.captured_at_ns) / 1e9)
+    now = time.time_ns()
+    seen.ages.append((now - pair.captured_at_ns) / 1e9)
+    seen.publishing.append((now - pair.decoded_at_ns) / 1e9)
     if pair.pairing == pairs_pb2.PAIRING_PAIRED:
         seen.paired += 1
     else:
@@ -111,7 +128,7 @@ def histogram_quantile(buckets: dict[float, float], share: float) -> float:
 
 @dataclass
 class Usage:
-    """What a process used. cpu: seconds; rss: bytes, most seen; files, threads: at the last look."""
+    """What a process used. cpu: seconds, known at the end; rss: bytes, most seen; files, threads: at the last look."""
 
     cpu: float = 0.0
     rss: int = 0
@@ -122,12 +139,15 @@ class Usage:
 async def sample_usage(pid: int, usage: Usage, every: float = 0.5) -> None:
     """Watch a process of this machine until cancelled (Linux)."""
     first = cpu_seconds(pid)
-    while True:
-        usage.cpu = cpu_seconds(pid) - first
-        usage.rss = max(usage.rss, resident(pid))
-        usage.files = len(os.listdir(f"/proc/{pid}/fd"))
-        usage.threads = len(os.listdir(f"/proc/{pid}/task"))
-        await asyncio.sleep(every)
+    try:
+        while True:
+            usage.rss = max(usage.rss, resident(pid))
+            usage.files = len(os.listdir(f"/proc/{pid}/fd"))
+            usage.threads = len(os.listdir(f"/proc/{pid}/task"))
+            await asyncio.sleep(every)
+    finally:
+        with suppress(OSError):  # it may be gone
+            usage.cpu = cpu_seconds(pid) - first
 
 
 def cpu_seconds(pid: int) -> float:

@@ -1,5 +1,6 @@
 """The cost model, the simulation, and that docs/scaling.md says what they say."""
 
+import asyncio
 import dataclasses
 import json
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.scaling.__main__ import BEGIN, END, PAGE, breaks, capacity, page
-from benchmarks.scaling.measure import NoEngine, of_calls
+from benchmarks.scaling.measure import _LINKS, NoEngine, of_calls, of_emulator, of_uplink
 from benchmarks.scaling.model import HEADROOM, MEASURED, Costs, Tiers, bytes_a_pair, cores, plan, saturates
 from benchmarks.scaling.simulate import CREDIT, Queue, center, spread, whole
 from center.decode.engines import Batch
+from deploy.bench.emulator import serve_center, serve_emulator
+from deploy.bench.started import serving
 
 COSTS = Costs(
     encode=0.01, uplink=0.0004, emulator=0.001, front=0.003, watcher=0.001, engine=(0.05, 0.04), idle_rig=100_000.0
@@ -117,6 +120,14 @@ def test_an_engine_that_paints_nothing_takes_no_time() -> None:
     engine, batch = NoEngine(), Batch.noise(3)
     assert engine.decode(batch).shape == (3, 2, 3, 128, 256)
     assert of_calls(lambda: engine.decode(batch), 5) < 0.01
+
+
+@pytest.mark.timeout(120)
+def test_a_frame_is_measured_at_its_camera_and_in_the_emulator() -> None:
+    with serving(serve_center) as (_, sink):
+        assert asyncio.run(of_uplink(sink, 20)) > 0.0
+        with serving(serve_emulator, sink) as (pid, address):
+            assert asyncio.run(of_emulator(address, pid, _LINKS["rayleigh"], 100)) > 0.0
 
 
 def test_the_measurement_lies_beside_the_model() -> None:

@@ -50,6 +50,20 @@ def test_it_does_not_try_what_it_may_not_take() -> None:
     assert max(engine.sizes) == 4
 
 
+def test_a_size_that_fails_is_not_taken(caplog: pytest.LogCaptureFixture) -> None:
+    """The memory of a GPU may hold no batch of 32."""
+
+    class Small(TimedEngine):
+        def decode(self, batch: Batch) -> NDArray[np.float32]:
+            if len(batch) > 8:
+                raise RuntimeError("out of memory")
+            return super().decode(batch)
+
+    engine = Small(GPU)
+    assert learn(engine, clock=lambda: engine.now) == 8
+    assert "batches of 8 are as large as they get: one of 16 fails" in caplog.text
+
+
 async def test_a_center_learns_it_at_its_start_and_warms_up_to_it(engine: Any, start_center: Any) -> None:
     center = await start_center(batching={"max_size": None})
     assert center.status()["batch"] >= 1

@@ -3,18 +3,18 @@ import math
 import pytest
 
 from center.decode.batcher import Batcher
-from center.decode.forecast import LEAD, MOST_LEAD, Forecast
+from center.decode.forecast import KINDS, LEAD, MOST_LEAD, Forecast
 from tests.center.decode.test_batcher import Task
 
 
-def learned(seconds: float, size: int = 1) -> Forecast:
+def learned(seconds: float, kind: object = 1) -> Forecast:
     forecast = Forecast()
-    forecast.start(size, 0.0)
+    forecast.start(kind, 0.0)
     forecast.end(0.0, seconds)
     return forecast
 
 
-def test_nothing_is_forecast_before_a_batch_of_that_size_was_timed() -> None:
+def test_nothing_is_forecast_before_a_batch_of_that_kind_was_timed() -> None:
     forecast = learned(0.02)
     assert forecast.soon_at == math.inf, "the decoder is idle"
     forecast.start(2, 1.0)
@@ -22,6 +22,18 @@ def test_nothing_is_forecast_before_a_batch_of_that_size_was_timed() -> None:
     forecast.end(1.0, 1.04)
     forecast.start(2, 2.0)
     assert forecast.soon_at == pytest.approx(2.04 - LEAD * 0.04)
+
+
+def test_times_of_few_kinds_are_kept_those_of_late() -> None:
+    forecast = learned(0.02, "first")
+    for number in range(KINDS):
+        forecast.start(number, 1.0)
+        forecast.end(1.0, 1.02)
+    forecast.start("first", 2.0)
+    assert forecast.soon_at == math.inf
+    forecast.give_up()
+    forecast.start(0, 2.0)
+    assert forecast.soon_at == pytest.approx(2.02 - LEAD * 0.02)
 
 
 def test_a_long_batch_does_not_make_the_lead_long() -> None:

@@ -76,14 +76,18 @@ class Simulation:
 
     defers     whether a view whose partner is awaited is deferred, as the pipeline does
     straggles  the share of frames that come so late that their partner's patience is over, with all behind them
+    at_once    batches that the decoder works on: one of up to four pairs, or two of one pair that take twice as long
     """
 
-    def __init__(self, rigs: int, rate: float, seconds: float, defers: bool, straggles: float) -> None:
+    def __init__(
+        self, rigs: int, rate: float, seconds: float, defers: bool, straggles: float, at_once: int = 1
+    ) -> None:
         self.rate, self.seconds, self.defers, self.straggles = rate, seconds, defers, straggles
         self.names = [f"rig-{number}" for number in range(rigs)]
         silence = silence_of(SILENCE, rate)
         self.pairers: dict[str, Pairer[Shot]] = {name: Pairer(0.5 / rate, PATIENCE, silence) for name in self.names}
-        self.batcher: Batcher[Work] = Batcher(4, 0.005, capacity=64)
+        self.at_once = at_once
+        self.batcher: Batcher[Work] = Batcher(4 if at_once == 1 else 1, 0.005, capacity=64)
         self.cameras: defaultdict[tuple[str, View], Camera] = defaultdict(Camera)
         self.random = random.Random(7)
         self.events: list[tuple[float, int, Callable[[], None]]] = []
@@ -162,13 +166,13 @@ class Simulation:
     def pump(self) -> None:
         self.drop(self.batcher.expire(self.now))
         self.shown.most_waiting = max(self.shown.most_waiting, len(self.batcher))
-        while batch := self.batcher.take(self.now, self.decoding):
+        while batch := self.batcher.take(self.now, max(0, self.decoding + 1 - self.at_once)):
             self.decoding += 1
             self.shown.busy += SERVICE * len(batch)
             for work in batch:
                 for shot in work.shots:
                     self.answer(shot)
-            self.at(self.now + SERVICE * len(batch), lambda batch=batch: self.show(batch))  # type: ignore[misc]
+            self.at(self.now + SERVICE * len(batch) * self.at_once, lambda batch=batch: self.show(batch))  # type: ignore[misc]
 
     def show(self, batch: list[Work]) -> None:
         self.decoding -= 1
@@ -186,18 +190,21 @@ CASES = [(1, 2.0, 0.0), (8, 2.0, 0.02), (64, 2.0, 0.1), (64, 3.4, 0.1)]
 one view is held up leaves the decoder with nothing better to do than the other."""
 
 
+@pytest.mark.parametrize("at_once", [1, 2])
 @pytest.mark.parametrize(("rigs", "load", "straggles"), CASES)
-def test_an_overloaded_decoder_shows_whole_young_pairs_of_every_rig(rigs: int, load: float, straggles: float) -> None:
+def test_an_overloaded_decoder_shows_whole_young_pairs_of_every_rig(
+    rigs: int, load: float, straggles: float, at_once: int
+) -> None:
     rate, seconds = load / SERVICE / rigs, 60.0
-    shown = Simulation(rigs, rate, seconds, True, straggles).run()
+    shown = Simulation(rigs, rate, seconds, True, straggles, at_once).run()
     assert shown.whole * SERVICE >= 0.9 * seconds, "goodput, of what the decoder can do"
     assert shown.alone <= 0.002 * shown.whole, "no view alone whose partner was merely late"
     ages = sorted(shown.ages)
     batch = 4 * SERVICE
-    assert ages[int(0.99 * len(ages))] <= max(3.0 / rate, BUDGET if load > 2.0 else 0.0) + batch
+    assert ages[int(0.99 * len(ages))] <= min(3.0 / rate, BUDGET) + batch
     assert shown.most_waiting <= rigs + 1
     fair = len(ages) / rigs
-    assert all(shown.by_rig[f"rig-{number}"] >= 0.5 * fair for number in range(rigs)), shown.by_rig
+    assert all(shown.by_rig[f"rig-{number}"] >= 0.9 * fair for number in range(rigs)), shown.by_rig
 
 
 def test_without_deferring_views_are_decoded_alone_though_both_came() -> None:

@@ -24,8 +24,9 @@ from center.output.quality_monitor import QualityMonitor
 from center.output.results import DecodedPair
 from center.steady_clock import SteadyClock
 from tests.center.conftest import FakeEngine
+from tests.center.decode.engines.test_ray_engine import Cluster
 from tests.waiting import eventually
-from wire.geometry import SYMBOLS
+from wire.geometry import DEFAULT_SIZE, SYMBOLS, PictureSize
 from wire.views import View
 
 PERIOD = 1 / 15
@@ -75,12 +76,14 @@ class Bench:
     def push(self, rig: Rig, frame: Frame) -> None:
         self.pipeline.handle(rig, rig.pairer.push(frame))
 
-    def push_alone(self, rig: Rig, sequence: int, snr_db: float) -> None:
+    def push_alone(self, rig: Rig, sequence: int, snr_db: float, size: PictureSize = DEFAULT_SIZE) -> None:
         """An instant of one view: the other camera is not connected."""
         rig.pairer.disconnect(View.RIGHT)
         self.at += 0.001
         frame = self.frame(rig, View.LEFT, sequence, self.at, self.at + 9.0)
-        self.push(rig, dataclasses.replace(frame, snr_db=snr_db))
+        symbols, reliability = np.zeros((size.symbols, 2), np.float32), np.zeros(size.symbols, np.float32)
+        frame = dataclasses.replace(frame, snr_db=snr_db, size=size, symbols=symbols, reliability=reliability)
+        self.push(rig, frame)
 
     def shown(self) -> dict[str, list[int]]:
         """Sequences by rig, in the order in which they were shown."""
@@ -256,10 +259,8 @@ async def test_a_slow_camera_is_waited_for_though_its_period_is_longer_than_the_
     await bench.close()
 
 
-class SideBySide(FakeEngine):
-    """Works on two batches at once; a batch waits until its turn of `order` is over. The number is the SNR in dB."""
-
-    in_flight = 2
+class Gated(FakeEngine):
+    """A batch waits until its gate is open. The number is the SNR in dB."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -273,6 +274,33 @@ class SideBySide(FakeEngine):
         if number in self.lost:
             raise BatchLost("the replica died")
         return super().decode(batch)
+
+
+class SideBySide(Gated):
+    """Works on two batches at once."""
+
+    in_flight = 2
+
+
+async def test_the_end_of_large_pictures_is_not_forecast_by_the_time_of_small_ones(bench: Bench) -> None:
+    """Else the next batch would be handed over long before the decoder is free, and no newer pair could replace it."""
+    engine = Gated()
+    bench.pipeline.engine = engine
+    small, large = bench.rig("small"), bench.rig("large")
+    bench.push_alone(small, 1, snr_db=1.0)
+    await eventually(lambda: bench.shown() == {"small": [1]})
+    engine.gates = {2.0: threading.Event(), 3.0: threading.Event()}
+    bench.push_alone(small, 2, snr_db=2.0)
+    assert bench.pipeline._forecast.soon_at < 2_000.0, "of small ones it is"
+    engine.gates[2.0].set()
+    await eventually(lambda: bench.shown() == {"small": [1, 2]})
+    bench.push_alone(large, 1, snr_db=3.0, size=PictureSize(256, 512))
+    bench.at += 1.0
+    bench.push_alone(small, 3, snr_db=4.0)
+    assert bench.pipeline.queued == 1, "it waits for the decoder, however long that takes"
+    engine.gates[3.0].set()
+    await bench.close()
+    assert bench.shown() == {"small": [1, 2, 3], "large": [1]}
 
 
 async def test_two_batches_are_in_flight_where_the_engine_takes_two(bench: Bench) -> None:
@@ -305,6 +333,41 @@ async def test_a_picture_that_was_overtaken_is_not_shown(bench: Bench) -> None:
     assert bench.shown() == {"lab": [2]}
     assert dict(rig.drops) == {"late": 1}
     assert bench.pipeline._shown == {}
+
+
+async def test_what_a_decoder_that_hangs_takes_along_is_told(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    engine = SideBySide()
+    bench.pipeline.engine = engine
+    engine.gates = {number: threading.Event() for number in (1.0, 2.0)}
+    for number, name in enumerate(("a", "b", "c"), 1):
+        bench.push_alone(bench.rig(name), 1, snr_db=float(number))
+    assert not await bench.pipeline.finish(0.05)
+    assert "3 instants are lost" in caplog.text, "two are in flight, one waits"
+    for gate in engine.gates.values():
+        gate.set()
+    await eventually(lambda: not bench.pipeline._decoding)
+    await bench.quality.close()
+
+
+async def test_only_an_engine_of_this_process_can_be_broken_for_good(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replicas are replaced elsewhere; a new center would meet the same ones."""
+    monkeypatch.setattr("center.decode.failures.IN_A_ROW", 2)
+    monkeypatch.setattr("center.decode.failures.LONG_ENOUGH", 0.0)
+    rig, drops = bench.rig("lab"), 0
+    replicas, own = Cluster(1), SideBySide()
+    for engine, decoder, broken in ((replicas.engine, replicas.handle.engine, False), (own, own, True)):
+        decoder.fails = True
+        bench.pipeline.engine = engine
+        bench.pipeline.failures.end_row()
+        for _ in range(2):
+            assert not bench.pipeline.broken
+            drops += 1
+            bench.push_alone(rig, drops, snr_db=1.0)
+            await eventually(lambda drops=drops: rig.drops["decoder"] == drops)  # type: ignore[misc]
+        assert bench.pipeline.broken is broken
+    await bench.close()
 
 
 async def test_a_batch_that_is_lost_is_counted_and_the_next_goes_on(

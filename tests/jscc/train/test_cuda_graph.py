@@ -10,6 +10,11 @@ from jscc.train.cuda_graph import WARM_UPS, GraphRunner
 
 
 class Stream:
+    made = 0
+
+    def __init__(self) -> None:
+        Stream.made += 1
+
     def wait_stream(self, other: object) -> None:
         pass
 
@@ -20,7 +25,7 @@ class FakeCuda:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, refuses: bool = False) -> None:
         self.notes: list[str] = []
         self.capturing, self.refuses = False, refuses
-        cuda = self
+        cuda, current = self, Stream()
 
         class Graph:
             def replay(self) -> None:
@@ -28,7 +33,7 @@ class FakeCuda:
 
         for name, value in (
             ("Stream", Stream),
-            ("current_stream", Stream),
+            ("current_stream", lambda: current),
             ("stream", lambda _: contextlib.nullcontext()),
             ("CUDAGraph", Graph),
             ("graph", self.graph),
@@ -52,6 +57,7 @@ class FakeCuda:
 def test_work_runs_three_times_and_is_replayed_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every call does the work once: the one that captures replays at once."""
     cuda, runner = FakeCuda(monkeypatch), GraphRunner()
+    streams = Stream.made
     for _ in range(WARM_UPS + 2):
         runner.run("patches", cuda.work)
     assert cuda.notes == ["run"] * WARM_UPS + ["captured", "replay", "replay"]
@@ -59,6 +65,7 @@ def test_work_runs_three_times_and_is_replayed_from_then_on(monkeypatch: pytest.
     runner.run("pictures", cuda.work)
     runner.run("patches", cuda.work)
     assert cuda.notes == ["run", "replay"]
+    assert Stream.made == streams + 1, "what one stream has allocated serves no other"
 
 
 def test_what_cannot_be_captured_goes_on_as_it_stands(
@@ -70,3 +77,8 @@ def test_what_cannot_be_captured_goes_on_as_it_stands(
     assert cuda.notes == ["run"] * WARM_UPS + ["captured"] + ["run"] * 3
     said = capsys.readouterr().out
     assert said == "no CUDA graph, steps run one by one: operation not permitted when stream is capturing\n"
+    told: list[str] = []
+    runner = GraphRunner(told.append)
+    for _ in range(WARM_UPS + 2):
+        runner.run("patches", cuda.work)
+    assert told == [said.rstrip()]

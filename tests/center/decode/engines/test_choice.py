@@ -13,7 +13,7 @@ from center.decode.engines import Batch, Engine, OnnxEngine, load, warm_up
 from center.decode.engines.choice import WORTH, fastest
 from center.decode.engines.openvino_engine import is_installed
 from tests.decoders import write_decoder
-from wire.geometry import DEFAULT_SIZE, LARGEST_SIZE, PictureSize
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
 
 
@@ -76,6 +76,70 @@ def test_other_pictures_are_no_price_for_speed() -> None:
     assert quickest([1.0], [0.1], grey=np.nan) == "first"
 
 
+class Broken(Timed):
+    """Loads, and fails at work."""
+
+    def decode(self, batch: Batch) -> NDArray[np.float32]:
+        raise RuntimeError("illegal instruction\nat some place")
+
+
+def test_an_engine_that_fails_at_its_trial_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    engines: list[Engine] = [Timed("first", [1.0], clock), Broken("second", [0.1], clock)]
+    assert fastest(engines, clock).name == "first"
+    assert "second is left out: illegal instruction\\nat some place" in caplog.text
+
+
+class Gpu(OnnxEngine):
+    """What onnxruntime paints, in the place of torch on a GPU. spoils: what is added to its pictures"""
+
+    spoils = 0.0
+
+    def __init__(self, name: str, device: str, threads: int) -> None:
+        super().__init__(name, threads)
+        self.name = f"torch on {device}"
+
+    def decode(self, batch: Batch) -> NDArray[np.float32]:
+        return super().decode(batch) + np.float32(self.spoils)
+
+
+class BadGpu(Gpu):
+    spoils = float("nan")
+
+
+class OldGpu(Gpu):
+    def decode(self, batch: Batch) -> NDArray[np.float32]:
+        raise RuntimeError("no kernel image is available for execution on the device")
+
+
+class NoWeights(Gpu):
+    def __init__(self, name: str, device: str, threads: int) -> None:
+        raise UserError("model.safetensors does not exist")
+
+
+@pytest.mark.parametrize(
+    ("gpu", "taken", "told"),
+    [
+        (Gpu, "torch on cuda", ""),
+        (BadGpu, "onnxruntime on cpu", "torch on cuda is left out: on this machine its pictures are not those of"),
+        (OldGpu, "onnxruntime on cpu", "torch on cuda is left out: no kernel image is available"),
+        (NoWeights, "onnxruntime on cpu", "torch on cuda is left out: model.safetensors does not exist"),
+    ],
+)
+def test_auto_takes_a_gpu_that_decodes_as_it_should(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, gpu: Any, taken: str, told: str
+) -> None:
+    monkeypatch.setattr("center.decode.engines.choice._sees_cuda", lambda: True)
+    monkeypatch.setattr("center.decode.engines.choice.is_installed", lambda: False)
+    monkeypatch.setattr("center.decode.engines.choice.TorchEngine", gpu)
+    codec = write_decoder(tmp_path)
+    assert load(codec, "auto", "auto", 1).name == taken
+    assert told in caplog.text
+    if gpu is OldGpu:  # who asks for it by name is not given another
+        with pytest.raises(RuntimeError, match="no kernel image"):
+            load(codec, "auto", "cuda", 1).decode(Batch.noise(1))
+
+
 @pytest.mark.usefixtures("no_cuda")
 def test_without_openvino_auto_takes_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("center.decode.engines.choice.is_installed", lambda: False)
@@ -127,13 +191,22 @@ def test_an_engine_that_cannot_be_had_says_what_to_do(kind: Any, device: Any, li
             load("small-joint", kind, device, 1)
 
 
-@pytest.mark.parametrize("size", [PictureSize(144, 320), LARGEST_SIZE], ids=str)
-def test_the_largest_size_that_may_come_is_decoded_before_any_camera_comes(tmp_path: Path, size: PictureSize) -> None:
+def test_every_size_of_batches_is_decoded_before_any_camera_comes() -> None:
     engine = Timed("any", [0.0], Clock())
-    warm_up(engine, 2, size)
-    assert engine.batches == [(1, DEFAULT_SIZE), (2, DEFAULT_SIZE), (1, size)]
+    warm_up(engine, 3)
+    assert engine.batches == [(1, DEFAULT_SIZE), (2, DEFAULT_SIZE), (3, DEFAULT_SIZE)]
+
+
+def test_a_decoder_of_one_size_says_so(tmp_path: Path) -> None:
+    size = PictureSize(144, 320)
     with pytest.raises(UserError, match=f"knows pictures of 128x256 only, and {size} is asked for; export it anew"):
-        warm_up(OnnxEngine(write_decoder(tmp_path, flat=True), threads=1), 2, size)
+        OnnxEngine(write_decoder(tmp_path, flat=True), threads=1).decode(Batch.noise(1, size=size))
+
+
+def test_a_decoder_that_paints_no_numbers_does_not_get_warm() -> None:
+    """Half precision may overflow, on a GPU that nobody has tried."""
+    with pytest.raises(UserError, match=r"^any gave pictures that are no numbers; set engine\.kind to onnxruntime$"):
+        warm_up(Timed("any", [0.0], Clock(), grey=np.nan), 1)
 
 
 def test_a_decoder_of_other_pictures_does_not_get_warm(tmp_path: Path) -> None:

@@ -91,6 +91,25 @@ def test_a_lane_is_given_back_when_a_decoding_fails(
             decoder.run({}, large=True)
 
 
+@pytest.mark.parametrize(
+    ("threads", "loaded"),
+    [(1, [1]), (2, [2, 1]), (3, [3, 1, 2]), (4, [4, 2, 2]), (0, [0, 2, 3])],
+)
+def test_no_core_stands_by_while_two_are_decoded(
+    monkeypatch: pytest.MonkeyPatch, threads: int, loaded: list[int]
+) -> None:
+    asked: list[int] = []
+
+    def load(name: str, role: str, cores: int, int8: bool) -> codec.OnnxHalf:
+        asked.append(cores)
+        return codec.OnnxHalf(Session(cores, []), "hash")
+
+    monkeypatch.setattr(codec, "load_onnx", load)
+    monkeypatch.setattr("center.decode.engines.lanes.usable_cores", lambda: 5)
+    assert Lanes("any", threads).count == min(len(loaded), 2)
+    assert asked == loaded
+
+
 @pytest.mark.parametrize(("threads", "count"), [(1, 1), (2, 2), (3, 2), (4, 2)])
 def test_pictures_are_those_of_one_core(threads: int, count: int) -> None:
     engine = OnnxEngine("small-joint", threads)

@@ -1,6 +1,7 @@
 """Ray's replicas as an engine, with a handle that is not Ray's; tests/deploy/test_ray.py has the real one."""
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from center.decode.engines import Batch, BatchLost, RayEngine
 from center.decode.engines.base import MOST_IN_FLIGHT, in_flight, threads
 from center.decode.engines.ray_engine import CALL_SECONDS
 from tests.center.conftest import FakeEngine
+from tests.waiting import wait_for
 from wire.runtime.errors import UserError
 
 
@@ -21,7 +23,7 @@ class Gone(Exception):
 
 class FakeMethod:
     def __init__(self, work: Callable[..., Any]) -> None:
-        self._work, self.patience = work, list[float]()
+        self._work, self.patience, self.cancelled = work, list[float](), 0
 
     def remote(self, *words: Any) -> Any:
         method = self
@@ -30,6 +32,9 @@ class FakeMethod:
             def result(self, timeout_s: float) -> Any:
                 method.patience.append(timeout_s)
                 return method._work(*words)
+
+            def cancel(self) -> None:
+                method.cancelled += 1
 
         return Answer()
 
@@ -49,15 +54,21 @@ class FakeHandle:
 
 
 class Cluster:
-    """How many replicas run, how often that was asked, and the time."""
+    """How many replicas run, how often that was asked, and the time. fails: nobody can say how many run"""
 
     def __init__(self, running: int) -> None:
-        self.running, self.asked, self.now = running, 0, 0.0
+        self.running, self.asked, self.now, self.fails = running, 0, 0.0, False
         self.handle = FakeHandle()
         self.engine = RayEngine(self.handle, self._count, "here", (Gone,), lambda: self.now)
 
+    def decode_until(self, batches: int) -> None:
+        """Decode until so many may be in flight: replicas are counted beside."""
+        wait_for(lambda: len(self.engine.decode(Batch.noise(1))) == 1 and in_flight(self.engine) == batches)
+
     def _count(self) -> int:
         self.asked += 1
+        if self.fails:
+            raise KeyError("vergence")
         return self.running
 
 
@@ -78,11 +89,37 @@ def test_one_batch_more_is_in_flight_than_there_are_replicas() -> None:
     cluster.engine.decode(Batch.noise(1))
     assert (in_flight(cluster.engine), cluster.asked) == (3, 1), "asked once a second, not for every batch"
     cluster.now = 1.5
-    cluster.engine.decode(Batch.noise(1))
-    assert (in_flight(cluster.engine), cluster.asked) == (6, 2)
+    cluster.decode_until(6)
+    assert cluster.asked == 2
     cluster.running, cluster.now = 1_000, 3.0
-    cluster.engine.decode(Batch.noise(1))
-    assert in_flight(cluster.engine) == MOST_IN_FLIGHT
+    cluster.decode_until(MOST_IN_FLIGHT)
+
+
+def test_pictures_do_not_wait_for_who_counts_replicas() -> None:
+    cluster, answered = Cluster(2), threading.Event()
+
+    def slow() -> int:
+        assert answered.wait(20)
+        return 3
+
+    cluster.engine._running = slow
+    cluster.now = 1.5
+    assert len(cluster.engine.decode(Batch.noise(1))) == 1
+    assert in_flight(cluster.engine) == 3, "as before"
+    answered.set()
+    wait_for(lambda: in_flight(cluster.engine) == 4)
+
+
+def test_pictures_come_though_nobody_can_say_how_many_replicas_run(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = Cluster(2)
+    cluster.fails, cluster.now = True, 1.5
+    assert len(cluster.engine.decode(Batch.noise(1))) == 1
+    wait_for(lambda: "the Ray replicas cannot be counted ('vergence'); 2 are taken to run" in caplog.text)
+    cluster.handle.raises = [Gone("the actor died")]
+    with pytest.raises(BatchLost, match="the actor died"):
+        cluster.engine.decode(Batch.noise(1))
+    cluster.fails, cluster.running, cluster.now = False, 4, 9.0
+    cluster.decode_until(5)
 
 
 def test_an_engine_of_one_thread_gets_one_batch() -> None:
@@ -95,7 +132,8 @@ def test_a_replica_that_is_gone_loses_its_batch_and_no_other(error: Exception) -
     cluster.handle.raises, cluster.running = [error], 1
     with pytest.raises(BatchLost, match=str(error) or "TimeoutError"):
         cluster.engine.decode(Batch.noise(1))
-    assert in_flight(cluster.engine) == 2, "counted at once, so that none waits behind who is gone"
+    wait_for(lambda: in_flight(cluster.engine) == 2)  # counted at once, so that none waits behind who is gone
+    assert cluster.handle.decode.cancelled == isinstance(error, TimeoutError), "what hangs is not to be decoded later"
     assert len(cluster.engine.decode(Batch.noise(1))) == 1
 
 

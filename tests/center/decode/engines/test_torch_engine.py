@@ -11,7 +11,7 @@ import jscc.model
 from center.decode.engines import Batch, OnnxEngine, TorchEngine, load, warm_up
 from center.decode.engines.torch_engine import MOST_SIZES, round_up
 from tests.decoders import batch_of
-from wire.geometry import PictureSize
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
 
 
@@ -64,6 +64,7 @@ def test_what_sizes_of_pictures_need_is_kept_for_a_few_of_them(monkeypatch: pyte
         return torch.zeros((len(inputs[0]), 2, 3, inputs[-1].rows, inputs[-1].columns))
 
     engine = TorchEngine("small-joint", "cpu", 1)
+    engine._warm_ups = 1  # of four on CUDA
     monkeypatch.setattr(engine._codec, "decode", decode)
     sizes = [PictureSize(128, 256 + 16 * i) for i in range(MOST_SIZES + 1)]
     for size in sizes[:-1]:
@@ -75,6 +76,45 @@ def test_what_sizes_of_pictures_need_is_kept_for_a_few_of_them(monkeypatch: pyte
         assert engine.decode(Batch.noise(1, size=size)).shape[-1] == size.columns
     assert runs == [sizes[0], sizes[-1], sizes[0], sizes[1]]
     assert list(engine._sizes) == [sizes[3], sizes[-1], sizes[0], sizes[1]]
+
+
+class Replayed:
+    """In the place of CUDA graphs: what was done at first is done again, whatever is asked for later."""
+
+    def __init__(self) -> None:
+        self._captured: dict[int, Any] = {}
+
+    def run(self, name: int, work: Any) -> None:
+        self._captured.setdefault(name, work)()
+
+
+def test_a_graph_that_only_knows_its_first_tensors_decodes_every_later_batch() -> None:
+    """A graph reads and writes by address: each batch has to be where the first one was, and to be read from there."""
+    pytest.importorskip("torch")
+    engine, exact = TorchEngine("small-joint", "cpu", 1), OnnxEngine("small-joint", 1)
+    engine._warm_ups, engine._new_run = 1, lambda: Replayed().run
+    other = PictureSize(128, 272)
+    for number, (count, size) in enumerate([(1, DEFAULT_SIZE), (2, DEFAULT_SIZE), (1, other), (1, DEFAULT_SIZE)] * 2):
+        batch = Batch.noise(count, 2.0 * number, size)
+        batch.symbols[:] *= 1.0 - 0.05 * number
+        np.testing.assert_allclose(engine.decode(batch), np.clip(exact.decode(batch), 0.0, 1.0), atol=1e-3)
+
+
+def test_on_a_cpu_nothing_runs_twice_and_one_number_of_pairs_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of 1 to 32 pairs would keep half a gigabyte of tensors that no graph needs."""
+    torch = pytest.importorskip("torch")
+    runs: list[int] = []
+
+    def decode(*inputs: Any) -> Any:
+        runs.append(len(inputs[0]))
+        return torch.zeros((len(inputs[0]), 2, 3, inputs[-1].rows, inputs[-1].columns))
+
+    engine = TorchEngine("small-joint", "cpu", 1)
+    monkeypatch.setattr(engine._codec, "decode", decode)
+    for count in (1, 3, 2, 2):
+        assert len(engine.decode(Batch.noise(count))) == count
+    assert runs == [1, 3, 2, 2]
+    assert [list(sized.slots) for sized in engine._sizes.values()] == [[2]]
 
 
 @pytest.mark.parametrize(("size", "rounded"), [(1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (8, 8), (9, 16)])
