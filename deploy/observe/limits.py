@@ -24,7 +24,7 @@ from edge.encode import references
 from edge.uplink import uplink
 from wire import codec_manifest
 from wire.contract import handshake, link_settings, names, occupancy
-from wire.runtime import grpc_kit, log, scrapes, yaml_loader
+from wire.runtime import grpc_kit, log, malformed, scrapes, yaml_loader
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "limits.md"
 BEGIN: Final = "<!-- tables: made by `make metrics` -->"
@@ -71,6 +71,7 @@ def limits() -> dict[str, list[Limit]]:
         "Every gRPC port": [
             Limit("connections", grpc_kit.MAX_CONNECTIONS, over="closed at once; never more than half of the files"),
             Limit("calls at once on a connection", grpc_kit.MAX_STREAMS, over="wait at the client"),
+            Limit("calls at once in all", grpc_kit.MAX_CALLS, over="RESOURCE_EXHAUSTED"),
             Limit(
                 "message in",
                 grpc_kit.max_request(center_().links.largest_size),
@@ -78,6 +79,9 @@ def limits() -> dict[str, list[Limit]]:
                 key="links.largest_size",
                 over=f"RESOURCE_EXHAUSTED, unread; also if it unpacks to more. {grpc_kit.MAX_REQUEST >> 10} KiB at"
                 " 128x256",
+            ),
+            Limit(
+                "request that brings no picture and no symbols", malformed.LONGEST_REQUEST, "bytes", over="INVALID_ARGUMENT"
             ),
             Limit("unread on a connection", grpc_kit.WINDOW, "bytes", over="waits at the client"),
             Limit("message out, and what our clients take", grpc_kit.MAX_ANSWER, "bytes"),
@@ -99,6 +103,7 @@ def limits() -> dict[str, list[Limit]]:
         "Streams of symbols (emulator and center)": [
             Limit("streams that have not said Hello", handshake.MOST_PENDING, over="RESOURCE_EXHAUSTED"),
             Limit("time to the Hello", handshake.HELLO_SECONDS, "s", over="INVALID_ARGUMENT"),
+            Limit("a Hello", handshake.LONGEST_HELLO, "bytes", over="INVALID_ARGUMENT"),
             Limit("name of a rig", names.LONGEST_NAME, "letters", over="INVALID_ARGUMENT"),
             Limit("frame rate", " to ".join(f"{rate:g}" for rate in handshake.FRAME_RATES), "/s", over="refused"),
             Limit("silence after which another takes the view", occupancy.SILENCE_SECONDS, "s", "pairing.silence_ms"),
