@@ -138,6 +138,7 @@ class Page:
             log_level="error",  # not a line for each junk request
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # whoever is behind a proxy, or on this host, would say himself where he comes from
             ws_max_size=1024,
             ws_per_message_deflate=False,  # JPEGs do not shrink
             timeout_graceful_shutdown=1,
