@@ -12,7 +12,7 @@ import channel_emulator.config
 import wire.codec_graph
 from center.decode import batch_size, pairer
 from center.ingest import frames, link_servicer
-from center.output import quality_monitor, watch_servicer
+from center.output import quality_monitor, room, watch_servicer
 from center.record import reader, replay, sigmf
 from center.web import app, connections, stream
 from channel_emulator.channel import snr
@@ -153,6 +153,8 @@ def limits() -> dict[str, list[Limit]]:
             Limit("measurements that wait", quality_monitor.MOST_PENDING, over="skipped and counted"),
             Limit("calls of WatchPairs", watch_servicer.MOST_WATCHERS, over="RESOURCE_EXHAUSTED"),
             Limit("pairs that wait for a watcher", 1, "a rig", over="the newer takes its place"),
+            Limit("pictures on their way to all watchers, and to all browsers", room.BYTES, "bytes", over="wait"),
+            Limit("pair that a watcher leaves unread", watch_servicer.UNREAD_SECONDS, "s", over="RESOURCE_EXHAUSTED"),
             _set(
                 center_,
                 "page.max_connections",
