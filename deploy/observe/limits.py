@@ -16,7 +16,7 @@ from center.output import quality_monitor, room, watch_servicer
 from center.record import reader, replay, sigmf
 from center.web import app, connections, stream
 from channel_emulator.channel import snr
-from channel_emulator.links import registry
+from channel_emulator.links import control_servicer, registry
 from channel_emulator.relay import bridge
 from channel_emulator.relay import link_servicer as relay
 from deploy.observe import marks
@@ -178,6 +178,7 @@ def limits() -> dict[str, list[Limit]]:
                 f"{bridge.QUEUE} to {bridge.LEAST_QUEUE}",
                 over="not read; by size",
             ),
+            Limit("calls of WatchLinks", control_servicer.MOST_WATCHERS, over="RESOURCE_EXHAUSTED"),
             Limit("link without a camera that no file names", registry.FORGET_SECONDS, "s", over="forgotten"),
             Limit("the center's Welcome", bridge.WELCOME_SECONDS, "s", over="UNAVAILABLE"),
             Limit("former stream of a view, to end", relay.PATIENCE_SECONDS, "s", over="FAILED_PRECONDITION"),
