@@ -192,6 +192,7 @@ def limits() -> dict[str, list[Limit]]:
         ],
         "Ports of metrics (emulator, edge)": [
             Limit("connections", scrapes.MOST_SCRAPES, over="closed at once"),
+            Limit("of one address", scrapes.MOST_SCRAPES // 2, over="closed at once"),
             Limit("a scrape, from its connection to the end of the answer", scrapes.SCRAPE_SECONDS, "s", over="closed"),
             Limit("request", scrapes.HEADERS_LIMIT, "bytes", over="431"),
         ],
