@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import OrderedDict
 from typing import Any, Final
 
 import grpc
@@ -35,6 +36,10 @@ UNREAD_SECONDS: Final = 30.0
 """How long a watcher may leave a pair unread that is on its way to it."""
 
 
+_KEPT: Final = 4
+"""Messages that are kept for further watchers of the same pairs."""
+
+
 class PairServicer(pair_grpc.PairServiceServicer):
     """Gives decoded pairs to whoever watches, newest only."""
 
@@ -43,7 +48,7 @@ class PairServicer(pair_grpc.PairServiceServicer):
     ) -> None:
         self._broadcaster, self._most_watchers, self._unread = broadcaster, most_watchers, unread
         self._watchers = 0
-        self._room = Room()
+        self._room, self._made = Room(), _Made()
 
     async def WatchPairs(  # type: ignore[override]  # noqa: N802  # the stub's type knows iterators only
         self, request: pair_pb2.WatchPairsRequest, context: Any
@@ -75,15 +80,42 @@ class PairServicer(pair_grpc.PairServiceServicer):
             await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, UserError(line))
         finally:
             self._watchers -= 1
+            if not self._watchers:
+                self._made.clear()
 
     async def _write(self, pair: DecodedPair, request: pair_pb2.WatchPairsRequest, context: Any) -> None:
         """raises TimeoutError if nobody reads it"""
         if request.without_pictures:
             response = to_response(pair, None)
         else:
-            response = await asyncio.to_thread(to_response, pair, request.format)
+            response = await self._made.response(pair, request.format)
         async with asyncio.timeout(self._unread):
             await context.write(response)
+
+
+class _Made:
+    """Messages of the newest pairs, each made once however many watch, and one at a time: PNG files for a hundred
+    watchers would take the cores that the decoder needs."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[int, int], tuple[DecodedPair, pair_pb2.WatchPairsResponse]] = OrderedDict()
+        self._lock = asyncio.Lock()
+
+    async def response(
+        self, pair: DecodedPair, picture_format: "types_pb2.PictureFormat.ValueType"
+    ) -> pair_pb2.WatchPairsResponse:
+        """Not to be changed: it is others' too."""
+        key = (id(pair), picture_format)  # the pair is kept beside it, so its id is nobody else's
+        async with self._lock:
+            if key not in self._kept:
+                self._kept[key] = pair, await asyncio.to_thread(to_response, pair, picture_format)
+                while len(self._kept) > _KEPT:
+                    self._kept.popitem(last=False)
+            return self._kept[key][1]
+
+    def clear(self) -> None:
+        """Forget all: nobody watches."""
+        self._kept.clear()
 
 
 async def _next(pairs: Watcher) -> DecodedPair | None:

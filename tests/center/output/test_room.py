@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from grpc import aio
 
+from center.output import watch_servicer
 from center.output.broadcast import PairBroadcaster
 from center.output.results import DecodedPair, ViewResult
 from center.output.room import Room
@@ -17,6 +18,7 @@ from wire.geometry import LARGEST_SIZE
 from wire.runtime.grpc_kit import OWN, Server, connect
 from wire.v1 import pair_service_pb2 as pair_pb2
 from wire.v1 import pair_service_pb2_grpc as pair_grpc
+from wire.v1 import types_pb2
 from wire.views import View
 
 
@@ -124,6 +126,31 @@ async def test_those_who_read_nothing_are_ended_and_leave_room_for_those_who_rea
 
 def connect_alone(address: str) -> aio.Channel:
     return aio.insecure_channel(address, options=[OWN, ("grpc.http2.lookahead_bytes", 65_536)])
+
+
+async def test_a_pair_is_packed_once_however_many_watch(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred watchers who ask for PNG files took the cores that the decoder needs."""
+    servicer, broadcaster, address = door
+    servicer._room, packed, pack = Room(), list[int](), watch_servicer.to_response
+
+    def count(pair: DecodedPair, kind: Any) -> Any:
+        packed.append(kind)
+        return pack(pair, kind)
+
+    monkeypatch.setattr(watch_servicer, "to_response", count)
+    async with connect(address) as channel:
+        stub = pair_grpc.PairServiceStub(channel)
+        kinds = [types_pb2.PICTURE_FORMAT_PNG] * 8 + [types_pb2.PICTURE_FORMAT_JPEG] * 8
+        calls: list[Any] = [stub.WatchPairs(pair_pb2.WatchPairsRequest(format=kind)) for kind in kinds]
+        await eventually(lambda: servicer._watchers == len(kinds))
+        broadcaster.publish(pair(1))
+        answers = [await asyncio.wait_for(call.read(), 20) for call in calls]
+        assert [each.views[0].picture.format for each in answers] == kinds
+        assert sorted(packed) == sorted(set(kinds))
+        for call in calls:
+            call.cancel()
+        await eventually(lambda: servicer._watchers == 0)
+    assert not servicer._made._kept
 
 
 async def test_how_much_a_pair_is() -> None:
