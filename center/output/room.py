@@ -1,7 +1,7 @@
-"""Room for what is on its way to those who watch: so many bytes in all, however many watch and however slowly they read.
+"""Room for what is on its way to those who watch: so many bytes in all, however many watch and however slowly.
 
-Each watcher has one pair on its way. Of 128x256 that is 0.4 MB with its references; of 512x1024 it is 6.3 MB, three times
-in memory while it is sent, and 128 watchers who do not read would take more than a center may have.
+Each watcher has one pair on its way. Of 128x256 that is 0.4 MB with its references; of 512x1024 it is 6.3 MB, three
+times in memory while it is sent, and 128 watchers who do not read would take more than a center may have.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ references, or eight of 512x1024."""
 
 
 class Room:
-    """Bytes that may be taken at once; who finds no room waits in turn. All methods belong to the event loop's thread."""
+    """Bytes that may be taken at once; who finds no room waits in turn. Belongs to the event loop's thread."""
 
     def __init__(self, size: int = BYTES) -> None:
         self._size = self._free = size

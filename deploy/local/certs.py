@@ -109,10 +109,9 @@ def make(
 def write(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Replace a file in one move; nobody else can read a secret at any moment. raises OSError"""
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    with replacing(path) as partial:
-        # One that is there is not taken: it may be a link, or the file of somebody who waits for the secret in it.
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(data)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # one that is there may be a link, or of somebody who waits to read it
+    with replacing(path) as partial, os.fdopen(os.open(partial, flags, mode), "wb") as file:
+        file.write(data)
 
 
 def _authority(folder: Path, renew: bool) -> Authority:

@@ -80,9 +80,7 @@ def limits() -> dict[str, list[Limit]]:
                 over=f"RESOURCE_EXHAUSTED, unread; also if it unpacks to more. {grpc_kit.MAX_REQUEST >> 10} KiB at"
                 " 128x256",
             ),
-            Limit(
-                "request that brings no picture and no symbols", malformed.LONGEST_REQUEST, "bytes", over="INVALID_ARGUMENT"
-            ),
+            Limit("request without a picture or symbols", malformed.LONGEST_REQUEST, "bytes", over="INVALID_ARGUMENT"),
             Limit("unread on a connection", grpc_kit.WINDOW, "bytes", over="waits at the client"),
             Limit("message out, and what our clients take", grpc_kit.MAX_ANSWER, "bytes"),
             Limit("HTTP/2 handshake", _option("grpc.server_handshake_timeout_ms"), "s", over="closed"),

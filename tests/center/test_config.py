@@ -65,7 +65,8 @@ def test_a_cluster_beyond_this_host_is_no_door_that_is_open_by_mistake(
     assert str(caught.value).endswith("or security.allow_insecure: true")
     meant = {**environment, "VERGENCE_CENTER__SECURITY__ALLOW_INSECURE": "true"}
     assert load(CenterConfig, SHIPPED, "VERGENCE_CENTER", meant).open_doors()
-    for unused in ({"VERGENCE_CENTER__ENGINE__ADDRESS": address}, {**environment, "VERGENCE_CENTER__ENGINE__ADDRESS": "auto"}):
+    here = {"VERGENCE_CENTER__ENGINE__KIND": "ray"}
+    for unused in ({"VERGENCE_CENTER__ENGINE__ADDRESS": address}, here):
         assert not load(CenterConfig, SHIPPED, "VERGENCE_CENTER", unused).open_doors()
     monkeypatch.setenv("RAY_USE_TLS", "1")
     assert not load(CenterConfig, SHIPPED, "VERGENCE_CENTER", environment).open_doors()

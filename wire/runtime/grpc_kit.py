@@ -190,9 +190,7 @@ class Server:
         """
         self.address, self._keys = address, keys
         doors = [Door(keys.book, refused), RefuseMalformed()]
-        self.grpc = aio.server(
-            interceptors=doors, options=_server_options(largest), maximum_concurrent_rpcs=MAX_CALLS
-        )
+        self.grpc = aio.server(interceptors=doors, options=_server_options(largest), maximum_concurrent_rpcs=MAX_CALLS)
         self._health = health.aio.HealthServicer()
         self._services: list[str] = []
 
