@@ -205,6 +205,7 @@ def limits() -> dict[str, list[Limit]]:
             Limit("pairs that a replay holds", replay.MOST_WAITING),
             Limit("SigMF metadata", sigmf.META_LIMIT, "bytes", over="refused"),
             Limit("lines of the log that wait", log.MOST_LINES, over="left out and counted"),
+            Limit("lines of the log, errors aside", log.LINES_A_SECOND, "/s", over="left out and counted"),
             Limit("line of the log", log.LONGEST, "letters", over="cut"),
         ],
     }
