@@ -1,5 +1,6 @@
 """The center's configuration; deploy/config/center.yaml says in words what every key does."""
 
+import os
 import string
 from typing import Annotated, Final, Literal, Self
 
@@ -128,7 +129,19 @@ class CenterConfig(SecuredConfig):
         return {"emulator": self.emulator}
 
     def open_doors(self) -> list[str]:
-        return [*super().open_doors(), *self._open_page()]
+        return [*super().open_doors(), *self._open_page(), *self._open_cluster()]
+
+    def _open_cluster(self) -> list[str]:
+        """Ray has TLS of its own, told by the environment."""
+        engine = self.engine
+        if engine.kind != "ray" or engine.address == "auto" or os.environ.get("RAY_USE_TLS") == "1":
+            return []
+        if is_loopback(engine.address.removeprefix("ray://")):
+            return []
+        return [
+            f"engine.address {engine.address} is called by Ray in plain text, and what answers there may run code here;"
+            " set RAY_USE_TLS=1 and what deploy/ray/README.md says"
+        ]
 
     def _open_page(self) -> list[str]:
         page, lines = self.page, []

@@ -109,7 +109,7 @@ class FrameIngest:
     def disconnect(self, session: Session) -> None:
         """A stream ended; harmless for one that was replaced or has ended already."""
         rig, view = session.rig, session.view
-        if rig.cameras[view].session is session:
+        if session.speaks:
             self._metrics.connected.labels(rig.name, view).set(0)
             self._pipeline.handle(rig, rig.disconnect(session, self.clock.now()))
         self._streams.discard(session)
@@ -119,11 +119,14 @@ class FrameIngest:
     def receive(
         self, session: Session, message: link_pb2.SymbolFrame, answer: Answer, given_at: float = -math.inf
     ) -> None:
-        """Take one frame.
+        """Take one frame; nothing of a stream that speaks for its camera no more. What such a stream still sends may be
+        of another size than its rig has by now, and would spoil the batch of all rigs that it is decoded in.
 
         answer    called once, now or later
         given_at  when the credit that the frame used was given, seconds on the clock
         """
+        if not session.speaks:
+            return
         now = self.clock.now()
         rig, view = session.rig, session.view
         rig.cameras[view].arrivals.append(now)
@@ -185,6 +188,8 @@ class FrameIngest:
 
     def refuse(self, session: Session, message: link_pb2.SymbolFrame, answer: Answer) -> None:
         """Drop a frame that was sent without credit."""
+        if not session.speaks:
+            return
         session.rig.cameras[session.view].heard_at = self.clock.now()
         self._pipeline.answers.count_drop(session.rig.name, session.view, "dropped", "overload")
         detail = f"more than {self._links.credit} frames are unacknowledged; wait for acknowledgements"
@@ -203,7 +208,7 @@ class FrameIngest:
 
     def sessions(self) -> list[Session]:
         """Every stream that speaks for a camera."""
-        return [session for session in self._streams if session.rig.cameras[session.view].session is session]
+        return [session for session in self._streams if session.speaks]
 
     async def drain(self, patience: float) -> None:
         """Take no new stream; wait at most `patience` seconds for the open ones to leave. Their frames still count."""

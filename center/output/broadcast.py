@@ -116,6 +116,14 @@ class Watcher:
             self._credit = min(self._credit + 1, self._window)
         self._settle()
 
+    async def wait(self) -> None:
+        """Return as soon as there is something to `peek` at, or the iteration has ended."""
+        await self._readable.wait()
+
+    def peek(self) -> DecodedPair | None:
+        """What the iteration would give at this moment; None where it would wait, or end."""
+        return self._pick() if self._unread and self._readable.is_set() and self._credit != 0 else None
+
     async def wait_for_credit(self) -> None:
         """Return as soon as a pair may be given, or the watcher is closed."""
         await self._has_credit.wait()
@@ -146,22 +154,22 @@ class Watcher:
         await self._readable.wait()
         if not self._unread or self._credit == 0:  # it is readable all the same: closed
             raise StopAsyncIteration
-        pair = self._take()
+        pair = self._pick()
+        for slot in ((pair.rig, each) for each in (None, *View)):
+            if self._unread.get(slot) is pair:
+                del self._unread[slot]
         if self._credit is not None:
             self._credit -= 1
         self._settle()
         return pair
 
-    def _take(self) -> DecodedPair:
+    def _pick(self) -> DecodedPair:
         """What has waited longest; of one rig's late figures the older first, so that a view's never go back."""
         rig, view = next(iter(self._unread))
         pair = self._unread[rig, view]
         if view is not None:
             late = [self._unread[rig, each] for each in View if (rig, each) in self._unread]
             pair = min(late, key=lambda each: each.moment)
-        for slot in ((rig, each) for each in (None, *View)):
-            if self._unread.get(slot) is pair:
-                del self._unread[slot]
         return pair
 
     def _settle(self) -> None:

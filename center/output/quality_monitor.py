@@ -57,7 +57,7 @@ class QualityMonitor:
             return
         self._count("received")
         subject = self._matcher.reference(key, picture, now)
-        if subject is not None:
+        if subject is not None and self._fits(subject, picture):
             self._start([(subject, picture)])
 
     def decoded(self, pair: DecodedPair, views: Sequence[Decoded], now: float) -> None:
@@ -69,7 +69,7 @@ class QualityMonitor:
             if each.frame.referenced:
                 subject = _Subject(pair, each.frame.key, each.exact)
                 reference = self._matcher.reconstruction(each.frame.key, subject, now)
-                if reference is not None:
+                if reference is not None and self._fits(subject, reference):
                     ready.append((subject, reference))
         if ready:
             self._start(ready)
@@ -82,6 +82,13 @@ class QualityMonitor:
         """Finish what is under way."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._thread.shutdown()
+
+    def _fits(self, subject: _Subject, reference: NDArray[np.uint8]) -> bool:
+        """A camera that came again with another size may have sent the reference of a frame that it sends only now."""
+        fits = subject.exact.shape[1:] == reference.shape[:2]
+        if not fits:
+            self._count("failed")
+        return fits
 
     def _start(self, found: list[tuple[_Subject, NDArray[np.uint8]]]) -> None:
         if len(self._tasks) >= MOST_PENDING:

@@ -56,6 +56,12 @@ class DecodedPair:
         return self.decoded_at_ns, self.captured_at_ns
 
     @property
+    def nbytes(self) -> int:
+        """Of its pictures and references."""
+        references = (view.reference.nbytes for view in self.views if view.reference is not None)
+        return sum(view.picture.nbytes for view in self.views) + sum(references)
+
+    @property
     def measured(self) -> bool:
         """Whether a view met its reference."""
         return any(view.psnr_db is not None for view in self.views)

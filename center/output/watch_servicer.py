@@ -2,17 +2,18 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections import OrderedDict
 from typing import Any, Final
 
 import grpc
 
 from center.ingest.rigs import Rigs
-from center.output.broadcast import PairBroadcaster
+from center.output.broadcast import PairBroadcaster, Watcher
 from center.output.pictures import check_format, pack
 from center.output.quality import FrameKey
 from center.output.quality_monitor import QualityMonitor
 from center.output.results import DecodedPair, ViewResult
+from center.output.room import Room
 from center.steady_clock import SteadyClock
 from wire.contract.arrays import unpack_picture
 from wire.contract.names import check_rig
@@ -31,16 +32,28 @@ MOST_WATCHERS: Final = 128
 """WatchPairs calls at once, of all clients together."""
 
 
+UNREAD_SECONDS: Final = 30.0
+"""How long a watcher may leave a pair unread that is on its way to it."""
+
+
+_KEPT: Final = 4
+"""Messages that are kept for further watchers of the same pairs."""
+
+
 class PairServicer(pair_grpc.PairServiceServicer):
     """Gives decoded pairs to whoever watches, newest only."""
 
-    def __init__(self, broadcaster: PairBroadcaster, most_watchers: int = MOST_WATCHERS) -> None:
-        self._broadcaster, self._most_watchers = broadcaster, most_watchers
+    def __init__(
+        self, broadcaster: PairBroadcaster, most_watchers: int = MOST_WATCHERS, unread: float = UNREAD_SECONDS
+    ) -> None:
+        self._broadcaster, self._most_watchers, self._unread = broadcaster, most_watchers, unread
         self._watchers = 0
+        self._room, self._made = Room(), _Made()
 
-    async def WatchPairs(  # noqa: N802 named by the contract
+    async def WatchPairs(  # type: ignore[override]  # noqa: N802  # the stub's type knows iterators only
         self, request: pair_pb2.WatchPairsRequest, context: Any
-    ) -> AsyncIterator[pair_pb2.WatchPairsResponse]:
+    ) -> None:
+        """Writes by itself: what is yielded could not be given up when nobody reads it."""
         try:
             if not (math.isfinite(request.rate) and request.rate >= 0.0):
                 raise UserError(f"rate is {request.rate}; ask for pairs a second, 0 for all")
@@ -56,15 +69,59 @@ class PairServicer(pair_grpc.PairServiceServicer):
         self._watchers += 1
         try:
             with self._broadcaster.watch(request.rig or None, late_figures=request.late_figures) as pairs:
-                async for pair in pairs:
-                    if request.without_pictures:
-                        yield to_response(pair, None)
-                    else:
-                        yield await asyncio.to_thread(to_response, pair, request.format)
+                while (waiting := await _next(pairs)) is not None:
+                    async with self._room.held(0 if request.without_pictures else waiting.nbytes):
+                        if pairs.peek() is not None:  # perhaps a newer one by now
+                            await self._write(await anext(pairs), request, context)
                     if pause:
                         await asyncio.sleep(pause)
+        except TimeoutError:
+            line = f"no pair was read for {self._unread:g} s; read them as they come, or ask for fewer a second"
+            await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, UserError(line))
         finally:
             self._watchers -= 1
+            if not self._watchers:
+                self._made.clear()
+
+    async def _write(self, pair: DecodedPair, request: pair_pb2.WatchPairsRequest, context: Any) -> None:
+        """raises TimeoutError if nobody reads it"""
+        if request.without_pictures:
+            response = to_response(pair, None)
+        else:
+            response = await self._made.response(pair, request.format)
+        async with asyncio.timeout(self._unread):
+            await context.write(response)
+
+
+class _Made:
+    """Messages of the newest pairs, each made once however many watch, and one at a time: PNG files for a hundred
+    watchers would take the cores that the decoder needs."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[int, int], tuple[DecodedPair, pair_pb2.WatchPairsResponse]] = OrderedDict()
+        self._lock = asyncio.Lock()
+
+    async def response(
+        self, pair: DecodedPair, picture_format: "types_pb2.PictureFormat.ValueType"
+    ) -> pair_pb2.WatchPairsResponse:
+        """Not to be changed: it is others' too."""
+        key = (id(pair), picture_format)  # the pair is kept beside it, so its id is nobody else's
+        async with self._lock:
+            if key not in self._kept:
+                self._kept[key] = pair, await asyncio.to_thread(to_response, pair, picture_format)
+                while len(self._kept) > _KEPT:
+                    self._kept.popitem(last=False)
+            return self._kept[key][1]
+
+    def clear(self) -> None:
+        """Forget all: nobody watches."""
+        self._kept.clear()
+
+
+async def _next(pairs: Watcher) -> DecodedPair | None:
+    """What comes next, left where it is; None once there is nothing more."""
+    await pairs.wait()
+    return pairs.peek()
 
 
 class ReferenceServicer(reference_grpc.ReferenceServiceServicer):

@@ -83,7 +83,7 @@ class Recorder:
         raises  UserError if the folder cannot be used, or another recorder uses it
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
             self._lock = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
             line = f"record.folder {self.folder}: {cause(error)}; give a folder that this center may write to"

@@ -23,6 +23,7 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from wire.contract.arrays import pack_complex, unpack_complex
+from wire.contract.names import check_rig
 from wire.runtime.errors import UserError, cause
 from wire.v1 import recording_pb2, types_pb2
 from wire.views import View
@@ -57,7 +58,7 @@ def write(messages: Iterable[Message], folder: Path) -> dict[str, int]:
     """Write the symbols of every recorded pair; gives the recordings' names and how many frames each holds.
 
     folder  new or empty
-    raises  UserError if the folder cannot be used, or nothing is there to be written
+    raises  UserError if the folder cannot be used, nothing is there to be written, or a rig's name is none
     """
     tracks: dict[str, _Track] = {}
     session: recording_pb2.RecordingSession | None = None
@@ -69,6 +70,7 @@ def write(messages: Iterable[Message], folder: Path) -> dict[str, int]:
             if isinstance(message, recording_pb2.RecordingSession):
                 session = message
             elif isinstance(message, recording_pb2.RecordedPair) and session is not None:
+                check_rig(message.rig)  # names of files are made of it
                 for frame in message.frames:
                     track = _Track(session, message.rig, View.from_proto(frame.view))
                     _append(folder, tracks.setdefault(track.name, track), message, frame)

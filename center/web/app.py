@@ -31,6 +31,7 @@ from starlette.websockets import WebSocket
 
 from center.output.broadcast import PairBroadcaster
 from center.output.jpeg import JpegCache
+from center.output.room import Room
 from center.web import connections
 from center.web.access import Access, Grant
 from center.web.connections import Limits
@@ -91,7 +92,7 @@ class Page:
         self._limits = (limits or Limits()).within_files()
         self._broadcaster, self._registry, self._status = broadcaster, registry, status
         self._links = LinkControl(emulator_address, keys)
-        self._cache = JpegCache()
+        self._cache, self._room = JpegCache(), Room()
         self._watchers = 0
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -138,6 +139,7 @@ class Page:
             log_level="error",  # not a line for each junk request
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # whoever is behind a proxy, or on this host, would say himself where he comes from
             ws_max_size=1024,
             ws_per_message_deflate=False,  # JPEGs do not shrink
             timeout_graceful_shutdown=1,
@@ -196,7 +198,8 @@ class Page:
     async def _watch(self, websocket: WebSocket) -> None:
         self._watchers += 1
         try:
-            await serve_watcher(websocket, self._broadcaster, self._cache, may_watch=self._may_watch(websocket))
+            may_watch = self._may_watch(websocket)
+            await serve_watcher(websocket, self._broadcaster, self._cache, may_watch=may_watch, room=self._room)
         finally:
             self._watchers -= 1
             if not self._watchers:

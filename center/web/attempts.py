@@ -18,8 +18,8 @@ class _Bucket:
 class Attempts:
     """Failed logins of each client, and of all together, in two token buckets.
 
-    Guessing 256 random bits is hopeless at any rate; this bounds what it costs us, and what it writes into the log.
-    Whoever is logged in, or sends a token with each request, is not touched by it.
+    Guessing 256 random bits is hopeless at any rate; this bounds what it counts, and what it writes into the log.
+    Whoever is logged in, has a right token, or sends one with each request, is not touched by it.
 
     of_client, in_all  failures in one go
     every, every_all   seconds after which one more may be made, of a client and of all

@@ -61,14 +61,14 @@ class Login:
         if access is None:
             return _to_page()
         client = request.client.host if request.client else ""
-        wait = access.attempts.wait(client, access.clock())
-        if wait > 0.0:
-            line = f"too many wrong tokens; try again in {wait:.0f} s"
-            return form(line, 429, {"Retry-After": f"{wait + 0.5:.0f}"})
         try:
             token = await _token(request)
             who = access.authenticate(token)
         except TokenRefused as refusal:
+            # Only wrong ones are held up: nobody can lock out who comes from the same address, a proxy's say.
+            if (wait := access.attempts.wait(client, access.clock())) > 0.0:
+                line = f"too many wrong tokens; try again in {wait:.0f} s"
+                return form(line, 429, {"Retry-After": f"{wait + 0.5:.0f}"})
             access.refused(refusal.reason)
             access.attempts.failed(client, access.clock())
             self._tell(client, refusal.reason)

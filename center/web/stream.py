@@ -26,6 +26,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from center.output.broadcast import PairBroadcaster, Watcher
 from center.output.jpeg import JpegCache
 from center.output.results import DecodedPair, ViewResult
+from center.output.room import Room
 from center.web.to_json import psnr_to_json, snr_to_json, to_json
 from wire.geometry import symbols_of
 
@@ -54,10 +55,12 @@ async def serve_watcher(
     cache: JpegCache,
     unanswered: float = UNANSWERED_SECONDS,
     may_watch: Callable[[], bool] = _always,
+    room: Room | None = None,
 ) -> None:
     """Serve one browser until it leaves, answers nothing for `unanswered` seconds, or the broadcaster closes.
 
     may_watch  asked every ASKED_EVERY seconds; ends it too
+    room       that it shares with other browsers
     """
     await websocket.accept()
     rig = websocket.query_params.get("rig") or None
@@ -67,7 +70,7 @@ async def serve_watcher(
         failure: BaseException | None = None
         reason = ""
         try:
-            await _send(websocket, pairs, broadcaster, cache, unanswered)
+            await _send(websocket, pairs, broadcaster, cache, unanswered, room or Room())
             code = _REFUSED if asker.done() else _LEAVING
             reason = LOG_IN_AGAIN if asker.done() else ""
         except WebSocketDisconnect:
@@ -92,17 +95,27 @@ async def serve_watcher(
 
 
 async def _send(
-    websocket: WebSocket, pairs: Watcher, broadcaster: PairBroadcaster, cache: JpegCache, unanswered: float
+    websocket: WebSocket,
+    pairs: Watcher,
+    broadcaster: PairBroadcaster,
+    cache: JpegCache,
+    unanswered: float,
+    room: Room,
 ) -> None:
-    """Send what is new until the watcher is closed. raises TimeoutError if the browser answers nothing"""
+    """Send what is new until the watcher is closed. raises TimeoutError if the browser answers or takes nothing"""
     while True:
         async with asyncio.timeout(unanswered):
             await pairs.wait_for_credit()
-        try:
-            pair = await anext(pairs)
-        except StopAsyncIteration:
+        await pairs.wait()
+        if (waiting := pairs.peek()) is None:
             return
-        await websocket.send_bytes(await make_message(pair, broadcaster.is_outdated(pair), cache))
+        async with room.held(waiting.nbytes):
+            if pairs.peek() is None:
+                continue
+            pair = await anext(pairs)  # perhaps a newer one by now
+            message = await make_message(pair, broadcaster.is_outdated(pair), cache)
+            async with asyncio.timeout(unanswered):
+                await websocket.send_bytes(message)
 
 
 async def _ask(may_watch: Callable[[], bool], pairs: Watcher) -> None:

@@ -1,8 +1,10 @@
 """ChannelControlService: links as plain resources that are listed, read, changed, reset and watched."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
@@ -24,6 +26,20 @@ Context = aio.ServicerContext[Any, Any]
 
 DEFAULT_RATE: Final = 2.0
 HIGHEST_RATE: Final = 50.0
+MOST_WATCHERS: Final = 64
+"""WatchLinks calls at once, of all clients together."""
+_NAMED: Final = 8
+"""Links that an answer names at most: status lines travel in headers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _State:
+    """A link at one moment. settled: what is told at once when it changes; data: the message's bytes."""
+
+    link: Link
+    settled: tuple[int, bool]
+    message: pb.Link
+    data: bytes
 
 
 def to_proto(link: Link, now: float) -> pb.Link:
@@ -56,7 +72,9 @@ class ControlServicer(ChannelControlServiceServicer):
         self._links = links
         self._watchers: set[asyncio.Event] = set()
         self._closed = False
-        links.subscribe(lambda _: self._wake())
+        self._seen: list[_State] = []
+        self._seen_at = -math.inf
+        links.subscribe(lambda _: self._change())
 
     async def ListLinks(self, request: pb.ListLinksRequest, context: Context) -> pb.ListLinksResponse:  # noqa: N802
         now = time.monotonic()
@@ -88,26 +106,27 @@ class ControlServicer(ChannelControlServiceServicer):
         if not 0.0 <= request.rate <= HIGHEST_RATE:
             line = f"rate must lie between 0 and {HIGHEST_RATE:g} a second (got {request.rate:g})"
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, line)
+        if len(self._watchers) >= MOST_WATCHERS:
+            line = f"{len(self._watchers)} clients watch links already; end one of them"
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, line)
         period = 1.0 / (request.rate or DEFAULT_RATE)
         wake = asyncio.Event()
         self._watchers.add(wake)
         try:
-            sent: dict[Link, tuple[tuple[int, bool], bytes]] = {}
+            sent: dict[Link, _State] = {}
             due = 0.0
             while not self._closed:
                 wake.clear()
                 now = time.monotonic()
                 moving = now >= due
                 due = now + period if moving else due
-                sent = {link: state for link, state in sent.items() if link in self._links}
-                for link in self._links:
-                    message = to_proto(link, now)
-                    settled = (link.version, link.connected)
-                    state = (settled, message.SerializeToString(deterministic=True))
-                    known = sent.get(link)
-                    if known is None or known[0] != settled or (moving and known != state):
-                        sent[link] = state
-                        yield pb.WatchLinksResponse(link=message)
+                seen = self._look(now)
+                sent = {state.link: sent[state.link] for state in seen if state.link in sent}
+                for state in seen:
+                    known = sent.get(state.link)
+                    if known is None or known.settled != state.settled or (moving and known.data != state.data):
+                        sent[state.link] = state
+                        yield pb.WatchLinksResponse(link=state.message)
                 await _wait(wake, due - time.monotonic())
         finally:
             self._watchers.discard(wake)
@@ -115,6 +134,17 @@ class ControlServicer(ChannelControlServiceServicer):
     def close(self) -> None:
         """End every watch."""
         self._closed = True
+        self._wake()
+
+    def _look(self, now: float) -> list[_State]:
+        """Every link, as all watchers see it: looked at once for all of them, not more often than one may ask."""
+        if now - self._seen_at >= 1.0 / HIGHEST_RATE:
+            self._seen, self._seen_at = [_state(link, now) for link in self._links], now
+        return self._seen
+
+    def _change(self) -> None:
+        """A link has changed: it is looked at anew, and told at once."""
+        self._seen_at = -math.inf
         self._wake()
 
     def _wake(self) -> None:
@@ -129,10 +159,17 @@ class ControlServicer(ChannelControlServiceServicer):
             await grpc_kit.abort(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
         link = self._links.find(rig, view)
         if link is None:
-            known = ", ".join(str(each) for each in self._links) or "none yet"
+            names = [str(each) for each in self._links]
+            more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
+            known = ", ".join([*names[:_NAMED], *more]) or "none yet"
             line = f"there is no link {rig}/{view}; known: {known}"
             await context.abort(grpc.StatusCode.NOT_FOUND, line)
         return link
+
+
+def _state(link: Link, now: float) -> _State:
+    message = to_proto(link, now)
+    return _State(link, (link.version, link.connected), message, message.SerializeToString(deterministic=True))
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -5,7 +5,9 @@ else's. DIR/authority/key.pem signs certificates: keep it away from the services
 """
 
 import argparse
+import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +90,8 @@ def make(
             raise UserError(f"--host {host!r} is no name of a host; give a name or an address without a port")
     try:
         authority = _authority(folder, renew)
+        if not (folder / ".gitignore").exists():
+            write(folder / ".gitignore", b"*\n", 0o644)  # made in a checkout, keys are not to be committed
         parties = list(_parties(folder, hosts, rigs))
         lines = _make_tokens(folder, parties)
         for party in parties:
@@ -105,14 +109,15 @@ def make(
 def write(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Replace a file in one move; nobody else can read a secret at any moment. raises OSError"""
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    with replacing(path) as partial:
-        partial.touch(mode=mode)
-        partial.write_bytes(data)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # one that is there may be a link, or of somebody who waits to read it
+    with replacing(path) as partial, os.fdopen(os.open(partial, flags, mode), "wb") as file:
+        file.write(data)
 
 
 def _authority(folder: Path, renew: bool) -> Authority:
     """raises UserError if there is one already, or none to renew from"""
     place = folder / "authority"
+    _check_ours(folder)
     certificate, key = place / "authority.pem", place / "key.pem"
     if renew:
         try:
@@ -128,6 +133,15 @@ def _authority(folder: Path, renew: bool) -> Authority:
     write(certificate, made.pem().certificate, 0o644)
     write(key, made.pem().key)
     return made
+
+
+def _check_ours(folder: Path) -> None:
+    """raises UserError if somebody else could exchange what is in the folder"""
+    if not folder.exists():
+        return
+    about = folder.stat()
+    if about.st_uid != os.geteuid() or about.st_mode & stat.S_IWOTH:
+        raise UserError(f"{folder} is somebody else's, or everybody may write to it; give a new folder")
 
 
 def _parties(folder: Path, hosts: Sequence[str], rigs: Sequence[str]) -> Iterator[Party]:

@@ -12,11 +12,11 @@ import channel_emulator.config
 import wire.codec_graph
 from center.decode import batch_size, pairer
 from center.ingest import frames, link_servicer
-from center.output import quality_monitor, watch_servicer
+from center.output import quality_monitor, room, watch_servicer
 from center.record import reader, replay, sigmf
 from center.web import app, connections, stream
 from channel_emulator.channel import snr
-from channel_emulator.links import registry
+from channel_emulator.links import control_servicer, registry
 from channel_emulator.relay import bridge
 from channel_emulator.relay import link_servicer as relay
 from deploy.observe import marks
@@ -24,7 +24,7 @@ from edge.encode import references
 from edge.uplink import uplink
 from wire import codec_manifest
 from wire.contract import handshake, link_settings, names, occupancy
-from wire.runtime import grpc_kit, log, scrapes, yaml_loader
+from wire.runtime import grpc_kit, log, malformed, scrapes, yaml_loader
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "limits.md"
 BEGIN: Final = "<!-- tables: made by `make metrics` -->"
@@ -71,6 +71,7 @@ def limits() -> dict[str, list[Limit]]:
         "Every gRPC port": [
             Limit("connections", grpc_kit.MAX_CONNECTIONS, over="closed at once; never more than half of the files"),
             Limit("calls at once on a connection", grpc_kit.MAX_STREAMS, over="wait at the client"),
+            Limit("calls at once in all", grpc_kit.MAX_CALLS, over="RESOURCE_EXHAUSTED"),
             Limit(
                 "message in",
                 grpc_kit.max_request(center_().links.largest_size),
@@ -79,6 +80,7 @@ def limits() -> dict[str, list[Limit]]:
                 over=f"RESOURCE_EXHAUSTED, unread; also if it unpacks to more. {grpc_kit.MAX_REQUEST >> 10} KiB at"
                 " 128x256",
             ),
+            Limit("request without a picture or symbols", malformed.LONGEST_REQUEST, "bytes", over="INVALID_ARGUMENT"),
             Limit("unread on a connection", grpc_kit.WINDOW, "bytes", over="waits at the client"),
             Limit("message out, and what our clients take", grpc_kit.MAX_ANSWER, "bytes"),
             Limit("HTTP/2 handshake", _option("grpc.server_handshake_timeout_ms"), "s", over="closed"),
@@ -99,6 +101,7 @@ def limits() -> dict[str, list[Limit]]:
         "Streams of symbols (emulator and center)": [
             Limit("streams that have not said Hello", handshake.MOST_PENDING, over="RESOURCE_EXHAUSTED"),
             Limit("time to the Hello", handshake.HELLO_SECONDS, "s", over="INVALID_ARGUMENT"),
+            Limit("a Hello", handshake.LONGEST_HELLO, "bytes", over="INVALID_ARGUMENT"),
             Limit("name of a rig", names.LONGEST_NAME, "letters", over="INVALID_ARGUMENT"),
             Limit("frame rate", " to ".join(f"{rate:g}" for rate in handshake.FRAME_RATES), "/s", over="refused"),
             Limit("silence after which another takes the view", occupancy.SILENCE_SECONDS, "s", "pairing.silence_ms"),
@@ -148,6 +151,8 @@ def limits() -> dict[str, list[Limit]]:
             Limit("measurements that wait", quality_monitor.MOST_PENDING, over="skipped and counted"),
             Limit("calls of WatchPairs", watch_servicer.MOST_WATCHERS, over="RESOURCE_EXHAUSTED"),
             Limit("pairs that wait for a watcher", 1, "a rig", over="the newer takes its place"),
+            Limit("pictures on their way to all watchers, and to all browsers", room.BYTES, "bytes", over="wait"),
+            Limit("pair that a watcher leaves unread", watch_servicer.UNREAD_SECONDS, "s", over="RESOURCE_EXHAUSTED"),
             _set(
                 center_,
                 "page.max_connections",
@@ -171,6 +176,7 @@ def limits() -> dict[str, list[Limit]]:
                 f"{bridge.QUEUE} to {bridge.LEAST_QUEUE}",
                 over="not read; by size",
             ),
+            Limit("calls of WatchLinks", control_servicer.MOST_WATCHERS, over="RESOURCE_EXHAUSTED"),
             Limit("link without a camera that no file names", registry.FORGET_SECONDS, "s", over="forgotten"),
             Limit("the center's Welcome", bridge.WELCOME_SECONDS, "s", over="UNAVAILABLE"),
             Limit("former stream of a view, to end", relay.PATIENCE_SECONDS, "s", over="FAILED_PRECONDITION"),
@@ -184,6 +190,7 @@ def limits() -> dict[str, list[Limit]]:
         ],
         "Ports of metrics (emulator, edge)": [
             Limit("connections", scrapes.MOST_SCRAPES, over="closed at once"),
+            Limit("of one address", scrapes.MOST_SCRAPES // 2, over="closed at once"),
             Limit("a scrape, from its connection to the end of the answer", scrapes.SCRAPE_SECONDS, "s", over="closed"),
             Limit("request", scrapes.HEADERS_LIMIT, "bytes", over="431"),
         ],
@@ -198,6 +205,7 @@ def limits() -> dict[str, list[Limit]]:
             Limit("pairs that a replay holds", replay.MOST_WAITING),
             Limit("SigMF metadata", sigmf.META_LIMIT, "bytes", over="refused"),
             Limit("lines of the log that wait", log.MOST_LINES, over="left out and counted"),
+            Limit("lines of the log, errors aside", log.LINES_A_SECOND, "/s", over="left out and counted"),
             Limit("line of the log", log.LONGEST, "letters", over="cut"),
         ],
     }

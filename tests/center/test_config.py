@@ -54,6 +54,24 @@ def test_errors_name_the_key_and_what_is_allowed(key: str, value: str, line: str
     assert line in str(caught.value)
 
 
+@pytest.mark.parametrize("address", ["10.0.0.7:6379", "ray://head.example:10001"])
+def test_a_cluster_beyond_this_host_is_no_door_that_is_open_by_mistake(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_USE_TLS", raising=False)
+    environment = {"VERGENCE_CENTER__ENGINE__KIND": "ray", "VERGENCE_CENTER__ENGINE__ADDRESS": address}
+    with pytest.raises(ConfigError, match="is called by Ray in plain text") as caught:
+        load(CenterConfig, SHIPPED, "VERGENCE_CENTER", environment)
+    assert str(caught.value).endswith("or security.allow_insecure: true")
+    meant = {**environment, "VERGENCE_CENTER__SECURITY__ALLOW_INSECURE": "true"}
+    assert load(CenterConfig, SHIPPED, "VERGENCE_CENTER", meant).open_doors()
+    here = {"VERGENCE_CENTER__ENGINE__KIND": "ray"}
+    for unused in ({"VERGENCE_CENTER__ENGINE__ADDRESS": address}, here):
+        assert not load(CenterConfig, SHIPPED, "VERGENCE_CENTER", unused).open_doors()
+    monkeypatch.setenv("RAY_USE_TLS", "1")
+    assert not load(CenterConfig, SHIPPED, "VERGENCE_CENTER", environment).open_doors()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
 def test_numpy_leaves_the_cores_to_the_decoder_unless_the_operator_says_otherwise() -> None:
     look = """

@@ -1,6 +1,7 @@
 """`vergence certs`: what is made, who may read it, and that nothing is overwritten by mistake."""
 
 import hashlib
+import os
 import stat
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 import deploy.local
 from deploy.local import cli
 from deploy.local.authority import hosts_of
-from deploy.local.certs import make
+from deploy.local.certs import make, write
 from wire.runtime.errors import UserError
 from wire.security import token_file
 from wire.security.tokens import Principal, Role
@@ -33,7 +34,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_each_party_gets_what_it_needs_and_no_more(certs: Path) -> None:
-    assert sorted(path.name for path in certs.iterdir()) == sorted([*FOLDERS, "authority", "tokens.yaml"])
+    assert sorted(path.name for path in certs.iterdir()) == sorted([*FOLDERS, "authority", "tokens.yaml", ".gitignore"])
     common = {"authority.pem", "certificate.pem", "key.pem"}
     for name in FOLDERS:
         more = {"center": {"tokens.yaml", "token"}, "emulator": {"tokens.yaml"}}.get(name, {"token"})
@@ -43,7 +44,7 @@ def test_each_party_gets_what_it_needs_and_no_more(certs: Path) -> None:
 def test_nobody_else_can_read_a_secret(certs: Path) -> None:
     for path in certs.rglob("*"):
         mode = stat.S_IMODE(path.stat().st_mode)
-        public = path.name in ("certificate.pem", "authority.pem")
+        public = path.name in ("certificate.pem", "authority.pem", ".gitignore")
         assert mode == (0o700 if path.is_dir() else 0o644 if public else 0o600), path
 
 
@@ -110,7 +111,7 @@ def test_renewal_keeps_authority_tokens_hosts_and_what_was_written_by_hand(tmp_p
     after = contents(folder)
     assert {"front-left", "front-right", "back-left", "back-right"} < set(made)
     for name, data in before.items():
-        kept = name.startswith("authority/") or name.endswith(("/token", "/authority.pem"))
+        kept = name.startswith((".gitignore", "authority/")) or name.endswith(("/token", "/authority.pem"))
         assert (after[name] == data) is kept, name
     assert {"second.example", "radio.example"} < set(hosts(folder, "center"))
     names = [entry["name"] for entry in yaml.safe_load(after["emulator/tokens.yaml"])["tokens"]]
@@ -142,6 +143,39 @@ def test_what_cannot_be_is_one_line(
     assert cli.main(["certs", str(folder), *words]) == 1
     assert capsys.readouterr().err.strip().replace(str(folder), "DIR") == f"vergence: error: {line}"
     assert sorted(path.name for path in folder.iterdir()) == (["mine"] if prepare else [])
+
+
+def test_a_folder_in_which_others_may_write_is_not_taken(tmp_path: Path) -> None:
+    """Whoever may write there can exchange the authority before the next renewal."""
+    folder = tmp_path / "certs"
+    folder.mkdir()
+    folder.chmod(0o777)
+    for renew in (False, True):
+        with pytest.raises(UserError, match="everybody may write to it; give a new folder"):
+            make(folder, renew=renew)
+    assert not list(folder.iterdir())
+
+
+def test_a_secret_is_written_into_no_file_that_somebody_has_laid_there(tmp_path: Path) -> None:
+    secret, target = tmp_path / "key.pem", tmp_path / "of-somebody-else"
+    target.write_text("")
+    laid = secret.with_name(f".key.pem.{os.getpid()}.partial")
+    for lay in (lambda: laid.symlink_to(target), lambda: laid.touch(0o666)):
+        lay()
+        with pytest.raises(FileExistsError):
+            write(secret, b"secret")
+        assert (target.read_text(), secret.exists()) == ("", False)
+        laid.unlink(missing_ok=True)
+
+
+def test_what_is_made_in_a_checkout_is_not_committed(tmp_path: Path) -> None:
+    try:
+        subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("git is not installed")
+    make(tmp_path / "certs")
+    said = ["git", "-C", str(tmp_path), "status", "--porcelain", "--untracked-files=all"]
+    assert subprocess.run(said, check=True, capture_output=True, text=True).stdout == ""
 
 
 def test_a_rig_needs_a_name(tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ HELLO_SECONDS: Final = 10.0
 MOST_PENDING: Final = 256
 """Streams of a service that may be without a Hello at once."""
 
+LONGEST_HELLO: Final = 4_096
+"""Bytes; it lives as long as its stream, and whatever nobody knows in it too."""
+
 FRAME_RATES: Final = (0.1, 240.0)
 """Frames a second that a Hello may name; half a period is the tolerance of pairs, two periods are a silence."""
 
@@ -103,6 +106,8 @@ class HelloReader:
             raise StreamRefused(Refusal.CONTRACT, "the stream ended without a Hello; send one first")
         if request.WhichOneof("message") != "hello":
             raise StreamRefused(Refusal.CONTRACT, "the first message must be a Hello; send one")
+        if (size := request.ByteSize()) > LONGEST_HELLO:
+            raise StreamRefused(Refusal.CONTRACT, f"the Hello has {size} bytes; send at most {LONGEST_HELLO}")
         check(request.hello)
         check_owner(request.hello)
         return request.hello

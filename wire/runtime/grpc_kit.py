@@ -36,6 +36,9 @@ MAX_STREAMS: Final = 256
 MAX_CONNECTIONS: Final = 2_048
 """Connections to one server, or half of the files that the process may open if those are fewer; further ones are closed
 at once, and those that are open stay. The page may take a quarter of the files: so neither shuts the other out."""
+MAX_CALLS: Final = 8_192
+"""Calls at once on one server, of all connections: else whoever opens every connection and every call on it, a watch of
+the health service say, takes many GB."""
 _BESIDE: Final = 32 * 2**10
 """Bytes that a message may have beside its picture or its symbols."""
 STATUS_LOST: Final = "Internal error from Core"
@@ -187,7 +190,7 @@ class Server:
         """
         self.address, self._keys = address, keys
         doors = [Door(keys.book, refused), RefuseMalformed()]
-        self.grpc = aio.server(interceptors=doors, options=_server_options(largest))
+        self.grpc = aio.server(interceptors=doors, options=_server_options(largest), maximum_concurrent_rpcs=MAX_CALLS)
         self._health = health.aio.HealthServicer()
         self._services: list[str] = []
 

@@ -1,4 +1,5 @@
-"""The log of a service: lines on standard error that a stalled reader cannot turn into a standstill.
+"""The log of a service: lines on standard error that a stalled reader cannot turn into a standstill, nor a stranger
+into a full disk.
 
 A pipe holds 64 kB. Where nobody empties it, a write blocks, and an event loop that logs would stop with every camera
 and every page on it. So a thread of its own writes, from a bounded queue; what does not fit is left out and counted.
@@ -18,6 +19,9 @@ from wire.runtime.errors import UserError, one_line
 
 MOST_LINES: Final = 1_000
 """That wait to be written."""
+LINES_A_SECOND: Final = 100.0
+"""That are written on and on, MOST_LINES in one go: who connects and leaves a thousand times a second would else fill
+the disk, or turn over a log that is kept short until nothing of before is left. Errors are always written."""
 FLUSH_SECONDS: Final = 0.5
 """How long the end of the process waits for lines to be written."""
 LONGEST: Final = 4_000
@@ -40,10 +44,17 @@ class _OneLine(logging.Formatter):
 class QueuedHandler(logging.Handler):
     """Hands lines to a thread that writes them. Never blocks, never raises."""
 
-    def __init__(self, write: Callable[[bytes], None], most: int = MOST_LINES) -> None:
-        """write: may block, and may raise OSError; most: lines that may wait."""
+    def __init__(
+        self,
+        write: Callable[[bytes], None],
+        most: int = MOST_LINES,
+        rate: float = LINES_A_SECOND,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """write: may block, and may raise OSError; most: lines that may wait; rate: lines a second; clock: seconds"""
         super().__init__()
-        self._write = write
+        self._write, self._rate, self._clock = write, rate, clock
+        self._allowed, self._allowed_at = float(MOST_LINES), clock()
         self._lines: queue.Queue[str] = queue.Queue(most)
         self._left_out = 0
         self.setFormatter(_OneLine(_FORMAT))
@@ -51,6 +62,13 @@ class QueuedHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called under the handler's lock."""
+        now = self._clock()
+        self._allowed = min(MOST_LINES, self._allowed + (now - self._allowed_at) * self._rate)
+        self._allowed_at = now
+        if self._allowed < 1.0 and record.levelno < logging.ERROR:
+            self._left_out += 1
+            return
+        self._allowed = max(0.0, self._allowed - 1.0)
         try:
             self._lines.put_nowait(self.format(record))
         except Exception:  # a full queue, or a record that cannot be formatted: a log never harms who logs
@@ -70,7 +88,7 @@ class QueuedHandler(logging.Handler):
                 self._write((line + "\n").encode(errors="backslashreplace"))
                 if self._left_out:
                     left_out, self._left_out = self._left_out, 0
-                    self._write(f"... {left_out} lines are left out here: the log was not read fast enough\n".encode())
+                    self._write(f"... {left_out} lines are left out here: too many, or not read fast enough\n".encode())
             self._lines.task_done()
 
 

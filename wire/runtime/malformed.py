@@ -1,38 +1,32 @@
-"""What a server does with bytes that are no message: INVALID_ARGUMENT and one line.
+"""What a server does with bytes that are no message, or far more than a message needs: INVALID_ARGUMENT and one line.
 
-Without this, gRPC answers UNKNOWN and writes a traceback to the log for every such message.
+Without this, gRPC answers UNKNOWN and writes a traceback to the log for every such message. And a request lives as long
+as its call, which may be months: a watch of the health service, open to who has no token, would keep a megabyte.
 """
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
 
+from wire.security.methods import CARRIES_PICTURES
 
-class Malformed:
-    """Stands for a request that could not be parsed; to a servicer of streams it is a message with nothing set."""
+LONGEST_REQUEST: Final = 4_096
+"""Bytes of a request that brings neither symbols nor a picture."""
 
-    def WhichOneof(self, _: str) -> None:  # noqa: N802 as protobuf names it
-        return None
-
-    def HasField(self, _: str) -> bool:  # noqa: N802
-        return False
-
-    def __getattr__(self, _: str) -> Self:
-        return self
-
-
-MALFORMED: Final = Malformed()
+_MALFORMED: Final = object()
+_TOO_LONG: Final = object()
+"""Stand for a unary request that is refused."""
 
 
 class RefuseMalformed(aio.ServerInterceptor):
     """Parses requests so that a malformed one is refused in words.
 
-    A unary request ends the call here. A message inside a stream reaches the servicer as `MALFORMED`, which has no
-    field set, and is refused there as a message of the wrong kind.
+    A unary request ends the call here. A message inside a stream reaches the servicer as one with nothing set, and is
+    refused there as a message of the wrong kind.
     """
 
     async def intercept_service(
@@ -44,12 +38,15 @@ class RefuseMalformed(aio.ServerInterceptor):
         if handler is None or handler.request_deserializer is None:
             return handler
         parse, method = handler.request_deserializer, handler_call_details.method
+        is_bounded = method not in CARRIES_PICTURES  # those are bounded by the server's own limit
 
         def parse_or_mark(data: bytes) -> Any:
+            if is_bounded and len(data) > LONGEST_REQUEST:
+                return parse(b"") if handler.request_streaming else _TOO_LONG
             try:
                 return parse(data)
             except (DecodeError, ValueError):  # ValueError: text that is not UTF-8, in some protobuf versions
-                return MALFORMED
+                return parse(b"") if handler.request_streaming else _MALFORMED
 
         changes: dict[str, Any] = {"request_deserializer": parse_or_mark}
         if not handler.request_streaming:
@@ -62,8 +59,7 @@ class RefuseMalformed(aio.ServerInterceptor):
 
 def _checked(behaviour: Callable[..., Any], method: str) -> Callable[..., Any]:
     async def checked(request: Any, context: Any) -> Any:
-        if request is MALFORMED:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _line(method))
+        await _refuse(request, context, method)
         return await behaviour(request, context)
 
     return checked
@@ -71,13 +67,18 @@ def _checked(behaviour: Callable[..., Any], method: str) -> Callable[..., Any]:
 
 def _checked_generator(behaviour: Callable[..., Any], method: str) -> Callable[..., Any]:
     async def checked(request: Any, context: Any) -> Any:
-        if request is MALFORMED:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _line(method))
+        await _refuse(request, context, method)
         async for response in behaviour(request, context):
             yield response
 
     return checked
 
 
-def _line(method: str) -> str:
-    return f"the request is not a message of {method}; send one that vergence.v1 describes"
+async def _refuse(request: Any, context: Any, method: str) -> None:
+    """End the call if its request is none."""
+    if request is _MALFORMED:
+        line = f"the request is not a message of {method}; send one that vergence.v1 describes"
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, line)
+    if request is _TOO_LONG:
+        line = f"the request is longer than {LONGEST_REQUEST} bytes; {method} needs a few"
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, line)

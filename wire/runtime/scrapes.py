@@ -53,7 +53,7 @@ class MetricsPort:
     certificate  for HTTPS; None is plain HTTP
     book         whoever asks must have a token of role metrics in it; None lets everybody read
     refused      counts who is not let in
-    most         connections at once
+    most         connections at once; half of them of one address
     seconds      that one may take in all
     raises       UserError if the port is taken
     """
@@ -118,11 +118,13 @@ class MetricsPort:
             connection.cut()
 
     def _begin(self, taken: socket.socket, client: Any) -> None:
-        if len(self._open) >= self._most:
-            taken.close()
+        host = str(client[0])
+        of_host = sum(each.host == host for each in list(self._open))
+        if len(self._open) >= self._most or of_host >= max(1, self._most // 2):
+            taken.close()  # one address takes half at most: it cannot keep Prometheus of another one out
             return
         taken.settimeout(self._seconds)
-        connection = _Connection(taken)
+        connection = _Connection(taken, host)
         self._open[connection] = time.monotonic() + self._seconds
         worker = threading.Thread(target=self._serve, args=(connection, client), name="scrape", daemon=True)
         try:
@@ -146,8 +148,9 @@ class MetricsPort:
 class _Connection:
     """One client; another thread may cut it off at any moment."""
 
-    def __init__(self, plain: socket.socket) -> None:
-        self.socket = plain
+    def __init__(self, plain: socket.socket, host: str) -> None:
+        """host: the address that it comes from"""
+        self.socket, self.host = plain, host
 
     def encrypt(self, certificate: HttpsCertificate) -> None:
         """raises OSError if the handshake fails"""

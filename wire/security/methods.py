@@ -32,6 +32,14 @@ ROLES: Final[Mapping[str, frozenset[Role]]] = {
 UNSERVED: Final = frozenset({"/grpc.health.v1.Health/List"})
 """What the library names and does not do: it would write a traceback for every call."""
 
+CARRIES_PICTURES: Final = frozenset(
+    {
+        "/vergence.v1.SymbolLinkService/Transmit",
+        "/vergence.v1.ReferenceService/SubmitReference",
+    }
+)
+"""Whose requests may be large."""
+
 CLAIMS_A_VIEW: Final = frozenset(method for method, roles in ROLES.items() if roles == {Role.CAMERA})
 """Where the caller says which view it is: there the servicer asks `caller.check_sender`."""
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.center.conftest import Camera, awgn, exposition
+from tests.center.conftest import SYMBOL_ROW, Camera, awgn, exposition
 from tests.waiting import eventually
 from wire.contract.arrays import pack_complex
-from wire.geometry import DEFAULT_SIZE, SYMBOLS
+from wire.geometry import DEFAULT_SIZE, SYMBOLS, PictureSize
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import connect
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -285,3 +285,20 @@ async def test_a_camera_that_fell_silent_does_not_keep_its_rig_at_a_size(start_c
         assert ended[0][0] == "ABORTED"
         assert str(center.rigs.get("lab").size) == "256x512"
         assert len(center.rigs.get("lab").connected()) == 2
+
+
+async def test_what_a_replaced_stream_still_sends_spoils_no_batch(center: Any, camera: Any) -> None:
+    """A sender that reads nothing holds up the end of its stream, and the reader takes one frame more: of another size
+    than the rig has by now, it made a pair that no batch can hold, and every rig in the batch lost its instant."""
+    left = camera(View.LEFT)
+    await left.connect()
+    [replaced] = center._ingest.sessions()
+    again, right = (camera(side, height=256, width=512) for side in View)
+    await again.connect()
+    await right.connect()
+    pairs, at, size = center.broadcaster.watch(), time.time(), PictureSize(256, 512)
+    late = link_pb2.SymbolFrame(sequence=1, captured_at_ns=round(at * 1e9), symbols=pack_complex(SYMBOL_ROW))
+    center._ingest.receive(replaced, late, lambda *_: None)
+    await right.send(1, captured_at=at, symbols=pack_complex(np.ones(size.symbols, np.complex64)))
+    shown = await asyncio.wait_for(anext(pairs), 5)
+    assert [(each.view, each.picture.shape) for each in shown.views] == [(View.RIGHT, (256, 512, 3))]

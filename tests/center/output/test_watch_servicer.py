@@ -14,7 +14,8 @@ from prometheus_client import generate_latest
 
 from center.output.results import DecodedPair
 from center.output.watch_servicer import MOST_WATCHERS
-from wire.contract.arrays import pack_picture, unpack_picture
+from wire.contract.arrays import pack_complex, pack_picture, unpack_picture
+from wire.geometry import PictureSize
 from wire.v1 import pair_service_pb2 as pair_pb2
 from wire.v1 import pair_service_pb2_grpc as pair_grpc
 from wire.v1 import reference_service_pb2 as reference_pb2
@@ -252,6 +253,25 @@ async def test_a_reference_of_a_rig_without_a_name_is_refused(channel: aio.Chann
             await stub.SubmitReference(reference(rig=rig))
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert "is not a name" in str(refused.value.details())
+
+
+async def test_a_reference_of_the_size_before_is_no_failure_of_ours(
+    center: Any, channel: aio.Channel, camera: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A camera could write a traceback into the log with each reconnect."""
+    left = camera(View.LEFT)
+    await left.connect()
+    await reference_grpc.ReferenceServiceStub(channel).SubmitReference(reference(1))
+    await left.leave()
+    large = camera(View.LEFT, height=256, width=512)
+    await large.connect()
+    symbols = np.ones(PictureSize(256, 512).symbols, np.complex64)
+    await large.send(1, referenced=True, symbols=pack_complex(symbols))
+    registry, labels = center.metrics.registry, {"outcome": "failed"}
+    async with asyncio.timeout(5):
+        while not registry.get_sample_value("vergence_center_references_total", labels):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    assert "a measurement failed" not in caplog.text
 
 
 async def test_a_reference_has_the_size_of_its_stream(channel: aio.Channel, camera: Any) -> None:

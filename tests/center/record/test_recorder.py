@@ -285,3 +285,8 @@ def test_a_folder_that_is_none_is_one_line(start: Start, tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"record\.folder .*file: file exists; give a folder that this center may"):
         start(folder=str(tmp_path / "file"))
+
+
+def test_a_folder_that_it_makes_is_not_for_everybody(start: Start, tmp_path: Path) -> None:
+    start(folder=str(tmp_path / "made"))
+    assert not (tmp_path / "made").stat().st_mode & 0o007

@@ -62,6 +62,17 @@ def test_a_folder_that_holds_something_is_not_written_to(record: Record, tmp_pat
         sigmf.write(recorded(record([[job(1)]])), tmp_path / "full")
 
 
+@pytest.mark.parametrize("rig", ["../outside", "/tmp/outside", "a/b", ".."])
+def test_a_recording_names_no_file_outside_the_folder(record: Record, tmp_path: Path, rig: str) -> None:
+    messages = recorded(record([[job(1)]]))
+    for message in messages:
+        if isinstance(message, recording_pb2.RecordedPair):
+            message.rig = rig
+    with pytest.raises(UserError, match="is not a name"):
+        sigmf.write(messages, tmp_path / "sigmf")
+    assert not list(tmp_path.rglob("*.sigmf-*"))
+
+
 def _edit(change: Callable[[Any], object]) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
         meta = next(path for path in folder.glob("*-left-*.sigmf-meta") if not path.stem.endswith("-gain"))

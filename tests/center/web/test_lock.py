@@ -177,14 +177,33 @@ async def test_a_token_that_does_not_count_opens_no_session(house: House, name: 
     assert len(house.refused) == 1
 
 
-async def test_guesses_are_slowed_down_and_a_login_that_stands_is_not(house: House) -> None:
+async def test_guesses_are_slowed_down_and_nobody_else_is(house: House) -> None:
     async with house.client() as inside, house.client() as outside:
         await house.log_in(inside, "viewer")
         answers = [await house.log_in(outside, "unknown") for _ in range(6)]
         assert [each.status_code for each in answers] == [401] * 5 + [429]
         assert 1 <= int(answers[-1].headers["retry-after"]) <= 11
-        assert (await house.log_in(outside, "viewer")).status_code == 429, "the right one too: nothing is learned"
         assert (await inside.get("/api/status")).status_code == 200
+        assert (await house.log_in(outside, "viewer")).status_code == 303, "who guesses locks out nobody of his address"
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+async def test_a_client_does_not_say_itself_where_it_comes_from(house: House, name: str) -> None:
+    """Each guess would come from another address; and whoever proxies the page hands the header on."""
+    async with house.client() as client:
+        answers = []
+        for number in range(7):
+            client.headers[name] = f"10.0.0.{number}"
+            answers.append((await house.log_in(client, "unknown")).status_code)
+    assert answers == [401] * 5 + [429] * 2
+
+
+async def test_a_client_does_not_say_itself_that_it_came_by_https(house: House) -> None:
+    async with house.client() as client:
+        client.headers["X-Forwarded-Proto"] = "https"
+        answer = await house.log_in(client, "viewer")
+    assert answer.status_code == 303
+    assert answer.headers["set-cookie"].startswith("vergence-")
 
 
 async def test_a_session_and_its_socket_end_when_the_token_leaves_the_book(house: House) -> None:

@@ -1,6 +1,7 @@
 """Live control over real gRPC, with and without a camera on the link."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from grpc import aio
 
 from channel_emulator.emulator import Emulator
+from channel_emulator.links import control_servicer
 from deploy.bench.loopback import Center, Edge, picture
+from tests.waiting import eventually
 from wire.runtime import grpc_kit
 from wire.v1 import channel_control_service_pb2 as pb
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -149,6 +152,48 @@ async def test_an_unknown_link_is_named_beside_the_known_ones(start: Start) -> N
         with pytest.raises(aio.AioRpcError) as refused:
             await stub.ResetLink(pb.ResetLinkRequest(rig="demo"))
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_an_answer_names_no_more_links_than_a_header_holds(start: Start) -> None:
+    """With a thousand of them gRPC would end the call for its own headers."""
+    many = [{"rig": f"{'r' * 55}{number}", "view": "left"} for number in range(200)]
+    _, address = await start(links=many, max_links=200)
+    async with control(address) as stub:
+        with pytest.raises(aio.AioRpcError) as refused:
+            await stub.GetLink(pb.GetLinkRequest(rig="demo", view=types_pb2.VIEW_LEFT))
+    assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+    assert (refused.value.details() or "").endswith(", and 192 more")
+
+
+async def test_however_many_watch_the_links_are_looked_at_once(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A viewer could take the core that carries the symbols: each look of each watcher went over all links twice."""
+    looks = 0
+    made = control_servicer.to_proto
+
+    def count(*arguments: Any) -> pb.Link:
+        nonlocal looks
+        looks += 1
+        return made(*arguments)
+
+    emulator, address = await start(links=LINKS)
+    monkeypatch.setattr(control_servicer, "to_proto", count)
+    async with control(address) as stub:
+        watches = [stub.WatchLinks(pb.WatchLinksRequest(rate=50)) for _ in range(control_servicer.MOST_WATCHERS)]
+        for each in watches:
+            await asyncio.wait_for(each.read(), 20)
+        with pytest.raises(aio.AioRpcError) as refused:
+            await asyncio.wait_for(stub.WatchLinks(pb.WatchLinksRequest()).read(), 20)
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert refused.value.details() == "64 clients watch links already; end one of them"
+        looks, began = 0, time.monotonic()
+        await asyncio.sleep(0.5)
+        most = (time.monotonic() - began) * control_servicer.HIGHEST_RATE * len(LINKS)
+        assert 0 < looks <= most + len(LINKS)
+        for each in watches:
+            each.cancel()
+        await eventually(lambda: not emulator._control._watchers)
+        again = stub.WatchLinks(pb.WatchLinksRequest())
+        assert (await asyncio.wait_for(again.read(), 20)).link.rig == "demo"
 
 
 async def test_a_watcher_sees_every_link_then_changes_at_once_then_the_end(start: Start) -> None:

@@ -9,6 +9,7 @@ import grpc
 import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 
 from deploy.bench.loopback import Center
 from wire.geometry import DEFAULT_SIZE, LARGEST_SIZE, PictureSize
@@ -16,6 +17,7 @@ from wire.runtime import grpc_kit
 
 TRANSMIT = "/vergence.v1.SymbolLinkService/Transmit"
 CHECK = "/grpc.health.v1.Health/Check"
+REFLECT = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 WATCH = "/grpc.health.v1.Health/Watch"
 NO_MESSAGE = b"\x0a\xff\xff\xff\xff"
 
@@ -41,6 +43,49 @@ async def test_bytes_that_are_no_message_are_an_invalid_argument(channel: aio.Ch
     with pytest.raises(aio.AioRpcError) as refused:
         await raw(channel.unary_stream(WATCH))(NO_MESSAGE).read()
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("path", [CHECK, WATCH])
+async def test_a_request_that_lives_as_long_as_its_call_is_small(channel: aio.Channel, path: str) -> None:
+    """Watches of the health service are open to everybody: 256 of 1.5 MB on one connection were 400 MB for ever."""
+    stuffed = health_pb2.HealthCheckRequest(service="x" * 5_000).SerializeToString()
+    with pytest.raises(aio.AioRpcError) as refused:
+        await raw(channel.unary_stream(path))(stuffed).read()
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "the request is longer than 4096 bytes" in (refused.value.details() or "")
+
+
+@pytest.mark.parametrize("size", [None, 200_000])
+async def test_reflection_gives_nothing_large_back(channel: aio.Channel, size: int | None) -> None:
+    """It answers with the question: unread answers would be kept. size: of a file's name; None is no message"""
+    question = reflection_pb2.ServerReflectionRequest(file_by_filename="x" * (size or 0)).SerializeToString()
+    call: Any = raw(channel.stream_stream(REFLECT))()
+    await call.write(NO_MESSAGE if size is None else question)
+    answer = reflection_pb2.ServerReflectionResponse.FromString(await asyncio.wait_for(call.read(), 5))
+    assert answer.error_response.error_code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+    assert answer.ByteSize() < 100
+    call.cancel()
+
+
+async def test_calls_are_bounded_in_all_and_those_that_stand_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grpc_kit, "MAX_CALLS", 4)
+    server = grpc_kit.Server("127.0.0.1:0")
+    port = await server.start([])
+    request = health_pb2.HealthCheckRequest().SerializeToString()
+    try:
+        async with grpc_kit.connect(f"127.0.0.1:{port}") as channel:
+            calls: list[Any] = [raw(channel.unary_stream(WATCH))(request) for _ in range(4)]
+            for each in calls:
+                await asyncio.wait_for(each.read(), 5)
+            for _ in range(8):  # none of them makes room
+                with pytest.raises(aio.AioRpcError) as refused:
+                    await raw(channel.unary_unary(CHECK))(request)
+                assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert not any(each.done() for each in calls)
+            for each in calls:
+                each.cancel()
+    finally:
+        await server.stop(0)
 
 
 async def test_requests_that_are_messages_pass(channel: aio.Channel) -> None:

@@ -7,8 +7,10 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.waiting import eventually
-from wire.runtime.log import QueuedHandler
+from wire.runtime.log import LINES_A_SECOND, MOST_LINES, QueuedHandler
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -61,6 +63,26 @@ async def test_what_is_left_out_is_counted() -> None:
     lines = b"".join(written).decode().splitlines()
     assert [line.rpartition(": ")[2] for line in lines if "left out" not in line] == ["first", "0", "1"]
     assert [int(count) for line in lines for count in re.findall(r"^\.\.\. (\d+) lines are left out", line)] == [3]
+
+
+def test_a_flood_of_lines_fills_no_disk_and_hides_no_error() -> None:
+    written, now = list[bytes](), 0.0
+    handler = QueuedHandler(written.append, most=100_000, clock=lambda: now)
+    log = logger(handler)
+    for _ in range(100_000):
+        now += 1e-4
+        log.warning("a stream is not taken")
+    log.error("worse")
+    now += 1.0
+    log.warning("afterwards")
+    handler.flush()
+    lines = b"".join(written).decode().splitlines()
+    floods = sum(line.endswith("not taken") for line in lines)
+    assert floods == pytest.approx(MOST_LINES + 10 * LINES_A_SECOND, rel=0.01)
+    left_out = sum(int(count) for line in lines for count in re.findall(r"^\.\.\. (\d+) lines are left out", line))
+    assert left_out == 100_000 - floods
+    assert any(line.endswith("worse") for line in lines)
+    assert any(line.endswith("afterwards") for line in lines)
 
 
 def test_a_message_is_one_line_whatever_stands_in_it() -> None:

@@ -68,6 +68,20 @@ def test_silent_sockets_take_no_more_than_their_share_and_are_closed(port: int) 
     soon(lambda: scraped(port))
 
 
+def test_one_address_cannot_keep_another_one_out(port: int) -> None:
+    silent = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(8)]
+    try:
+        soon(lambda: sum(thread.name == "scrape" for thread in threading.enumerate()) > 0)
+        other = socket.create_connection(("127.0.0.1", port), timeout=20, source_address=("127.0.0.2", 0))
+        with other:
+            other.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            answer = b"".join(iter(lambda: other.recv(65536), b""))
+        assert b"something_total 1.0" in answer
+    finally:
+        for each in silent:
+            each.close()
+
+
 def test_half_a_request_frees_its_place(port: int) -> None:
     for _ in range(8):
         with socket.create_connection(("127.0.0.1", port), timeout=20) as half:

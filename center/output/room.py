@@ -1,0 +1,57 @@
+"""Room for what is on its way to those who watch: so many bytes in all, however many watch and however slowly.
+
+Each watcher has one pair on its way. Of 128x256 that is 0.4 MB with its references; of 512x1024 it is 6.3 MB, three
+times in memory while it is sent, and 128 watchers who do not read would take more than a center may have.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+BYTES: Final = 48 * 2**20
+"""Of pictures on their way to all watchers of a door, before they are packed: 128 pairs of 128x256 with their
+references, or eight of 512x1024."""
+
+
+class Room:
+    """Bytes that may be taken at once; who finds no room waits in turn. Belongs to the event loop's thread."""
+
+    def __init__(self, size: int = BYTES) -> None:
+        self._size = self._free = size
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @asynccontextmanager
+    async def held(self, size: int) -> AsyncIterator[None]:
+        """Hold so many bytes, or all there are if it is more, for as long as the block lasts."""
+        size = min(size, self._size)
+        await self._take(size)
+        try:
+            yield
+        finally:
+            self._give(size)
+
+    async def _take(self, size: int) -> None:
+        if not self._waiting and size <= self._free:
+            self._free -= size
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give(size)  # it came in the same moment
+            else:
+                self._waiting = deque(each for each in self._waiting if each[1] is not turn)
+                self._give(0)  # whoever is behind may fit
+            raise
+
+    def _give(self, size: int) -> None:
+        self._free += size
+        while self._waiting and self._waiting[0][0] <= self._free:
+            wanted, turn = self._waiting.popleft()
+            if not turn.done():
+                self._free -= wanted
+                turn.set_result(None)
