@@ -78,7 +78,8 @@ class Pairer(Generic[A]):
 
     tolerance  largest |left - right| capture distance of a pair, seconds; may be changed at any time
     patience   how long a frame waits for its partner before it is released alone, seconds; may be changed
-    silence    a connected camera that sent nothing for this long is not waited for, seconds; or for two of its periods
+    silence    a connected camera that sent nothing for this long is not waited for, seconds; or for two of its
+               periods, or for half as long again as the other one
 
     Every frame that is pushed comes out exactly once, as one of the four outcomes. Each camera sends in order
     of capture, so a frame stops waiting as soon as the other camera has passed its instant. Hence all frames
@@ -169,8 +170,9 @@ class Pairer(Generic[A]):
         return self._delay[View.LEFT] - self._delay[View.RIGHT]
 
     def _expected(self, view: View, now: float) -> bool:
-        """Whether a frame of this view may be on its way: a slow camera is not silent between its frames."""
-        silence = max(self.silence, 2.0 * self._period[view])
+        """Whether a frame of this view may be on its way: a slow camera is not silent between its frames, nor one that
+        rested while the other one rested too."""
+        silence = max(self.silence, 2.0 * self._period[view], 1.5 * self._period[view.other])
         return self._heard_at[view] > float("-inf") and now - self._heard_at[view] <= silence
 
     def _match(self, frame: A) -> list[Outcome[A]]:

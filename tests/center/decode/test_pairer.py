@@ -139,7 +139,15 @@ def test_a_camera_is_not_silent_between_its_frames_however_slow_it_is(pairer: Pa
         at = 25.0 * number + 0.3 * (number % 2)
         out = pairer.push(left(number, at, arrived_at=at)) + pairer.push(right(number, at, arrived_at=at))
     assert [type(outcome) for outcome in out] == [Paired]
-    assert pairer.push(left(6, 185.0)) == [Single(left(6, 185.0))], "two periods later it is"
+    assert pairer.push(left(6, 185.0)) == [], "both have rested alike"
+    assert pairer.push(left(7, 210.0)) == [Single(left(6, 185.0)), Single(left(7, 210.0))]
+
+
+def test_the_first_frames_after_a_rest_of_both_cameras_are_a_pair(pairer: Pairer[Seen]) -> None:
+    for number, at in enumerate((0.0, 0.1, 0.2, 9.0, 9.1, 30.0), start=1):
+        pairer.push(left(number, at, arrived_at=at))
+        found = pairer.push(right(number, at, arrived_at=at + 0.01))
+        assert [type(outcome) for outcome in found] == [Paired]
 
 
 def test_a_repeated_or_swapped_sequence_is_told(pairer: Pairer[Seen]) -> None:
@@ -153,8 +161,8 @@ def test_after_a_restart_sequences_count_anew(pairer: Pairer[Seen]) -> None:
     pairer.push(right(500, 0.0))
     pairer.disconnect(View.LEFT)
     pairer.connect(View.LEFT, now=5.0, restarted=True)
-    assert pairer.push(left(1, 5.0)) == [Single(left(1, 5.0))], "the right camera has been silent for 5 s"
-    pairer.push(right(501, 5.1))
+    assert pairer.push(left(1, 5.0)) == []
+    assert pairer.push(right(501, 5.1)) == [Single(left(1, 5.0), awaited=True)]
     assert pairer.push(left(2, 5.1)) == [Paired(left(2, 5.1), right(501, 5.1))]
 
 
