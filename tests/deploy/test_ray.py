@@ -53,9 +53,9 @@ async def test_a_replica_whose_decoder_is_broken_for_good_is_not_well(monkeypatc
     from deploy.ray import application
 
     engine = FakeEngine()
-    monkeypatch.setattr(application.engines, "load", lambda *_: engine)
+    monkeypatch.setattr("center.decode.engines.load", lambda *_: engine)
     monkeypatch.setattr("center.decode.failures.LONG_ENOUGH", 0.0)
-    replica = application.Decoder.func_or_class(application.Options())
+    replica = application.Decoder.func_or_class(application.Options())  # type: ignore[attr-defined]
     batch = Batch.noise(2)
     for _ in range(IN_A_ROW - 1):
         engine.fails = True
