@@ -15,11 +15,20 @@ BYTES: Final = 48 * 2**20
 references, or eight of 512x1024."""
 
 
-class Room:
-    """Bytes that may be taken at once; who finds no room waits in turn. Belongs to the event loop's thread."""
+SLOW_SECONDS: Final = 5.0
+"""What is on its way for longer is set aside, as long as that has room too: who reads nothing holds up nobody else."""
 
-    def __init__(self, size: int = BYTES) -> None:
-        self._size = self._free = size
+
+class Room:
+    """Bytes that may be taken at once; who finds no room waits in turn. Belongs to the event loop's thread.
+
+    size  as many again may be set aside
+    slow  seconds after which they are
+    """
+
+    def __init__(self, size: int = BYTES, slow: float = SLOW_SECONDS) -> None:
+        self._size = self._free = self._free_aside = size
+        self._slow = slow
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @asynccontextmanager
@@ -27,10 +36,23 @@ class Room:
         """Hold so many bytes, or all there are if it is more, for as long as the block lasts."""
         size = min(size, self._size)
         await self._take(size)
+        is_aside = False
+
+        def set_aside() -> None:
+            nonlocal is_aside
+            if size <= self._free_aside:
+                is_aside, self._free_aside = True, self._free_aside - size
+                self._give(size)
+
+        timer = asyncio.get_running_loop().call_later(self._slow, set_aside)
         try:
             yield
         finally:
-            self._give(size)
+            timer.cancel()
+            if is_aside:
+                self._free_aside += size
+            else:
+                self._give(size)
 
     async def _take(self, size: int) -> None:
         if not self._waiting and size <= self._free:

@@ -32,10 +32,6 @@ MOST_WATCHERS: Final = 128
 """WatchPairs calls at once, of all clients together."""
 
 
-UNREAD_SECONDS: Final = 30.0
-"""How long a watcher may leave a pair unread that is on its way to it."""
-
-
 _KEPT: Final = 4
 """Messages that are kept for further watchers of the same pairs."""
 
@@ -43,17 +39,15 @@ _KEPT: Final = 4
 class PairServicer(pair_grpc.PairServiceServicer):
     """Gives decoded pairs to whoever watches, newest only."""
 
-    def __init__(
-        self, broadcaster: PairBroadcaster, most_watchers: int = MOST_WATCHERS, unread: float = UNREAD_SECONDS
-    ) -> None:
-        self._broadcaster, self._most_watchers, self._unread = broadcaster, most_watchers, unread
+    def __init__(self, broadcaster: PairBroadcaster, most_watchers: int = MOST_WATCHERS) -> None:
+        self._broadcaster, self._most_watchers = broadcaster, most_watchers
         self._watchers = 0
         self._room, self._made = Room(), _Made()
 
     async def WatchPairs(  # type: ignore[override]  # noqa: N802  # the stub's type knows iterators only
         self, request: pair_pb2.WatchPairsRequest, context: Any
     ) -> None:
-        """Writes by itself: what is yielded could not be given up when nobody reads it."""
+        """Writes by itself and yields nothing, so that the clean-up runs at once when a watcher is gone."""
         try:
             if not (math.isfinite(request.rate) and request.rate >= 0.0):
                 raise UserError(f"rate is {request.rate}; ask for pairs a second, 0 for all")
@@ -75,22 +69,18 @@ class PairServicer(pair_grpc.PairServiceServicer):
                             await self._write(await anext(pairs), request, context)
                     if pause:
                         await asyncio.sleep(pause)
-        except TimeoutError:
-            line = f"no pair was read for {self._unread:g} s; read them as they come, or ask for fewer a second"
-            await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, UserError(line))
         finally:
             self._watchers -= 1
             if not self._watchers:
                 self._made.clear()
 
     async def _write(self, pair: DecodedPair, request: pair_pb2.WatchPairsRequest, context: Any) -> None:
-        """raises TimeoutError if nobody reads it"""
+        """Lasts until it is read: nothing that a server could do takes an unread message back, nor ends its call."""
         if request.without_pictures:
             response = to_response(pair, None)
         else:
             response = await self._made.response(pair, request.format)
-        async with asyncio.timeout(self._unread):
-            await context.write(response)
+        await context.write(response)
 
 
 class _Made:

@@ -152,7 +152,7 @@ def limits() -> dict[str, list[Limit]]:
             Limit("calls of WatchPairs", watch_servicer.MOST_WATCHERS, over="RESOURCE_EXHAUSTED"),
             Limit("pairs that wait for a watcher", 1, "a rig", over="the newer takes its place"),
             Limit("pictures on their way to all watchers, and to all browsers", room.BYTES, "bytes", over="wait"),
-            Limit("pair that a watcher leaves unread", watch_servicer.UNREAD_SECONDS, "s", over="RESOURCE_EXHAUSTED"),
+            Limit("those that are not read within", room.SLOW_SECONDS, "s", over="set aside, as many bytes again"),
             _set(
                 center_,
                 "page.max_connections",

@@ -80,7 +80,6 @@ async def test_a_stream_begins_with_a_hello_within_a_time() -> None:
 
 
 @pytest.mark.usefixtures("everybody")
-@pytest.mark.usefixtures("everybody")
 async def test_a_hello_keeps_nothing_that_is_large() -> None:
     """It lives as long as its stream, with whatever is in it that nobody reads."""
     stuffed = link_pb2.TransmitRequest(hello=hello(codec_hash="x" * 5_000))
@@ -93,6 +92,7 @@ async def test_a_hello_keeps_nothing_that_is_large() -> None:
         assert refused.value.reason == "contract"
 
 
+@pytest.mark.usefixtures("everybody")
 async def test_streams_without_a_hello_are_bounded() -> None:
     reader, came = HelloReader(most=1), asyncio.get_running_loop().create_future()
     waiting = asyncio.create_task(reader.read(lambda: came))
