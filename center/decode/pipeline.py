@@ -29,7 +29,8 @@ from center.decode.looks import Looks
 from center.decode.pairer import DroppedLate, Outcome, Paired, Repeated, Single
 from center.decode.publisher import Publisher
 from center.ingest.frames import Frame
-from center.ingest.rigs import Rig, Rigs
+from center.ingest.rig import Rig
+from center.ingest.rigs import Rigs
 from center.metrics import Metrics
 from center.output.broadcast import PairBroadcaster
 from center.output.quality_monitor import QualityMonitor

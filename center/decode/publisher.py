@@ -7,7 +7,8 @@ from typing import Final
 
 from center.decode.jobs import Decoded, Job
 from center.decode.view_order import count_tiles
-from center.ingest.rigs import Rig, Rigs
+from center.ingest.rig import Rig
+from center.ingest.rigs import Rigs
 from center.metrics import Metrics
 from center.output.broadcast import PairBroadcaster
 from center.output.quality_monitor import QualityMonitor

@@ -10,9 +10,10 @@ from typing import Final
 from center.config import LinksSection
 from center.decode.engines import Engine
 from center.decode.pipeline import Pipeline
+from center.ingest.camera import Session
 from center.ingest.camera_clock import PLAINLY_APART, CameraClock
 from center.ingest.frames import Answer, Frame, check_and_equalise, stage_times
-from center.ingest.rigs import Rigs, Session
+from center.ingest.rigs import Rigs
 from center.metrics import Metrics
 from center.output.quality import FrameKey
 from center.steady_clock import SteadyClock

@@ -10,9 +10,9 @@ from typing import Any, Final, Literal
 import grpc
 
 from center.config import LinksSection
+from center.ingest.camera import Session
 from center.ingest.credit import Credit
 from center.ingest.ingest import FrameIngest
-from center.ingest.rigs import Session
 from center.metrics import Metrics
 from wire.contract.handshake import HelloReader, StreamEnd, StreamRefused
 from wire.contract.outcomes import Reason

@@ -14,9 +14,11 @@ from center.config import BatchingSection, QualitySection
 from center.decode.engines import Batch, BatchLost
 from center.decode.pairer import Paired
 from center.decode.pipeline import Pipeline
+from center.ingest.camera import Session
 from center.ingest.camera_clock import CameraClock
 from center.ingest.frames import Frame
-from center.ingest.rigs import Rig, Rigs, Session
+from center.ingest.rig import Rig
+from center.ingest.rigs import Rigs
 from center.metrics import Metrics
 from center.output.broadcast import PairBroadcaster
 from center.output.quality import FrameKey

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from center.ingest.agreement import CameraFacts, disagreements
+from center.ingest.camera import Session
 from center.ingest.camera_clock import CameraClock
-from center.ingest.rigs import Rigs, Session
+from center.ingest.rigs import Rigs
 from tests.waiting import eventually
 from wire.views import View
 
