@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Return as soon as the condition holds; TimeoutError after 5 seconds."""
-    async with asyncio.timeout(5):
+async def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Return as soon as the condition holds; TimeoutError after `seconds`: long, for a busy machine."""
+    async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 nobody tells
             await asyncio.sleep(0.005)
 

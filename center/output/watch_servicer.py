@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import grpc
@@ -39,8 +40,14 @@ _KEPT: Final = 4
 class PairServicer(pair_grpc.PairServiceServicer):
     """Gives decoded pairs to whoever watches, newest only."""
 
-    def __init__(self, broadcaster: PairBroadcaster, most_watchers: int = MOST_WATCHERS) -> None:
-        self._broadcaster, self._most_watchers = broadcaster, most_watchers
+    def __init__(
+        self,
+        broadcaster: PairBroadcaster,
+        most_watchers: int = MOST_WATCHERS,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """pause: waits so many seconds; tests bring their own"""
+        self._broadcaster, self._most_watchers, self._pause = broadcaster, most_watchers, pause
         self._watchers = 0
         self._room, self._made = Room(), _Made()
 
@@ -68,7 +75,7 @@ class PairServicer(pair_grpc.PairServiceServicer):
                         if pairs.peek() is not None:  # perhaps a newer one by now
                             await self._write(await anext(pairs), request, context)
                     if pause:
-                        await asyncio.sleep(pause)
+                        await self._pause(pause)
         finally:
             self._watchers -= 1
             if not self._watchers:

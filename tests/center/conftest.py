@@ -1,8 +1,9 @@
 """A center with a decoder of a few lines, real gRPC on a free port, and cameras that speak the contract."""
 
 import asyncio
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -28,19 +29,26 @@ SYMBOL_ROW = np.ones(SYMBOLS, np.complex64)
 
 
 class FakeEngine:
-    """A picture's grey is its link's SNR in dB over 40, 1 where it is noiseless. seconds: how long it takes."""
+    """A picture's grey is its link's SNR in dB over 40, 1 where it is noiseless.
+
+    seconds  how long it takes
+    may      cleared, it hangs until this is set
+    """
 
     name = "fake"
     codec_hash = CODEC_HASH
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.may = threading.Event()
+        self.may.set()
         self.fails = False
         self.batches: list[Batch] = []
 
     def decode(self, batch: Batch) -> NDArray[np.float32]:
         if self.fails:
             raise RuntimeError("on purpose")
+        assert self.may.wait(60)
         time.sleep(self.seconds)
         self.batches.append(batch)
         grey = np.clip(batch.snr_db / 40, 0, 1)[:, :, None, None, None]
@@ -69,7 +77,7 @@ class Camera:
 
     async def read(self) -> link_pb2.TransmitResponse:
         """raises grpc.aio.AioRpcError or EOFError if the stream was ended"""
-        response = await asyncio.wait_for(self.call.read(), 5)
+        response = await asyncio.wait_for(self.call.read(), 20)
         if response is aio.EOF:
             raise EOFError
         return response
@@ -94,8 +102,10 @@ class Camera:
 
 
 @pytest.fixture
-def engine() -> FakeEngine:
-    return FakeEngine()
+def engine() -> Iterator[FakeEngine]:
+    made = FakeEngine()
+    yield made
+    made.may.set()
 
 
 StartCenter = Callable[..., Awaitable[Center]]
@@ -135,6 +145,18 @@ async def channel(center: Center) -> AsyncIterator[aio.Channel]:
 def camera(channel: aio.Channel) -> Callable[..., Camera]:
     """Makes cameras of the running center: `camera(side, rig=..., boot_id=..., and what else a Hello has)`."""
     return lambda side, /, **hello: Camera(channel, side, **hello)
+
+
+def wait_for_partners(center: Center) -> None:
+    """Let a view wait for the other one however long that takes: a busy machine holds up one of two messages for longer
+    than the 80 ms that are usual."""
+    center.rigs.change_pairing(None, 20.0)
+
+
+def newest(center: Center, rig: str = "lab") -> list[int]:
+    """Sequences of the frames of a rig's newest instant that waits for the decoder."""
+    job = center._pipeline._batcher.newest(rig)
+    return [] if job is None else [frame.sequence for frame in job.frames]
 
 
 def awgn(snr_db: float) -> types_pb2.ChannelState:

@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 
 from center.config import CenterConfig
 from center.service import Center, run
-from tests.center.conftest import Camera
+from tests.center.conftest import Camera, wait_for_partners
 from tests.waiting import eventually
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import connect, healthy
@@ -102,9 +102,11 @@ async def test_every_stage_and_outcome_is_counted_once(engine: Any, center: Any,
     await right.connect()
     stages = [link_pb2.StageTime(stage=name, microseconds=100) for name in ("capture", "encode", "channel")]
     pairs = center.broadcaster.watch()
+    wait_for_partners(center)
     await left.send(1, stages=stages)
     await right.send(1, stages=stages)
-    await asyncio.wait_for(anext(pairs), 5)
+    await asyncio.wait_for(anext(pairs), 20)
+    center.rigs.change_pairing(None, 0.08)
     await left.send(1, stages=stages)
     await left.send(2, stages=stages)
     await asyncio.wait_for(anext(pairs), 5)

@@ -104,12 +104,13 @@ async def test_with_auto_nothing_is_said_before_a_picture_has_come(
     link: FakeLink, tiny_codec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A network camera may boot after us, and its pictures tell the size."""
-    may_answer = threading.Event()
+    asked, may_answer = threading.Event(), threading.Event()
 
     class Late:
         name, patient, loop_s = "late camera", True, 0.0
 
         def open(self) -> None:
+            asked.set()
             if not may_answer.wait(20):
                 raise UserError("no answer")
 
@@ -128,7 +129,7 @@ async def test_with_auto_nothing_is_said_before_a_picture_has_come(
         codec={"name": tiny_codec},
     )
     running = asyncio.create_task(run(config, stop))
-    await asyncio.sleep(0.3)
+    await until(asked.is_set, seconds=20)
     assert not link.hellos
     may_answer.set()
     await until(lambda: link.frames, seconds=20)

@@ -127,7 +127,7 @@ async def test_a_wrong_frame_is_answered_and_the_stream_goes_on(center: Center, 
 
 
 async def test_delay_keeps_the_order_and_does_not_hold_up_the_next_frame(center: Center, start: Start) -> None:
-    _, address = await start(defaults={"delay_ms": 150, "jitter_ms": 20})
+    _, address = await start(defaults={"delay_ms": 1000, "jitter_ms": 20})
     async with Edge(address) as edge:
         await edge.hello()
         began = time.monotonic()
@@ -136,5 +136,5 @@ async def test_delay_keeps_the_order_and_does_not_hold_up_the_next_frame(center:
         order = [(await edge.hear("acknowledgement")).acknowledgement.sequence for _ in range(4)]
         took = time.monotonic() - began
     assert order == [1, 2, 3, 4]
-    assert 0.05 < took < 0.45  # one after the other they would take 0.6 s
-    assert all(stage.microseconds < 50_000 for frame in center.frames for stage in frame.stages)
+    assert 0.9 < took < 3.0  # one after the other they would take 4 s
+    assert all(stage.microseconds < 500_000 for frame in center.frames for stage in frame.stages)

@@ -107,12 +107,13 @@ async def test_a_connection_to_a_center_that_is_gone_without_a_word_is_left_for_
     """Every new stream went over the dead one, for more than a minute."""
     monkeypatch.setattr(link_servicer, "DEAD_SECONDS", 0.2)
     with Proxy(int(center.address.rpartition(":")[2])) as proxy:
-        _, address = await start(upstream=proxy.address)
+        emulator, address = await start(upstream=proxy.address)
         async with Edge(address, boot_id=1) as edge:
             await edge.hello()
             proxy.abandon()
             await edge.send(link_pb2.TransmitRequest(frame=picture(1)))
-            await asyncio.sleep(0.5)
+            (stream,) = emulator._transmit._streams.values()
+            await eventually(lambda: time.monotonic() - (stream.bridge.waits_since or time.monotonic()) > 0.2)
         async with Edge(address, boot_id=1) as again:
             async with asyncio.timeout(10):
                 await again.hello()
@@ -356,7 +357,7 @@ async def test_many_reconnects_leave_nothing_behind(center: Center, start: Start
 
 
 async def test_a_drain_is_announced_and_short(start: Start) -> None:
-    emulator, address = await start(drain_seconds=2.0)
+    emulator, address = await start(drain_seconds=20.0)
     async with Edge(address) as polite, Edge(address, View.RIGHT) as late:
         await polite.hello()
         began = time.monotonic()
@@ -370,7 +371,7 @@ async def test_a_drain_is_announced_and_short(start: Start) -> None:
         assert (await polite.frame(picture(1))).outcome == link_pb2.OUTCOME_ACCEPTED
         await polite.leave()
         await stopping
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 15.0
 
 
 async def test_an_edge_that_does_not_leave_is_cut_off(start: Start) -> None:
@@ -379,6 +380,6 @@ async def test_an_edge_that_does_not_leave_is_cut_off(start: Start) -> None:
         await stubborn.hello()
         began = time.monotonic()
         await emulator.stop()
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < 15.0
         with pytest.raises(aio.AioRpcError):
             await stubborn.hear("acknowledgement")

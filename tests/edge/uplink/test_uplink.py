@@ -209,7 +209,7 @@ async def test_a_restarted_server_gets_pictures_again(rig: Rig, link: FakeLink) 
     began = asyncio.get_running_loop().time()
     await connected(rig, link, hellos=2)
     await streamed(rig, link)
-    assert asyncio.get_running_loop().time() - began < 5
+    assert asyncio.get_running_loop().time() - began < 20
 
 
 async def test_silence_is_noticed(hasty_rig: Rig, link: FakeLink, caplog: pytest.LogCaptureFixture) -> None:

@@ -113,7 +113,9 @@ def test_a_traceback_keeps_its_lines() -> None:
     assert lines[-1] == "ValueError: inside"
 
 
-def test_a_log_that_is_closed_does_no_harm() -> None:
+def test_a_log_that_is_closed_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wire.runtime.log.FLUSH_SECONDS", 30.0)
+
     def write(data: bytes) -> None:
         raise BrokenPipeError
 
@@ -123,4 +125,4 @@ def test_a_log_that_is_closed_does_no_harm() -> None:
     log.warning("nor this")
     began = time.monotonic()
     handler.flush()
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < 15.0, "nothing is left that it would wait for"

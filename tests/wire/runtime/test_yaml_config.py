@@ -270,11 +270,11 @@ def test_a_truth_value_is_no_number(tmp_path: Path, text: str) -> None:
     ],
 )
 def test_a_hostile_file_ends_in_lines_and_at_once(tmp_path: Path, text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     for line in problem(tmp_path, text).splitlines():
         assert line.startswith("edge.yaml")
         assert len(line) < 400
-    assert time.monotonic() - began < 5.0
+    assert time.process_time() - began < 5.0
 
 
 @pytest.mark.parametrize("value", ["!!int abc", "[" * 3_000, "&x [*x]"])
