@@ -4,6 +4,7 @@ import math
 import statistics
 from collections import OrderedDict, deque
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Final
 
 LEAD: Final = 0.15
@@ -18,46 +19,59 @@ _REMEMBERED: Final = 7
 """Batches of one kind whose times are remembered; their median is believed, so that one slow batch changes nothing."""
 
 KINDS: Final = 64
-"""Kinds of batches whose times are known; of those beyond, the one that was decoded longest ago is forgotten."""
+"""Kinds of batches whose times are known; of those beyond, the one that was decoded longest ago is forgotten. One size
+of pictures makes half as many at most."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Started:
+    """A batch that was handed over. at: when, seconds; kind: equal for batches that are equal work."""
+
+    at: float
+    kind: Hashable
 
 
 class Forecast:
-    """Of a decoder that works on one batch after the other, in the order in which they are handed over."""
+    """Of a decoder that works on one batch after the other, in the order in which they are handed over. Of one that
+    works on several at once only the usual time of a batch is known."""
 
     def __init__(self) -> None:
-        self._times: OrderedDict[Hashable, deque[float]] = OrderedDict()
-        self._started: deque[tuple[float, Hashable]] = deque()  # (handed over at, kind), the one it works on first
+        self._times: OrderedDict[Hashable, deque[float]] = OrderedDict()  # the kind that was decoded last at the end
+        self._started: list[Started] = []  # the one it works on first
         self._ended_at = -math.inf
 
-    def start(self, kind: Hashable, now: float) -> None:
+    def start(self, kind: Hashable, now: float) -> Started:
         """A batch is handed over.
 
         kind  equal for batches that are equal work: how many pairs, and the size of their pictures
         now   seconds
         """
-        self._started.append((now, kind))
+        started = Started(now, kind)
+        self._started.append(started)
+        return started
 
-    def end(self, began: float, ended: float) -> None:
-        """The oldest batch is decoded; the decoder worked on it so long, seconds."""
-        _, kind = self._started.popleft()
-        self._times.setdefault(kind, deque(maxlen=_REMEMBERED)).append(ended - began)
-        self._times.move_to_end(kind)
+    def end(self, started: Started, began: float, ended: float) -> None:
+        """A batch is decoded; the decoder worked on it so long, seconds."""
+        self._started.remove(started)
+        self._times.setdefault(started.kind, deque(maxlen=_REMEMBERED)).append(ended - began)
+        self._times.move_to_end(started.kind)
         if len(self._times) > KINDS:
             self._times.popitem(last=False)
         self._ended_at = ended
 
-    def give_up(self) -> None:
-        """The oldest batch failed: nothing is learned from its time."""
-        self._started.popleft()
+    def give_up(self, started: Started) -> None:
+        """A batch failed: nothing is learned from its time."""
+        self._started.remove(started)
+
+    def usual(self, started: Started) -> float | None:
+        """What batches of this kind took of late, seconds; None if none has ended yet."""
+        times = self._times.get(started.kind)
+        return statistics.median(times) if times else None
 
     @property
     def soon_at(self) -> float:
         """From when on one batch may be handed over beside the one that is decoded, seconds; +inf if that is not known
         or not so."""
-        if len(self._started) != 1:
+        if len(self._started) != 1 or (usual := self.usual(self._started[0])) is None:
             return math.inf
-        handed_over, kind = self._started[0]
-        if not (times := self._times.get(kind)):
-            return math.inf
-        usual = statistics.median(times)
-        return max(handed_over, self._ended_at) + usual - min(LEAD * usual, MOST_LEAD)
+        return max(self._started[0].at, self._ended_at) + usual - min(LEAD * usual, MOST_LEAD)

@@ -23,11 +23,11 @@ from center.decode.answers import Answers
 from center.decode.batcher import Batcher, Dropped
 from center.decode.engines import BatchLost, Engine, RayEngine, base
 from center.decode.failures import Failures
-from center.decode.forecast import Forecast
+from center.decode.forecast import Forecast, Started
 from center.decode.jobs import Decoded, Job, decode
 from center.decode.looks import Looks
 from center.decode.pairer import DroppedLate, Outcome, Paired, Repeated, Single
-from center.decode.publisher import Publisher
+from center.decode.publisher import Publisher, latest_show
 from center.ingest.frames import Frame
 from center.ingest.rig import Rig
 from center.ingest.rigs import Rigs
@@ -238,9 +238,9 @@ class Pipeline:
             self._settle_superseded(job.rig)
             for frame in job.frames:
                 self.answers.accept(frame)
-        self._forecast.start((len(jobs), jobs[0].size), self._clock.now())
+        started = self._forecast.start((len(jobs), jobs[0].size), self._clock.now())
         number = next(self._numbers)
-        task = asyncio.create_task(self._decode(self.engine, jobs, number), name="decode")
+        task = asyncio.create_task(self._decode(self.engine, jobs, number, started), name="decode")
         self._decoding[task] = (number, len(jobs))
 
     def _free(self) -> tuple[int, float]:
@@ -249,21 +249,22 @@ class Pipeline:
         at_once = base.in_flight(self._engine)
         return max(0, len(self._decoding) + 1 - at_once), self._forecast.soon_at if at_once == 1 else math.inf
 
-    async def _decode(self, engine: Engine, jobs: Sequence[Job], number: int) -> None:
+    async def _decode(self, engine: Engine, jobs: Sequence[Job], number: int, started: Started) -> None:
         loop = asyncio.get_running_loop()
         try:
             began, ended, decoded = await loop.run_in_executor(self._threads, self._timed, engine, jobs)
         except Exception as error:  # an engine may raise anything; one bad batch must not end the live path
-            self._forecast.give_up()
+            self._forecast.give_up(started)
             self.failures.add(error, len(jobs), self._clock.now())
             reason = "replica" if isinstance(error, BatchLost) else "decoder"
             self.answers.fail((frame for job in jobs for frame in job.frames), reason)
         else:
             self.failures.end_row()
-            self._forecast.end(began, ended)
+            late = latest_show(self._forecast.usual(started))  # by batches before: this one may have stood still
+            self._forecast.end(started, began, ended)
             self.on_decoded(jobs, decoded, began, ended)
             for job, views in zip(jobs, decoded, strict=True):
-                self._show(job, views, began, ended, number)
+                self._show(job, views, began, ended, number, late)
         finally:
             if (task := asyncio.current_task()) is not None:
                 self._decoding.pop(task, None)
@@ -271,7 +272,7 @@ class Pipeline:
             self._shown = {rig: newest for rig, newest in self._shown.items() if newest > oldest}
         self.pump()
 
-    def _show(self, job: Job, views: tuple[Decoded, ...], began: float, ended: float, number: int) -> None:
+    def _show(self, job: Job, views: tuple[Decoded, ...], began: float, ended: float, number: int, late: float) -> None:
         if number < self._shown.get(job.rig, -1):  # batches in flight side by side may overtake one another
             self._metrics.pairs.labels(job.rig, "late").inc()
             for frame in job.frames:
@@ -280,7 +281,7 @@ class Pipeline:
         self._shown[job.rig] = number
         shown = True
         try:
-            shown = self._publisher.publish(job, views, began, ended)
+            shown = self._publisher.publish(job, views, began, ended, late)
         except Exception:  # the next batch is to start, whatever becomes of this one
             log.exception("rig %s: a decoded pair could not be shown", job.rig)
         for frame in job.frames:

@@ -21,8 +21,20 @@ LATEST_SHOW: Final = 1.0
 """Seconds beyond its age budget after which a decoded pair is no longer shown: this process, or the machine, stood
 still while it was being decoded."""
 
+_USUAL_TIMES: Final = 2.0
+"""And so many times what the decoder takes for such a batch where that is more: it may work for seconds on a large
+picture, which is old then, and all that this machine can show."""
+
 _LOOK_EVERY: Final = 0.25
 """Seconds from one look at the order of the views to the next, over all rigs: 3 ms of a core each."""
+
+
+def latest_show(usual: float | None) -> float:
+    """How long beyond its age budget a pair may be shown, seconds.
+
+    usual  what the decoder takes for a batch such as the pair's, seconds; None if that is not known
+    """
+    return max(LATEST_SHOW, _USUAL_TIMES * (usual or 0.0))
 
 
 class Publisher:
@@ -41,14 +53,17 @@ class Publisher:
         self._look: asyncio.Task[None] | None = None
         self._looked_at = -math.inf
 
-    def publish(self, job: Job, decoded: tuple[Decoded, ...], began: float, ended: float) -> bool:
+    def publish(
+        self, job: Job, decoded: tuple[Decoded, ...], began: float, ended: float, late: float = LATEST_SHOW
+    ) -> bool:
         """Show a decoded job.
 
         decoded       one or two views, left first
         began, ended  of the decoder, seconds on the clock
+        late          how long beyond its age budget it may be shown, seconds
         returns       whether it was still young enough to be shown
         """
-        if self._clock.now() >= job.expires_at + LATEST_SHOW:
+        if self._clock.now() >= job.expires_at + late:
             self._metrics.pairs.labels(job.rig, "late").inc()
             return False
         results = tuple(_result(job, each, began, ended) for each in decoded)

@@ -1,6 +1,5 @@
 """The pipeline on a clock of our own: what it keeps, and what a frame costs it."""
 
-import asyncio
 import dataclasses
 import threading
 import weakref
@@ -28,7 +27,7 @@ from center.steady_clock import SteadyClock
 from tests.center.conftest import FakeEngine
 from tests.center.decode.engines.test_ray_engine import Cluster
 from tests.waiting import eventually
-from wire.geometry import DEFAULT_SIZE, SYMBOLS, PictureSize
+from wire.geometry import DEFAULT_SIZE, LARGEST_SIZE, PictureSize
 from wire.views import View
 
 PERIOD = 1 / 15
@@ -61,18 +60,27 @@ class Bench:
             rig.pairer.connect(view, self.at, restarted=True)
         return rig
 
-    def frame(self, rig: Rig, view: View, sequence: int, captured_at: float, expires_at: float) -> Frame:
+    def frame(
+        self,
+        rig: Rig,
+        view: View,
+        sequence: int,
+        captured_at: float,
+        expires_at: float,
+        size: PictureSize = DEFAULT_SIZE,
+    ) -> Frame:
         return Frame(
             key=FrameKey(rig.name, view, 1, sequence),
             captured_at=captured_at,
             arrived_at=self.at,
             expires_at=expires_at,
-            symbols=np.zeros((SYMBOLS, 2), np.float32),
-            reliability=np.zeros(SYMBOLS, np.float32),
+            symbols=np.zeros((size.symbols, 2), np.float32),
+            reliability=np.zeros(size.symbols, np.float32),
             snr_db=10.0,
             stages={},
             referenced=False,
             answer=lambda *answer: self.answers.append(answer),
+            size=size,
         )
 
     def push(self, rig: Rig, frame: Frame) -> None:
@@ -82,10 +90,8 @@ class Bench:
         """An instant of one view: the other camera is not connected."""
         rig.pairer.disconnect(View.RIGHT)
         self.at += 0.001
-        frame = self.frame(rig, View.LEFT, sequence, self.at, self.at + 9.0)
-        symbols, reliability = np.zeros((size.symbols, 2), np.float32), np.zeros(size.symbols, np.float32)
-        frame = dataclasses.replace(frame, snr_db=snr_db, size=size, symbols=symbols, reliability=reliability)
-        self.push(rig, frame)
+        frame = self.frame(rig, View.LEFT, sequence, self.at, self.at + 9.0, size)
+        self.push(rig, dataclasses.replace(frame, snr_db=snr_db))
 
     def shown(self) -> dict[str, list[int]]:
         """Sequences by rig, in the order in which they were shown."""
@@ -137,13 +143,14 @@ async def test_a_decoder_that_hangs_keeps_no_camera_waiting_for_an_answer(bench:
     rig.pairer.disconnect(View.RIGHT)
     engine = bench.pipeline.engine
     assert isinstance(engine, FakeEngine)
-    engine.seconds = 0.3
+    engine.may.clear()
     for sequence in (1, 2):
         bench.push(rig, bench.frame(rig, View.LEFT, sequence, bench.at + sequence / 1e3, bench.at + 0.05))
     assert [answer[0] for answer in bench.answers] == [1]
     bench.at += 0.06
-    await asyncio.sleep(0.15)
+    await eventually(lambda: len(bench.answers) == 2)
     assert [(answer[0], answer[2]) for answer in bench.answers] == [(1, ""), (2, "late")]
+    engine.may.set()
     await bench.close()
 
 
@@ -166,7 +173,7 @@ async def test_a_rig_that_fails_is_looked_at_again_and_holds_up_no_other(
     assert "rig broken: its frames could not be released" in caplog.text
     assert [answer[0] for answer in bench.answers] == [len("lab")]
     bench.at += 1.0
-    await asyncio.sleep(0.3)
+    await eventually(lambda: len(bench.answers) == 2)
     assert [answer[0] for answer in bench.answers] == [len("lab"), len("broken")]
     await bench.close()
 
@@ -259,6 +266,28 @@ async def test_a_slow_camera_is_waited_for_though_its_period_is_longer_than_the_
             paired += sum(isinstance(outcome, Paired) for outcome in outcomes)
     assert paired == 5
     await bench.close()
+
+
+async def test_a_decoder_that_takes_seconds_for_a_large_picture_shows_it_all_the_same(bench: Bench) -> None:
+    """It was taken for a machine that stood still, and nothing was ever shown. The first still is, as nothing is known
+    of such a batch; and so is one that takes six times as long as usual."""
+    engine = bench.pipeline.engine
+    assert isinstance(engine, FakeEngine)
+    decode, took = engine.decode, iter((5.0, 5.0, 5.0, 30.0))
+
+    def slowly(batch: Batch) -> NDArray[np.float32]:
+        bench.at += next(took)
+        return decode(batch)
+
+    engine.decode = slowly  # type: ignore[method-assign]
+    rig = bench.rig("lab")
+    rig.pairer.disconnect(View.RIGHT)
+    for sequence in (1, 2, 3, 4):
+        bench.push(rig, bench.frame(rig, View.LEFT, sequence, bench.at, bench.at + 1.0, LARGEST_SIZE))
+        await eventually(lambda: not bench.pipeline._decoding)
+    await bench.close()
+    assert bench.shown() == {"lab": [2, 3]}
+    assert bench.metrics.pairs.labels("lab", "late")._value.get() == 2
 
 
 class Gated(FakeEngine):
