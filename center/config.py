@@ -83,6 +83,7 @@ class QualitySection(Section):
 
     metric: Literal["psnr", "psnr+ms_ssim", "off"] = "psnr+ms_ssim"
     keep: Annotated[int, Field(ge=1, le=1024)] = 32
+    max_bytes: Annotated[int, Field(ge=1 << 20)] = 64 << 20
     max_age_s: PositiveFloat = 5.0
 
 
@@ -95,6 +96,7 @@ class RecordSection(Section):
     file_bytes: Annotated[int, Field(ge=1 << 18)] = 64 << 20
     flush_s: Annotated[float, Field(ge=0.01, le=60.0)] = 1.0
     queue: Annotated[int, Field(ge=1, le=256)] = 16
+    queue_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
     pictures: bool = True
 
     @model_validator(mode="after")

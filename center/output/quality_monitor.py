@@ -33,6 +33,11 @@ class _Subject:
     exact: NDArray[np.float32]
 
     @property
+    def nbytes(self) -> int:
+        """What it keeps in memory, with the pictures of its pair."""
+        return self.exact.nbytes + self.pair.nbytes
+
+    @property
     def view(self) -> View:
         return self.key.view
 
@@ -47,7 +52,9 @@ class QualityMonitor:
         self.on_measured: Callable[[DecodedPair, Sequence[FrameKey]], None] = lambda *_: None
         self._wanted = section.metric
         self._broadcaster, self._metrics = broadcaster, metrics
-        self._matcher: Matcher[NDArray[np.uint8], _Subject] = Matcher(section.keep, section.max_age_s)
+        self._matcher: Matcher[NDArray[np.uint8], _Subject] = Matcher(
+            section.keep, section.max_age_s, section.max_bytes
+        )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="quality")
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -56,7 +63,7 @@ class QualityMonitor:
         if self._wanted == "off":
             return
         self._count("received")
-        subject = self._matcher.reference(key, picture, now)
+        subject = self._matcher.reference(key, picture, now, picture.nbytes)
         if subject is not None and self._fits(subject, picture):
             self._start([(subject, picture)])
 
@@ -68,7 +75,7 @@ class QualityMonitor:
         for each in views:
             if each.frame.referenced:
                 subject = _Subject(pair, each.frame.key, each.exact)
-                reference = self._matcher.reconstruction(each.frame.key, subject, now)
+                reference = self._matcher.reconstruction(each.frame.key, subject, now, subject.nbytes)
                 if reference is not None and self._fits(subject, reference):
                     ready.append((subject, reference))
         if ready:

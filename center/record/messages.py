@@ -70,6 +70,11 @@ class DecodedBatch:
     ended: float
     step: float = 0.0
 
+    @property
+    def nbytes(self) -> int:
+        """What it holds in memory: symbols as they came and as they were decoded, and pictures."""
+        return sum(_held(job, views) for job, views in zip(self.jobs, self.decoded, strict=True))
+
     def _ns(self, at: float) -> int:
         """Unix nanoseconds of a moment on the center's clock."""
         return round((at + self.step) * _NANO)
@@ -124,6 +129,13 @@ class DecodedBatch:
                 yield Record(topic(job.rig, name, "picture"), image, ended, captured, view.frame.sequence)
 
 
+def _held(job: Job, views: Sequence[Decoded]) -> int:
+    """Bytes of one decoded job. The decoder makes one array for both views, whether both came or not."""
+    symbols = sum(frame.symbols.nbytes + frame.reliability.nbytes for frame in job.frames)
+    messages = sum(frame.message.ByteSize() for frame in job.frames if frame.message is not None)
+    return symbols + messages + len(View) * views[0].exact.nbytes + sum(view.picture.nbytes for view in views)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
     """Frames of a pair that met their references. at: Unix seconds."""
@@ -131,6 +143,11 @@ class Measured:
     pair: DecodedPair
     keys: Sequence[FrameKey]
     at: float
+
+    @property
+    def nbytes(self) -> int:
+        """What it holds in memory: the pictures, and what they were measured against."""
+        return self.pair.nbytes
 
     def records(self, with_pictures: bool) -> Iterator[Record]:
         """One message for each view. Takes milliseconds: not for the event loop.

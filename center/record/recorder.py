@@ -1,12 +1,12 @@
-"""Records beside the live path: one thread behind a bounded queue, a ring of files, and a count of what is safe."""
+"""Records beside the live path: one thread behind a bounded backlog, a ring of files, and a count of what is safe."""
 
 import fcntl
 import logging
 import os
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from center.decode.jobs import Decoded, Job
 from center.metrics import Metrics
 from center.output.quality import FrameKey
 from center.output.results import DecodedPair
+from center.record.backlog import Backlog
 from center.record.mcap_file import McapFile
 from center.record.messages import SESSION_TOPIC, DecodedBatch, Measured, Record
 from center.record.recovery import finish_torn
@@ -62,7 +63,7 @@ class Recorder:
         self._section, self._session, self._metrics = section, session, metrics
         self._step, self._now, self._open_file = step, now, open_file
         self._limits = Limits(section.max_bytes, section.max_age_s, section.file_bytes)
-        self._queue: queue.Queue[DecodedBatch | Measured] = queue.Queue(section.queue)
+        self._backlog: Backlog[DecodedBatch | Measured] = Backlog(section.queue, section.queue_bytes)
         self._leave = threading.Event()
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._batches = 0
@@ -125,26 +126,22 @@ class Recorder:
             self._lock = -1
 
     def _offer(self, item: DecodedBatch | Measured) -> None:
-        try:
-            self._queue.put_nowait(item)
-        except queue.Full:
-            pairs = len(item.jobs) if isinstance(item, DecodedBatch) else 0
-            self.dropped += pairs
-            self._metrics.recording_pairs.labels("dropped").inc(pairs)
-            if time.monotonic() - self._drops_told_at >= _TELL_DROPS:
-                self._drops_told_at = time.monotonic()
-                log.warning("pairs are not recorded: the disk of %s is too slow (%d so far)", self.folder, self.dropped)
+        if self._backlog.put(item):
+            return
+        pairs = len(item.jobs) if isinstance(item, DecodedBatch) else 0
+        self.dropped += pairs
+        self._metrics.recording_pairs.labels("dropped").inc(pairs)
+        if time.monotonic() - self._drops_told_at >= _TELL_DROPS:
+            self._drops_told_at = time.monotonic()
+            log.warning("pairs are not recorded: the disk of %s is too slow (%d so far)", self.folder, self.dropped)
 
     def _work(self) -> None:
         self._guarded(self._recover)
-        while not (self._leave.is_set() and self._queue.empty()):
-            try:
-                item = self._queue.get(timeout=min(0.2, self._section.flush_s))
-            except queue.Empty:
-                pass
-            else:
-                self._guarded(lambda: self._write(item))  # noqa: B023 - called at once
-                del item  # a batch is megabytes
+        while not (self._leave.is_set() and not self._backlog):
+            item = self._backlog.get(timeout=min(0.2, self._section.flush_s))
+            if item is not None:
+                self._guarded(partial(self._write, item))
+            del item  # a batch is megabytes
             self._guarded(self._tend)
         self._guarded(self._finish)
 

@@ -1,7 +1,6 @@
 """Decodes recordings again: the same symbols, in the same batches, by the same engine or another."""
 
 import io
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,6 +13,7 @@ from PIL import Image
 from center.decode.engines import Engine
 from center.decode.jobs import Decoded, Job, decode
 from center.output.quality import Figures, FrameKey, measure
+from center.record.kept import Kept
 from center.record.messages import digest, to_job
 from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
@@ -25,8 +25,11 @@ Load = Callable[[recording_pb2.RecordingSession], Engine]
 
 MOST_WAITING: Final = 64
 """Decoded views that wait for their reference, which comes seconds later at most."""
+MOST_BYTES: Final = 64 << 20
+"""Of those: ten of 512x1024."""
 
 _LARGEST_BATCH: Final = 32
+"""Pairs; larger pictures count as several, as in the batches of a center."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +80,7 @@ class Replay:
         self.session: recording_pb2.RecordingSession | None = None
         self.engine: Engine | None = None
         self._load, self._with_ms_ssim = load, with_ms_ssim
-        self._waiting: OrderedDict[FrameKey, NDArray[np.float32]] = OrderedDict()
+        self._waiting: Kept[FrameKey, NDArray[np.float32]] = Kept(MOST_WAITING, MOST_BYTES)
 
     def events(self, messages: Iterable[Message]) -> Iterator[ReplayedPair | ReplayedFigures]:
         """Every pair and every measurement, in the order of the recording.
@@ -116,6 +119,10 @@ class Replay:
                 if not 1 <= size <= _LARGEST_BATCH or pair.batch_size != size or pair.batch_position >= size:
                     raise UserError(f"batch {pair.batch} has size {pair.batch_size} and position {pair.batch_position}")
                 job = to_job(pair)
+                most = max(1, _LARGEST_BATCH // job.size.weight)
+                if size > most:
+                    line = f"batch {pair.batch} has {size} pairs of {job.size}; a center decodes {most} at once"
+                    raise UserError(line)
                 if any(job.size != other.size for _, other in placed.values()):
                     raise UserError(f"batch {pair.batch} has pictures of {job.size} among those of another size")
                 placed[pair.batch_position] = pair, job
@@ -139,14 +146,12 @@ class Replay:
     def _keep(self, views: Sequence[Decoded]) -> None:
         for view in views:
             if view.frame.referenced:
-                self._waiting[view.frame.key] = view.exact
-                if len(self._waiting) > MOST_WAITING:
-                    self._waiting.popitem(last=False)
+                self._waiting.put(view.frame.key, view.exact)
 
     def _measure(self, recorded: recording_pb2.RecordedFigures) -> Iterator[ReplayedFigures]:
         try:
             key = FrameKey(recorded.rig, View.from_proto(recorded.view), recorded.boot_id, recorded.sequence)
-            exact = self._waiting.pop(key, None)
+            exact = self._waiting.take(key)
             if exact is None:
                 return  # its pair is in an older file, or was not recorded
             reference = read_reference(recorded.reference, PictureSize(*exact.shape[1:]))

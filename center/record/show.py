@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from center.decode.jobs import Decoded
 from center.output.broadcast import PairBroadcaster
 from center.output.quality import FrameKey
 from center.output.results import DecodedPair, ViewResult
+from center.record.kept import Kept
 from center.record.replay import Replay, ReplayedFigures, ReplayedPair
 from center.web.app import Page
 from wire.runtime.metrics import own_registry
@@ -19,6 +19,7 @@ from wire.v1 import recording_pb2
 LOOPBACK: Final = "127.0.0.1"
 _NANO: Final = 1_000_000_000
 _KEPT: Final = 64
+_KEPT_BYTES: Final = 128 << 20
 Event = ReplayedPair | ReplayedFigures
 
 
@@ -31,7 +32,7 @@ class Show:
     def __init__(self, replay: Replay, port: int, speed: float, source: str) -> None:
         self.broadcaster = PairBroadcaster()
         self._replay, self._speed, self._source = replay, speed, source
-        self._shown: OrderedDict[FrameKey, DecodedPair] = OrderedDict()
+        self._shown: Kept[FrameKey, DecodedPair] = Kept(_KEPT, _KEPT_BYTES)
         self._ended = False
         self.page = Page(LOOPBACK, port, self.broadcaster, own_registry(), "", self.status)
 
@@ -78,9 +79,7 @@ class Show:
     def _publish(self, event: ReplayedPair) -> None:
         pair = to_pair(event, time.time_ns())
         for view in event.views:
-            self._shown[view.frame.key] = pair
-        while len(self._shown) > _KEPT:
-            self._shown.popitem(last=False)
+            self._shown.put(view.frame.key, pair)
         self.broadcaster.publish(pair)
 
     def _publish_figures(self, event: ReplayedFigures) -> None:
@@ -89,7 +88,9 @@ class Show:
             return
         figures = event.figures
         measured = pair.with_figures(event.key.view, figures.psnr_db, figures.ms_ssim, event.reference)
-        self._shown.update({key: measured for key, of in self._shown.items() if of is pair})
+        for key, of in self._shown:
+            if of is pair:
+                self._shown.put(key, measured)
         self.broadcaster.publish(measured)
 
 

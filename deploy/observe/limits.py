@@ -139,6 +139,10 @@ def limits() -> dict[str, list[Limit]]:
                 "by default as many as save time",
             ),
         ],
+        "Center: recording": [
+            _set(center_, "record.queue", "batches that wait for the disk", over="not recorded, and counted"),
+            _set(center_, "record.queue_bytes", "what those hold", "bytes", "the same; one batch always fits"),
+        ],
         "Center: references, watchers, page": [
             _set(
                 center_,
@@ -146,6 +150,13 @@ def limits() -> dict[str, list[Limit]]:
                 "references that wait, and reconstructions",
                 "",
                 "the oldest goes of the camera that has the most",
+            ),
+            _set(
+                center_,
+                "quality.max_bytes",
+                "what those of either kind hold",
+                "bytes",
+                "the oldest goes of the camera that has the most bytes",
             ),
             _set(center_, "quality.max_age_s", "age of those", "s", "forgotten"),
             Limit("measurements that wait", quality_monitor.MOST_PENDING, over="skipped and counted"),
@@ -202,7 +213,8 @@ def limits() -> dict[str, list[Limit]]:
             Limit("graphs within graphs of an ONNX file", wire.codec_graph.DEEPEST, over="refused"),
             Limit("record of a recording, unpacked", reader.RECORD_LIMIT, "bytes", over="the file is read up to there"),
             Limit("channels of a recording", reader.MOST_CHANNELS, over="the file is read up to there"),
-            Limit("pairs that a replay holds", replay.MOST_WAITING),
+            Limit("views that a replay holds until their references come", replay.MOST_WAITING),
+            Limit("what those hold", replay.MOST_BYTES, "bytes", over="the oldest goes, and is not measured"),
             Limit("SigMF metadata", sigmf.META_LIMIT, "bytes", over="refused"),
             Limit("lines of the log that wait", log.MOST_LINES, over="left out and counted"),
             Limit("lines of the log, errors aside", log.LINES_A_SECOND, "/s", over="left out and counted"),

@@ -3,7 +3,7 @@
 Hypothesis finds the orders; the same ones in each run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,6 +32,7 @@ QUICK = settings(
 VIEWS = st.sampled_from(list(View))
 RIGS = st.sampled_from(["a", "b", "c", "d"])
 STEPS = st.sampled_from([0.0, 0.001, 0.01, 0.05, 0.3])
+HELD = st.integers(1, 6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -342,22 +343,31 @@ class Kept:
     """One side of the matcher as a list, oldest first."""
 
     keep: int
+    most_bytes: int
     items: list[tuple[float, FrameKey, int]] = field(default_factory=list)
+    held: dict[int, int] = field(default_factory=dict)
 
     def take(self, key: FrameKey) -> int | None:
         found = next((item for _, each, item in self.items if each == key), None)
         self.items = [entry for entry in self.items if entry[1] != key]
         return found
 
-    def put(self, key: FrameKey, item: int, now: float) -> None:
+    def put(self, key: FrameKey, item: int, now: float, held: int) -> None:
         self.take(key)
         self.items.append((now, key, item))
+        self.held[item] = held
         if len(self.items) > self.keep:
-            cameras: dict[Any, list[tuple[float, FrameKey, int]]] = {}
-            for entry in self.items:
-                cameras.setdefault((entry[1].rig, entry[1].view), []).append(entry)
-            most = max(len(entries) for entries in cameras.values())
-            self.items.remove(min(entries[0] for entries in cameras.values() if len(entries) == most))
+            self.forget(lambda item: 1)
+        while len(self.items) > 1 and sum(self.held[item] for _, _, item in self.items) > self.most_bytes:
+            self.forget(self.held.__getitem__)
+
+    def forget(self, counts: Callable[[int], int]) -> None:
+        """The oldest of the camera that counts most."""
+        cameras: dict[Any, list[tuple[float, FrameKey, int]]] = {}
+        for entry in self.items:
+            cameras.setdefault((entry[1].rig, entry[1].view), []).append(entry)
+        sums = {camera: sum(counts(item) for _, _, item in entries) for camera, entries in cameras.items()}
+        self.items.remove(min(entries[0] for camera, entries in cameras.items() if sums[camera] == max(sums.values())))
 
 
 class Matching(RuleBasedStateMachine):
@@ -366,10 +376,10 @@ class Matching(RuleBasedStateMachine):
     keys = Bundle("keys")
     max_age = 0.5
 
-    @initialize(keep=st.integers(1, 6))
-    def make(self, keep: int) -> None:
-        self.matcher: Matcher[int, int] = Matcher(keep, self.max_age)
-        self.references, self.reconstructions = Kept(keep), Kept(keep)
+    @initialize(keep=st.integers(1, 6), most_bytes=st.integers(1, 20))
+    def make(self, keep: int, most_bytes: int) -> None:
+        self.matcher: Matcher[int, int] = Matcher(keep, self.max_age, most_bytes)
+        self.references, self.reconstructions = Kept(keep, most_bytes), Kept(keep, most_bytes)
         self.now = 0.0
         self.items = 0
 
@@ -382,19 +392,19 @@ class Matching(RuleBasedStateMachine):
         self.items += 1
         return self.items
 
-    @rule(key=keys)
-    def reference(self, key: FrameKey) -> None:
+    @rule(key=keys, held=HELD)
+    def reference(self, key: FrameKey, held: int) -> None:
         item, wanted = self.tick(), self.reconstructions.take(key)
         if wanted is None:
-            self.references.put(key, item, self.now)
-        assert self.matcher.reference(replace(key), item, self.now) == wanted
+            self.references.put(key, item, self.now, held)
+        assert self.matcher.reference(replace(key), item, self.now, held) == wanted
 
-    @rule(key=keys)
-    def reconstruction(self, key: FrameKey) -> None:
+    @rule(key=keys, held=HELD)
+    def reconstruction(self, key: FrameKey, held: int) -> None:
         item, wanted = self.tick(), self.references.take(key)
         if wanted is None:
-            self.reconstructions.put(key, item, self.now)
-        assert self.matcher.reconstruction(replace(key), item, self.now) == wanted
+            self.reconstructions.put(key, item, self.now, held)
+        assert self.matcher.reconstruction(replace(key), item, self.now, held) == wanted
 
     @rule(step=STEPS)
     def expire(self, step: float) -> None:

@@ -22,7 +22,6 @@ ELSEWHERE = {
     "pairing.tolerance_ms": "what a pair is",
     "record.max_bytes": "the ring of recordings: docs/recording.md",
     "record.max_age_s": "the same",
-    "record.queue": "the same",
 }
 
 

@@ -56,6 +56,50 @@ def test_a_camera_that_floods_pushes_out_its_own_and_nobody_else_s() -> None:
     assert matcher.reconstruction(key(99, rig="barn"), "x", now=1.0) == "flood 99"
 
 
+def test_large_pictures_are_bounded_by_their_bytes() -> None:
+    """Sixteen times the memory a picture; the number that are kept says nothing of that."""
+    matcher: Matcher[int, int] = Matcher(keep=32, max_age=5.0, most_bytes=100)
+    for sequence in range(10):
+        matcher.reference(key(sequence), sequence, now=0.0, held=30)
+        matcher.reconstruction(key(100 + sequence), sequence, now=0.0, held=40)
+    assert len(matcher) == 3 + 2
+    assert [matcher.reconstruction(key(sequence), 0, now=0.0) for sequence in (6, 7)] == [None, 7]
+    assert [matcher.reference(key(100 + sequence), 0, now=0.0) for sequence in (7, 8)] == [None, 8]
+
+
+def test_what_was_met_or_forgotten_counts_no_more() -> None:
+    matcher: Matcher[int, int] = Matcher(keep=32, max_age=5.0, most_bytes=100)
+    for sequence in range(100):
+        matcher.reference(key(sequence), sequence, now=float(sequence), held=100)
+        if sequence % 3 == 0:
+            assert matcher.reconstruction(key(sequence), 0, now=float(sequence)) == sequence
+        elif sequence % 3 == 1:
+            assert matcher.expire(now=sequence + 5.0) == 1
+    matcher.reference(key(1_000), 1_000, now=100.0, held=50)
+    matcher.reference(key(1_001), 1_001, now=100.0, held=50)
+    assert matcher.reconstruction(key(1_000), 0, now=100.0) == 1_000
+
+
+def test_one_that_is_larger_than_all_that_may_be_held_stays() -> None:
+    matcher: Matcher[int, int] = Matcher(keep=32, max_age=5.0, most_bytes=100)
+    matcher.reference(key(1), 1, now=0.0, held=500)
+    assert matcher.reconstruction(key(1), 0, now=0.0) == 1
+
+
+def test_too_many_bytes_cost_the_camera_that_holds_the_most_of_them_too_many_things_that_with_the_most() -> None:
+    matcher: Matcher[str, int] = Matcher(keep=9, max_age=5.0, most_bytes=200)
+    for sequence in range(6):
+        matcher.reference(key(sequence, rig="small"), "small", now=0.0, held=1)
+    for sequence in range(9):
+        matcher.reference(key(sequence, rig="large"), "large", now=1.0, held=90)
+    assert [matcher.reconstruction(key(each, rig="small"), 0, now=1.0) for each in range(6)] == ["small"] * 6
+    matcher = Matcher(keep=8, max_age=5.0, most_bytes=200)
+    matcher.reference(key(1, rig="large"), "large", now=0.0, held=90)
+    for sequence in range(20):
+        matcher.reference(key(sequence, rig="small"), "small", now=1.0, held=1)
+    assert matcher.reconstruction(key(1, rig="large"), 0, now=1.0) == "large"
+
+
 def test_where_all_cameras_have_one_the_oldest_goes() -> None:
     matcher: Matcher[str, str] = Matcher(keep=2, max_age=5.0)
     for now, rig in enumerate(("roof", "lab", "barn")):

@@ -17,7 +17,7 @@ from center.record.reader import Recording, files
 from center.record.replay import Replay, ReplayedFigures, ReplayedPair, read_reference
 from tests.center.conftest import FakeEngine
 from tests.recordings import Record, job
-from wire.geometry import DEFAULT_SIZE, PictureSize
+from wire.geometry import DEFAULT_SIZE, LARGEST_SIZE, PictureSize
 from wire.runtime.errors import UserError
 from wire.v1 import recording_pb2, types_pb2
 from wire.views import View
@@ -108,6 +108,19 @@ def test_a_batch_that_no_center_decoded_is_left_out(
     ]
     assert replay.tally.unreadable == 1
     assert replay.tally.faults[0].startswith("batch 1 has size")
+
+
+def test_a_batch_of_more_work_than_a_center_takes_at_once_is_left_out() -> None:
+    """32 pairs of 512x1024 would take 20 GB; the absent ones of a batch take as much as the others."""
+    engine = FakeEngine()
+    made = recorded_without_disk(engine, [job(1, size=LARGEST_SIZE)], references=False)
+    for size, pairs in ((1, 1), (2, 1), (3, 0), (32, 0)):
+        replay = Replay(lambda session: engine)
+        events = list(replay.events(damaged(made, batch_size=size)))
+        assert len(events) == pairs
+        assert replay.tally.faults == [
+            f"batch 1 has {size} pairs of 512x1024; a center decodes 2 at once" for _ in range(1 - pairs)
+        ]
 
 
 def test_a_frame_that_the_center_would_have_refused_is_one_line(record: Record, codec_engine: Engine) -> None:
