@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { PRESETS } from "./presets.js";
-import { absence, grownMost, overall } from "./reasons.js";
+import { absence, grownMost, overall, recordingTrouble } from "./reasons.js";
 import { Stream } from "./stream.js";
 import { ViewPanel } from "./view_panel.js";
 
@@ -147,6 +147,7 @@ function refresh() {
     ever: each((view) => Boolean(panels[view].live)),
   };
   showTitle(now, overall(situation));
+  showRecording(recordingTrouble(situation));
   const usable = VIEWS.every((view) => linkOf(view)) && !state.linksError && !mayNotSet();
   for (const button of element("presets").querySelectorAll("button")) button.disabled = !usable;
   for (const view of VIEWS) panels[view].refresh(now, absence(view, situation));
@@ -163,6 +164,13 @@ function showTitle(now, { tone, text }) {
   write("definition", state.center ? `${state.center.ms_ssim}.` : "");
   if (state.center) write("symbols", symbols().toLocaleString("en"));
   showRigs();
+}
+
+// trouble: of the recording, or null
+function showRecording(trouble) {
+  write("recording-title", trouble?.title ?? "");
+  write("recording-why", trouble?.text ?? "");
+  element("recording").hidden = !trouble; // shown after it has its words, so that all of them are read out
 }
 
 // Writing only what changed keeps the live region and selections quiet.

@@ -4,6 +4,8 @@
 //          connected: {left, right}, fresh: {left, right}, ever: {left, right} }
 // dropped: why the center has dropped frames of this rig since it was asked before, or null
 
+import { count } from "./format.js";
+
 const VIEWS = ["left", "right"];
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 const some = (state) => VIEWS.some((view) => state.fresh[view]);
@@ -42,6 +44,15 @@ const DROPPED = {
 
 function dropped(reason) {
   return DROPPED[reason] ?? `The center gives “${reason}” as the reason; its log and the camera's say more.`;
+}
+
+// What is wrong with the recording: null, or { title, text }.
+export function recordingTrouble(state) {
+  const recording = state.center?.recording;
+  if (recording?.state !== "stopped" || state.centerError) return null;
+  const lost = recording.pairs.failed;
+  const pairs = `${count(lost)} ${lost === 1 ? "pair is" : "pairs are"} missing so far. `;
+  return { title: "Recording has stopped", text: `${capital(recording.why)}. ${pairs}The center tries again by itself.` };
 }
 
 // Which reason for dropped frames has grown most between two answers of the center: { reason: frames } each, or null.

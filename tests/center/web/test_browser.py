@@ -130,7 +130,8 @@ def pair(number: int) -> DecodedPair:
 class Served:
     """A page over HTTPS or plain HTTP, with or without tokens, that shows ever newer pairs."""
 
-    def __init__(self, folder: Path, certs: Path, *, https: bool, tokens: bool) -> None:
+    def __init__(self, folder: Path, certs: Path, *, https: bool, tokens: bool, **status: Any) -> None:
+        """status: what the center says of itself besides."""
         self.token, self.hub = new_token(), PairBroadcaster()
         book = folder / "tokens.yaml"
         book.write_text(f"tokens: [{{name: anna, role: viewer, sha256: {digest(self.token).hex()}}}]\n")
@@ -141,7 +142,7 @@ class Served:
             self.hub,
             CollectorRegistry(),
             "",
-            lambda: {"ready": True, "why": "", "codec": "small-joint"},
+            lambda: {"ready": True, "why": "", "codec": "small-joint", **status},
             keys=Keyring(SecuritySection(tokens=str(book) if tokens else "")),
             certificate=certificate if https else None,
         )
@@ -183,6 +184,28 @@ async def test_the_page_works_under_its_own_policy(browser: Browser, tmp_path: P
         assert await browser.value("document.querySelector('#login').hidden") is True
         # Without an emulator the links are answered 503; nothing else is told, while the page is there.
         assert [each for each in browser.problems if "503" not in each] == []
+
+
+async def test_a_recording_that_has_stopped_is_told_above_the_pictures(
+    browser: Browser, tmp_path: Path, certs: Path
+) -> None:
+    recording: dict[str, Any] = {"state": "recording", "why": "", "pairs": {"recorded": 1, "dropped": 0, "failed": 0}}
+    said = "document.querySelector('#recording')"
+    async with Served(tmp_path, certs, https=False, tokens=False, recording=recording) as address:
+        await browser.call("Page.navigate", url=address)
+        await browser.until(SHOWN)
+        assert await browser.value(f"{said}.checkVisibility()") is False
+        recording |= {"state": "stopped", "why": "no space left on device; make room", "pairs": {"failed": 1234}}
+        await browser.until(f"{said}.checkVisibility()")
+        assert await browser.value(f"{said}.innerText") == (
+            "Recording has stopped No space left on device; make room. 1,234 pairs are missing so far. The center tries"
+            " again by itself."
+        )
+        above = f"{said}.getBoundingClientRect().bottom < document.querySelector('#views').getBoundingClientRect().top"
+        assert await browser.value(above) is True
+        assert await browser.value(f"getComputedStyle({said}.firstElementChild).color") == "rgb(255, 143, 134)"
+        recording["state"] = "recording"
+        await browser.until(f"!{said}.checkVisibility()")
 
 
 async def test_what_is_put_into_the_page_does_not_run(browser: Browser, tmp_path: Path, certs: Path) -> None:

@@ -29,9 +29,23 @@ function element() {
   });
 }
 
+const elements = {};
+const asked = []; // requests that are not answered yet
+let refresh;
+
+const turn = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+// Answer a request as soon as there is one.
+async function answer(path, body) {
+  const found = () => asked.findIndex(({ url }) => url.pathname === path);
+  while (found() < 0) await turn(10);
+  const [{ resolve }] = asked.splice(found(), 1);
+  resolve({ ok: true, status: 200, json: async () => body });
+  await turn(0); // what waits for it goes on
+}
+
 test("the rig that is picked gets a socket of its own, and the address of the page names it", async () => {
   install();
-  const elements = {};
   const addresses = [];
   Object.assign(page, {
     hidden: false,
@@ -47,8 +61,8 @@ test("the rig that is picked gets a socket of its own, and the address of the pa
     Option: element,
     window: { devicePixelRatio: 1 },
     getComputedStyle: element,
-    setInterval: () => 0,
-    fetch: () => new Promise(() => {}), // a center that never answers: what is shown does not hang on it
+    setInterval: (callback) => { refresh = callback; },
+    fetch: (url) => new Promise((resolve) => asked.push({ url, resolve })), // what is shown does not hang on an answer
   });
   await import("../../../../center/web/page/page.js");
   assert.deepEqual(FakeSocket.made.map((socket) => socket.url.searchParams.get("rig")), ["lab"]);
@@ -57,4 +71,22 @@ test("the rig that is picked gets a socket of its own, and the address of the pa
   assert.notEqual(lab.readyState, FakeSocket.OPEN);
   assert.equal(barn.url.searchParams.get("rig"), "barn");
   assert.deepEqual(addresses, ["http://center.example:8080/?rig=barn"]);
+});
+
+test("a recording that stops is said where everybody sees it, until it goes on", async () => {
+  assert.equal(elements.recording.hidden, true);
+  const status = {
+    ready: true, why: "", codec: "small-joint", codec_hash: "0123", engine: "fake", rigs: ["lab"], live_rigs: [], emulator: null,
+    symbols: 5120, trained_snr_db: [-2, 12], ms_ssim: "MS-SSIM", who: null,
+    recording: { state: "stopped", why: "no space left on device; make room", pairs: { recorded: 3, dropped: 0, failed: 2 } },
+  };
+  await answer("/api/status", status);
+  refresh();
+  assert.equal(elements.recording.hidden, false);
+  assert.equal(elements["recording-title"].textContent, "Recording has stopped");
+  assert.match(elements["recording-why"].textContent, /^No space left on device; make room\. 2 pairs are missing/);
+  await answer("/api/links", { links: [] });
+  await answer("/api/status", { ...status, recording: { state: "recording", why: "", pairs: { recorded: 4, dropped: 0, failed: 2 } } });
+  refresh();
+  assert.equal(elements.recording.hidden, true);
 });

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { stageList } from "../../../../center/web/page/charts.js";
 import { count, decibels, milliseconds, ratio, stageTime } from "../../../../center/web/page/format.js";
 import { PRESETS } from "../../../../center/web/page/presets.js";
-import { absence, grownMost, overall } from "../../../../center/web/page/reasons.js";
+import { absence, grownMost, overall, recordingTrouble } from "../../../../center/web/page/reasons.js";
 
 const each = (left, right = left) => ({ left, right });
 const LIVE = {
@@ -54,6 +54,19 @@ test("a camera whose frames are dropped is told apart from one that sends none",
   assert.match(absence("left", state).text, /too late/);
   assert.match(absence("left", { ...state, dropped: "power" }).text, /power/);
   assert.equal(absence("left", { ...state, dropped: null }).title, "Connected, but no frame comes");
+});
+
+test("a recording that has stopped says why, and what is missing", () => {
+  const why = "no space left on device; make room or set record.folder to another disk";
+  const recording = (state, failed = 0) => ({ ...LIVE, center: { recording: { state, why, pairs: { recorded: 7, dropped: 0, failed } } } });
+  assert.deepEqual(recordingTrouble(recording("stopped", 1234)), {
+    title: "Recording has stopped",
+    text: "No space left on device; make room or set record.folder to another disk. 1,234 pairs are missing so far. The center tries again by itself.",
+  });
+  assert.match(recordingTrouble(recording("stopped", 1)).text, /1 pair is missing/);
+  assert.equal(recordingTrouble(recording("recording")), null);
+  assert.equal(recordingTrouble({ ...recording("stopped", 1), centerError: "it does not answer" }), null, "nothing is known then");
+  for (const center of [null, {}, { recording: { state: "off" } }]) assert.equal(recordingTrouble({ ...LIVE, center }), null);
 });
 
 test("the reason that has grown most since the last look counts", () => {
