@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from center.decode.engines import Kind, load
 from deploy.bench.doors import Door, summary
 from deploy.bench.doors import measure as measure_doors
-from deploy.bench.load.bare import measure
+from deploy.bench.load.bare import BareEngine, measure
 from deploy.bench.load.command import keeps
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import LoadCamera, Sent, send_load
@@ -22,12 +23,14 @@ from deploy.bench.loopback import CREDIT, Center
 from deploy.local.demo import temporary_certs
 from deploy.local.secured import Parties
 from tests.edge.conftest import tiny_encoder
-from wire import units
+from wire import codec, units
 from wire.contract.arrays import unpack_complex
 from wire.geometry import PictureSize
 from wire.runtime.errors import UserError
 from wire.v1 import pair_service_pb2 as pairs_pb2
 from wire.views import View
+
+CPU_KINDS: tuple[Kind, ...] = ("onnxruntime", "onnxruntime-i8")
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +165,8 @@ def test_the_bare_engine_is_timed_at_every_size() -> None:
             self.sizes.append(len(batch))  # type: ignore[arg-type]
             return np.zeros((1,), np.float32)
 
+    named = {BareEngine(load(codec.DEFAULT, kind, "cpu", 1).name, {}).kind: kind for kind in CPU_KINDS}
+    assert all(told == kind for told, kind in named.items()), "so that a center can be told to take the same"
     engine = Counting()
     result = measure(engine, (1, 4), tries=3)
     assert engine.sizes == [1, 4] * 4

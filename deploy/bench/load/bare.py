@@ -26,6 +26,11 @@ class BareEngine:
     at_once: float = 0.0
 
     @property
+    def kind(self) -> str:
+        """As `engine.kind` calls it; "auto" may choose another one in another process."""
+        return self.name.partition(" ")[0]
+
+    @property
     def pairs_per_second(self) -> float:
         """The best rate there is."""
         return max(self.at_once, *(size / seconds for size, seconds in self.seconds.items()))

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sample-type", choices=("f32", "f16", "i8"), default="f32", help="default %(default)s")
     parser.add_argument("--size", default=str(DEFAULT_SIZE), metavar="RxC", help="of pictures (default %(default)s)")
     parser.add_argument("--codec", default=codec.DEFAULT, help="shipped name or folder (default %(default)s)")
-    parser.add_argument("--engine", default="auto", help="engine.kind of the center (default %(default)s)")
+    parser.add_argument("--engine", default="auto", help="engine.kind of both (default %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="of the decoder (default %(default)s)")
     parser.add_argument("--goal-ms", type=float, help="find the highest rate whose p99 age stays below this")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="further environment of the center")
@@ -65,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"--size: {problem}") from None
     prepared = PreparedFrames.make(arguments.codec, arguments.snr, arguments.sample_type, size=size)
     bare = load_and_measure(arguments.codec, arguments.engine, arguments.threads, size)
+    arguments.engine = bare.kind  # the center is to decode with what was timed alone
     if arguments.goal_ms is None:
         results = [measure(arguments, prepared, arguments.rate)]
         found = True

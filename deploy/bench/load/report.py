@@ -30,7 +30,7 @@ def report(result: dict[str, Any], bare: BareEngine) -> None:
         f" {result['pairs_per_second'] / bare.pairs_per_second:.2f} of its rate"
     )
     if result["engine"] != bare.name:
-        print(f"  but the center decoded with {result['engine']}: name one by --engine to compare")
+        print(f"  but the center decoded with {result['engine']}: these two cannot be compared")
     stages = "  ".join(
         f"{name} {each['p50']:.1f}/{each['p99']:.1f}"
         for name, each in result["stages_ms"].items()
