@@ -24,7 +24,7 @@ from edge.encode import references
 from edge.uplink import uplink
 from wire import codec_manifest
 from wire.contract import handshake, link_settings, names, occupancy
-from wire.runtime import grpc_kit, log, malformed, scrapes, yaml_loader
+from wire.runtime import grpc_kit, log, malformed, prompt, scrapes, yaml_loader
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "limits.md"
 BEGIN: Final = "<!-- tables: made by `make metrics` -->"
@@ -81,7 +81,9 @@ def limits() -> dict[str, list[Limit]]:
                 " 128x256",
             ),
             Limit("request without a picture or symbols", malformed.LONGEST_REQUEST, "bytes", over="INVALID_ARGUMENT"),
-            Limit("unread on a connection", grpc_kit.WINDOW, "bytes", over="waits at the client"),
+            Limit("time to the request of a call", prompt.REQUEST_SECONDS, "s", over="INVALID_ARGUMENT"),
+            Limit("calls without their request", prompt.MOST_PENDING, over="RESOURCE_EXHAUSTED"),
+            Limit("unread on a stream", grpc_kit.WINDOW, "bytes", over="waits at the client"),
             Limit("message out, and what our clients take", grpc_kit.MAX_ANSWER, "bytes"),
             Limit("HTTP/2 handshake", _option("grpc.server_handshake_timeout_ms"), "s", over="closed"),
             Limit("connection without a call", _option("grpc.max_connection_idle_ms"), "s", over="closed"),
