@@ -82,7 +82,9 @@ def limits() -> dict[str, list[Limit]]:
             ),
             Limit("request without a picture or symbols", malformed.LONGEST_REQUEST, "bytes", over="INVALID_ARGUMENT"),
             Limit("time to the request of a call", prompt.REQUEST_SECONDS, "s", over="INVALID_ARGUMENT"),
-            Limit("calls without their request", prompt.MOST_PENDING, over="RESOURCE_EXHAUSTED"),
+            Limit(
+                "calls without their request, with pictures and without", prompt.MOST_PENDING, over="RESOURCE_EXHAUSTED"
+            ),
             Limit("unread on a stream", grpc_kit.WINDOW, "bytes", over="waits at the client"),
             Limit("message out, and what our clients take", grpc_kit.MAX_ANSWER, "bytes"),
             Limit("HTTP/2 handshake", _option("grpc.server_handshake_timeout_ms"), "s", over="closed"),
@@ -102,6 +104,7 @@ def limits() -> dict[str, list[Limit]]:
         ],
         "Streams of symbols (emulator and center)": [
             Limit("streams that have not said Hello", handshake.MOST_PENDING, over="RESOURCE_EXHAUSTED"),
+            Limit("of one token", handshake.MOST_PENDING_OF_ONE, over="RESOURCE_EXHAUSTED"),
             Limit("time to the Hello", handshake.HELLO_SECONDS, "s", over="INVALID_ARGUMENT"),
             Limit("a Hello", handshake.LONGEST_HELLO, "bytes", over="INVALID_ARGUMENT"),
             Limit("name of a rig", names.LONGEST_NAME, "letters", over="INVALID_ARGUMENT"),
