@@ -100,7 +100,7 @@ async def test_figures_come_without_pictures(center: Any, channel: aio.Channel, 
 async def test_a_watcher_gets_no_more_than_it_asked_for_and_the_newest(
     center: Any, channel: aio.Channel, camera: Any
 ) -> None:
-    call = watch(channel, rate=5.0, without_pictures=True)
+    call = watch(channel, rate=1.0, without_pictures=True)  # ten frames take longer than a fifth on a busy machine
     await watching(center)
     left = camera(View.LEFT)
     await left.connect()
@@ -111,7 +111,7 @@ async def test_a_watcher_gets_no_more_than_it_asked_for_and_the_newest(
     began = time.monotonic()
     assert (await first(call)).views[0].sequence == 1
     assert (await first(call)).views[0].sequence == 10
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5.0
     call.cancel()
 
 
