@@ -171,6 +171,8 @@ def limits() -> dict[str, list[Limit]]:
             Limit("body of a request", app._BODY_LIMIT, "bytes", over="413"),
             Limit("answer unread, and request at work", _HTTP.request_seconds, "s", over="cut"),
             Limit("pictures on their way to a browser", stream.CREDIT),
+            Limit("what a browser sends over its WebSocket", connections.SOCKET_BYTES, "bytes", over="cut"),
+            Limit("and on and on", connections.SOCKET_RATE, "bytes/s", over="cut"),
             Limit("browser that acknowledges nothing", stream.UNANSWERED_SECONDS, "s", over="1008"),
         ],
         "Emulator": [

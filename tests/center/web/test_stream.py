@@ -128,6 +128,18 @@ async def test_what_json_cannot_carry_is_said_in_words(broadcaster: PairBroadcas
     assert header["measured"][0]["psnr_db"] == "identical"
 
 
+async def test_a_browser_that_sends_as_fast_as_it_can_is_cut_off(page: Page) -> None:
+    """One of them took the event loop: every camera's frames waited for a third of a second."""
+    async with connect(f"ws://127.0.0.1:{page.port}/ws?rig=lab") as browser:
+        await watched(page)
+        for _ in range(500):  # a browser that keeps to it sends no more in a minute
+            await browser.send("")
+        assert page._watchers == 1
+        with pytest.raises(ConnectionClosed):
+            await asyncio.gather(*(browser.send("x" * 1000) for _ in range(100)), read_on(browser))
+        await watched(page, 0)
+
+
 async def test_what_a_browser_has_not_answered_takes_room(page: Page, broadcaster: PairBroadcaster) -> None:
     """Sockets that read nothing held 8 MB each of pictures of 512x1024: what is sent waits in a buffer of ours."""
     room = page._room = Room(pair(1).nbytes, slow=3600.0)
