@@ -36,11 +36,6 @@ class Session:
     newest: int = 0
     size: PictureSize = DEFAULT_SIZE
 
-    @property
-    def speaks(self) -> bool:
-        """Whether it still speaks for its camera: no other has taken its place, and it has not ended."""
-        return self.rig.cameras[self.view].session is self
-
 
 @dataclass(eq=False)
 class Camera:

@@ -110,7 +110,7 @@ class FrameIngest:
     def disconnect(self, session: Session) -> None:
         """A stream ended; harmless for one that was replaced or has ended already."""
         rig, view = session.rig, session.view
-        if session.speaks:
+        if _speaks(session):
             self._metrics.connected.labels(rig.name, view).set(0)
             self._pipeline.handle(rig, rig.disconnect(session, self.clock.now()))
         self._streams.discard(session)
@@ -126,7 +126,7 @@ class FrameIngest:
         answer    called once, now or later
         given_at  when the credit that the frame used was given, seconds on the clock
         """
-        if not session.speaks:
+        if not _speaks(session):
             return
         now = self.clock.now()
         rig, view = session.rig, session.view
@@ -189,7 +189,7 @@ class FrameIngest:
 
     def refuse(self, session: Session, message: link_pb2.SymbolFrame, answer: Answer) -> None:
         """Drop a frame that was sent without credit."""
-        if not session.speaks:
+        if not _speaks(session):
             return
         session.rig.cameras[session.view].heard_at = self.clock.now()
         self._pipeline.answers.count_drop(session.rig.name, session.view, "dropped", "overload")
@@ -209,7 +209,7 @@ class FrameIngest:
 
     def sessions(self) -> list[Session]:
         """Every stream that speaks for a camera."""
-        return [session for session in self._streams if session.speaks]
+        return [session for session in self._streams if _speaks(session)]
 
     async def drain(self, patience: float) -> None:
         """Take no new stream; wait at most `patience` seconds for the open ones to leave. Their frames still count."""
@@ -234,6 +234,11 @@ class FrameIngest:
                     asked.add(session)
             if not late:
                 await asyncio.sleep(BOUNDARY_STEP)
+
+
+def _speaks(session: Session) -> bool:
+    """Whether it still speaks for its camera: no other has taken its place, and it has not ended."""
+    return session.rig.cameras[session.view].session is session
 
 
 def _clock(gap: float, frame_rate: float) -> CameraClock:

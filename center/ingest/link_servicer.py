@@ -85,7 +85,6 @@ class _Stream:
                     self._end(grpc.StatusCode.INVALID_ARGUMENT, "after the Hello every message must be a frame")
                     return
                 self._take(session, request.frame)
-            self._ingest.disconnect(session)  # the end may wait long for a sender that does not read
         except StopAsyncIteration:
             self._ingest.disconnect(session)
             self._no_more = True
@@ -95,6 +94,9 @@ class _Stream:
         except Exception:
             log.exception("rig %s: reading from the %s camera failed", session.rig.name, session.view)
             self._end(grpc.StatusCode.INTERNAL, "reading failed; see the center's log")
+        finally:
+            # However it ended: who does not read holds up the handler, which would say so, for as long as he likes.
+            self._ingest.disconnect(session)
 
     def replaced(self, line: str) -> None:
         """Another stream speaks for the camera now."""

@@ -6,7 +6,7 @@ times in memory while it is sent, and 128 watchers who do not read would take mo
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -31,9 +31,8 @@ class Room:
         self._slow = slow
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    @asynccontextmanager
-    async def held(self, size: int) -> AsyncIterator[None]:
-        """Hold so many bytes, or all there are if it is more, for as long as the block lasts."""
+    async def take(self, size: int) -> Callable[[], None]:
+        """Take so many bytes, or all there are if it is more; gives what ends that, which is to be called once."""
         size = min(size, self._size)
         await self._take(size)
         is_aside = False
@@ -44,15 +43,24 @@ class Room:
                 is_aside, self._free_aside = True, self._free_aside - size
                 self._give(size)
 
-        timer = asyncio.get_running_loop().call_later(self._slow, set_aside)
-        try:
-            yield
-        finally:
+        def end() -> None:
             timer.cancel()
             if is_aside:
                 self._free_aside += size
             else:
                 self._give(size)
+
+        timer = asyncio.get_running_loop().call_later(self._slow, set_aside)
+        return end
+
+    @asynccontextmanager
+    async def held(self, size: int) -> AsyncIterator[None]:
+        """The same for as long as the block lasts."""
+        end = await self.take(size)
+        try:
+            yield
+        finally:
+            end()
 
     async def _take(self, size: int) -> None:
         if not self._waiting and size <= self._free:

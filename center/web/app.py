@@ -129,6 +129,7 @@ class Page:
         config = uvicorn.Config(
             self.app,
             http=http,
+            ws=connections.BoundedSocket,
             backlog=connections.BACKLOG,
             h11_max_incomplete_event_size=_HEADERS_LIMIT,
             timeout_keep_alive=5,

@@ -7,6 +7,7 @@ too; once they are open, they have their own bounds: pings, and `stream.UNANSWER
 
 import asyncio
 import logging
+import math
 import resource
 import socket
 import time
@@ -15,6 +16,7 @@ from typing import ClassVar, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from center.web.guard import HEADERS
 from wire.runtime import addresses
@@ -23,6 +25,10 @@ log = logging.getLogger(__name__)
 
 BACKLOG: Final = 16
 """Connections that are taken in one go, before those beyond the limits are closed again; each is a file meanwhile."""
+SOCKET_BYTES: Final = 32 * 2**10
+"""That a browser may send over a WebSocket in one go, its headers included."""
+SOCKET_RATE: Final = 4_096.0
+"""Bytes a second from then on; an answer to a pair has some ten."""
 _SHARE_OF_FILES: Final = 4
 _TOLD_EVERY: Final = 60.0
 
@@ -73,6 +79,26 @@ def listen(host: str, port: int, limits: Limits) -> list[socket.socket]:
 def protocol(limits: Limits) -> "type[BoundedHttp]":
     """What uvicorn is to serve each connection with."""
     return type("Http", (BoundedHttp,), {"limits": limits})
+
+
+class BoundedSocket(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, cut off where a browser sends more than it has to say: a few bytes for each pair.
+
+    Its messages are parsed in the event loop, ten thousand of no bytes in each 64 kB, and after a close for ten seconds
+    more. One socket that sent them as fast as it could made every camera's frames wait for a third of a second.
+    """
+
+    _left = float(SOCKET_BYTES)
+    _at = -math.inf
+
+    def data_received(self, data: bytes) -> None:
+        now = time.monotonic()
+        self._left = min(float(SOCKET_BYTES), self._left + (now - self._at) * SOCKET_RATE) - len(data)
+        self._at = now
+        if self._left < 0.0:
+            self.transport.abort()
+        else:
+            super().data_received(data)
 
 
 class BoundedHttp(H11Protocol):

@@ -17,6 +17,7 @@ import asyncio
 import json
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -65,12 +66,13 @@ async def serve_watcher(
     await websocket.accept()
     rig = websocket.query_params.get("rig") or None
     with broadcaster.watch(rig, late_figures=True, credit=CREDIT) as pairs:
-        listener = asyncio.create_task(_listen(websocket, pairs), name="listen")
+        on_their_way: deque[Callable[[], None]] = deque()  # what ends the room of each message
+        listener = asyncio.create_task(_listen(websocket, pairs, on_their_way), name="listen")
         asker = asyncio.create_task(_ask(may_watch, pairs), name="ask")
         failure: BaseException | None = None
         reason = ""
         try:
-            await _send(websocket, pairs, broadcaster, cache, unanswered, room or Room())
+            await _send(websocket, pairs, broadcaster, cache, unanswered, room or Room(), on_their_way)
             code = _REFUSED if asker.done() else _LEAVING
             reason = LOG_IN_AGAIN if asker.done() else ""
         except WebSocketDisconnect:
@@ -83,6 +85,8 @@ async def serve_watcher(
             listener.cancel()
             asker.cancel()
             ended, asked = await asyncio.gather(listener, asker, return_exceptions=True)
+            for end in on_their_way:
+                end()
     if failure is None:
         failure = next((each for each in (ended, asked) if isinstance(each, Exception)), None)
     if failure is not None:  # told here, for the browser would only see a socket that closes
@@ -101,6 +105,7 @@ async def _send(
     cache: JpegCache,
     unanswered: float,
     room: Room,
+    on_their_way: deque[Callable[[], None]],
 ) -> None:
     """Send what is new until the watcher is closed. raises TimeoutError if the browser answers or takes nothing"""
     while True:
@@ -109,13 +114,16 @@ async def _send(
         await pairs.wait()
         if (waiting := pairs.peek()) is None:
             return
-        async with room.held(waiting.nbytes):
-            if pairs.peek() is None:
-                continue
-            pair = await anext(pairs)  # perhaps a newer one by now
-            message = await make_message(pair, broadcaster.is_outdated(pair), cache)
-            async with asyncio.timeout(unanswered):
-                await websocket.send_bytes(message)
+        # Until the browser has answered: what is sent waits in a buffer of ours for who does not read.
+        async with asyncio.timeout(unanswered):
+            on_their_way.append(await room.take(waiting.nbytes))
+        if pairs.peek() is None:
+            on_their_way.pop()()
+            continue
+        pair = await anext(pairs)  # perhaps a newer one by now
+        message = await make_message(pair, broadcaster.is_outdated(pair), cache)
+        async with asyncio.timeout(unanswered):
+            await websocket.send_bytes(message)
 
 
 async def _ask(may_watch: Callable[[], bool], pairs: Watcher) -> None:
@@ -127,10 +135,12 @@ async def _ask(may_watch: Callable[[], bool], pairs: Watcher) -> None:
         pairs.close()
 
 
-async def _listen(websocket: WebSocket, pairs: Watcher) -> None:
+async def _listen(websocket: WebSocket, pairs: Watcher, on_their_way: deque[Callable[[], None]]) -> None:
     """Give a credit back for each answer, until the browser leaves."""
     try:
         while (await websocket.receive())["type"] != "websocket.disconnect":
+            if on_their_way:
+                on_their_way.popleft()()
             pairs.acknowledge()
     finally:
         pairs.close()

@@ -24,7 +24,7 @@ from edge.encode import references
 from edge.uplink import uplink
 from wire import codec_manifest
 from wire.contract import handshake, link_settings, names, occupancy
-from wire.runtime import grpc_kit, log, malformed, scrapes, yaml_loader
+from wire.runtime import grpc_kit, log, malformed, prompt, scrapes, yaml_loader
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "limits.md"
 BEGIN: Final = "<!-- tables: made by `make metrics` -->"
@@ -81,7 +81,11 @@ def limits() -> dict[str, list[Limit]]:
                 " 128x256",
             ),
             Limit("request without a picture or symbols", malformed.LONGEST_REQUEST, "bytes", over="INVALID_ARGUMENT"),
-            Limit("unread on a connection", grpc_kit.WINDOW, "bytes", over="waits at the client"),
+            Limit("time to the request of a call", prompt.REQUEST_SECONDS, "s", over="INVALID_ARGUMENT"),
+            Limit(
+                "calls without their request, with pictures and without", prompt.MOST_PENDING, over="RESOURCE_EXHAUSTED"
+            ),
+            Limit("unread on a stream", grpc_kit.WINDOW, "bytes", over="waits at the client"),
             Limit("message out, and what our clients take", grpc_kit.MAX_ANSWER, "bytes"),
             Limit("HTTP/2 handshake", _option("grpc.server_handshake_timeout_ms"), "s", over="closed"),
             Limit("connection without a call", _option("grpc.max_connection_idle_ms"), "s", over="closed"),
@@ -100,6 +104,7 @@ def limits() -> dict[str, list[Limit]]:
         ],
         "Streams of symbols (emulator and center)": [
             Limit("streams that have not said Hello", handshake.MOST_PENDING, over="RESOURCE_EXHAUSTED"),
+            Limit("of one token", handshake.MOST_PENDING_OF_ONE, over="RESOURCE_EXHAUSTED"),
             Limit("time to the Hello", handshake.HELLO_SECONDS, "s", over="INVALID_ARGUMENT"),
             Limit("a Hello", handshake.LONGEST_HELLO, "bytes", over="INVALID_ARGUMENT"),
             Limit("name of a rig", names.LONGEST_NAME, "letters", over="INVALID_ARGUMENT"),
@@ -177,6 +182,8 @@ def limits() -> dict[str, list[Limit]]:
             Limit("body of a request", app._BODY_LIMIT, "bytes", over="413"),
             Limit("answer unread, and request at work", _HTTP.request_seconds, "s", over="cut"),
             Limit("pictures on their way to a browser", stream.CREDIT),
+            Limit("what a browser sends over its WebSocket", connections.SOCKET_BYTES, "bytes", over="cut"),
+            Limit("and on and on", connections.SOCKET_RATE, "bytes/s", over="cut"),
             Limit("browser that acknowledges nothing", stream.UNANSWERED_SECONDS, "s", over="1008"),
         ],
         "Emulator": [

@@ -1,6 +1,7 @@
 """How a stream begins and how it ends, for everybody who serves SymbolLinkService."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +13,7 @@ from wire.contract.names import check_rig
 from wire.contract.sizes import size_of
 from wire.geometry import PictureSize
 from wire.runtime.errors import UserError
-from wire.security.caller import check_sender
+from wire.security.caller import CALLER, check_sender
 from wire.security.tokens import TokenRefused
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
@@ -22,6 +23,9 @@ HELLO_SECONDS: Final = 10.0
 
 MOST_PENDING: Final = 256
 """Streams of a service that may be without a Hello at once."""
+
+MOST_PENDING_OF_ONE: Final = 8
+"""Of one token: each may keep most of a message waiting, which a camera that was stolen could do 256 times."""
 
 LONGEST_HELLO: Final = 4_096
 """Bytes; it lives as long as its stream, and whatever nobody knows in it too."""
@@ -84,6 +88,7 @@ class HelloReader:
         """seconds: that a stream has for its Hello; most: streams that may be without one at once."""
         self.seconds, self.most = seconds, most
         self._pending = 0
+        self._of: Counter[str] = Counter()
 
     async def read(self, receive: Callable[[], Awaitable[link_pb2.TransmitRequest | None]]) -> link_pb2.Hello:
         """Wait for the Hello of one stream and check what it says of the sender.
@@ -94,7 +99,13 @@ class HelloReader:
         """
         if self._pending >= self.most:
             raise StreamRefused(Refusal.FULL, f"{self.most} streams have not said Hello yet; come back later")
+        caller = CALLER.get(None)
+        name = caller.principal.name if caller is not None and caller.principal is not None else ""
+        if name and self._of[name] >= MOST_PENDING_OF_ONE:
+            line = f"{MOST_PENDING_OF_ONE} streams of '{name}' have not said Hello yet; come back later"
+            raise StreamRefused(Refusal.FULL, line)
         self._pending += 1
+        self._of[name] += 1
         try:
             async with asyncio.timeout(self.seconds):
                 request = await receive()
@@ -102,6 +113,9 @@ class HelloReader:
             raise StreamRefused(Refusal.CONTRACT, f"no Hello within {self.seconds:g} s; send one first") from None
         finally:
             self._pending -= 1
+            self._of[name] -= 1
+            if not self._of[name]:
+                del self._of[name]
         if request is None:
             raise StreamRefused(Refusal.CONTRACT, "the stream ended without a Hello; send one first")
         if request.WhichOneof("message") != "hello":

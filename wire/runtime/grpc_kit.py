@@ -15,6 +15,7 @@ from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime import addresses, direct, notify
 from wire.runtime.errors import UserError
 from wire.runtime.malformed import RefuseMalformed
+from wire.runtime.prompt import Prompt
 from wire.security.interceptor import Door
 from wire.security.keyring import NO_KEYS, Keyring
 from wire.security.tokens import Denial
@@ -28,7 +29,7 @@ MAX_REQUEST: Final = 256 * 2**10
 gain each, f32), and 98 kB (a reference). What is larger is refused unread, so that no message costs more than its own
 decoding."""
 WINDOW: Final = 512 * 2**10
-"""Bytes that a client may have on their way, unread, on one connection. All cameras of an emulator share one, and what
+"""Bytes that a client may have on their way, unread, in one stream. All cameras of an emulator share one, and what
 does not fit in waits for a round trip: with the usual 64 kB that was the second view of 41 kB, too late for its partner
 over any long way. So there is room for twelve. Credit keeps cameras from filling it with old pictures."""
 MAX_STREAMS: Final = 256
@@ -189,7 +190,7 @@ class Server:
         largest  pictures that it takes; messages are bounded by it
         """
         self.address, self._keys = address, keys
-        doors = [Door(keys.book, refused), RefuseMalformed()]
+        doors = [Prompt(), Door(keys.book, refused), RefuseMalformed()]
         self.grpc = aio.server(interceptors=doors, options=_server_options(largest), maximum_concurrent_rpcs=MAX_CALLS)
         self._health = health.aio.HealthServicer()
         self._services: list[str] = []

@@ -91,12 +91,13 @@ def _presented(details: grpc.HandlerCallDetails) -> str:
 
 
 def _refusing(handler: Any, refusal: TokenRefused) -> Any:
-    """A handler of the same kind that only says no; the request is not parsed."""
+    """A handler that only says no, and at once: as one of a stream it does not wait for the request."""
 
-    async def refuse(_request: Any, context: aio.ServicerContext[Any, Any]) -> None:
+    async def refuse(_requests: Any, context: aio.ServicerContext[Any, Any]) -> None:
         await context.abort(_status(refusal), str(refusal))
 
-    return handler._replace(request_deserializer=None, **{_kind(handler): refuse})
+    handler = handler._replace(request_deserializer=None, request_streaming=True)
+    return handler._replace(**{_kind(handler): refuse})
 
 
 def _status(refusal: TokenRefused) -> grpc.StatusCode:

@@ -1,12 +1,15 @@
 """Old frames, full queues, slow or failing decoders and drains, over real gRPC."""
 
 import asyncio
+import socket
+import struct
 import time
 from typing import Any
 
 import pytest
 
-from tests.center.conftest import Camera, awgn, frames, newest, wait_for_partners
+from tests import http2
+from tests.center.conftest import CODEC_HASH, Camera, awgn, frames, newest, wait_for_partners
 from tests.waiting import eventually
 from wire.geometry import SYMBOLS
 from wire.runtime.grpc_kit import STATUS_LOST, connect, healthy
@@ -101,6 +104,24 @@ async def test_a_sender_that_never_reads_is_not_read_for_ever(center: Any, camer
         ("INTERNAL", STATUS_LOST),  # where a write was under way
     )
     await asyncio.gather(flooding, return_exceptions=True)
+
+
+async def test_a_sender_that_never_reads_does_not_keep_its_rig(start_center: Any) -> None:
+    """With a window of 0 not even the Welcome goes out, and the handler of the stream waits with it for ever."""
+    center = await start_center(links={"idle_s": 0.2, "evict_s": 0.2})
+    hello = link_pb2.Hello(rig="lab", view=types_pb2.VIEW_LEFT, codec_hash=CODEC_HASH, boot_id=1)
+    message = link_pb2.TransmitRequest(hello=hello).SerializeToString()
+    no_window = struct.pack(">HI", 4, 0)  # SETTINGS_INITIAL_WINDOW_SIZE
+    with socket.create_connection(("127.0.0.1", center.port)) as silent:
+        silent.sendall(
+            http2.PREFACE
+            + http2.frame(http2.SETTINGS, payload=no_window)
+            + http2.frame(http2.HEADERS, http2.END_HEADERS, 1, http2.call("/vergence.v1.SymbolLinkService/Transmit"))
+            + http2.frame(http2.DATA, 0, 1, struct.pack(">BI", 0, len(message)) + message)
+        )
+        await eventually(lambda: center.rigs.get("lab") is not None)
+        await eventually(lambda: not center._ingest._streams)
+        await eventually(lambda: center.rigs.get("lab") is None)
 
 
 async def test_a_busy_decoder_takes_the_newest_next(engine: Any, center: Any, camera: Any) -> None:

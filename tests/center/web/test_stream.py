@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from center.output import jpeg
 from center.output.broadcast import PairBroadcaster
 from center.output.results import DecodedPair, ViewResult
+from center.output.room import Room
 from center.web import app, stream
 from center.web.app import Page
 from center.web.stream import CREDIT
@@ -125,6 +126,38 @@ async def test_what_json_cannot_carry_is_said_in_words(broadcaster: PairBroadcas
     [left] = header["views"]
     assert (left["snr_db"], left["latency_ms"], left["age_ms"]) == ("noiseless", None, None)
     assert header["measured"][0]["psnr_db"] == "identical"
+
+
+async def test_a_browser_that_sends_as_fast_as_it_can_is_cut_off(page: Page) -> None:
+    """One of them took the event loop: every camera's frames waited for a third of a second."""
+    async with connect(f"ws://127.0.0.1:{page.port}/ws?rig=lab") as browser:
+        await watched(page)
+        for _ in range(500):  # a browser that keeps to it sends no more in a minute
+            await browser.send("")
+        assert page._watchers == 1
+        with pytest.raises(ConnectionClosed):
+            await asyncio.gather(*(browser.send("x" * 1000) for _ in range(100)), read_on(browser))
+        await watched(page, 0)
+
+
+async def test_what_a_browser_has_not_answered_takes_room(page: Page, broadcaster: PairBroadcaster) -> None:
+    """Sockets that read nothing held 8 MB each of pictures of 512x1024: what is sent waits in a buffer of ours."""
+    room = page._room = Room(pair(1).nbytes, slow=3600.0)
+    url = f"ws://127.0.0.1:{page.port}/ws?rig=lab"
+    async with connect(url) as one, connect(url) as other:
+        await watched(page, 2)
+        broadcaster.publish(pair(1))
+        reads = {asyncio.create_task(each.recv()): each for each in (one, other)}
+        done, waiting = await asyncio.wait(reads, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        [served], [late] = done, waiting
+        broadcaster.publish(pair(2))
+        await asyncio.sleep(0.2)
+        assert not late.done()
+        await reads[served].send("")
+        header, _ = unpack(await asyncio.wait_for(late, 5))
+        assert header["views"][0]["sequence"] == 2, "the newest by then"
+    await watched(page, 0)
+    assert room._free == room._size
 
 
 async def test_a_slow_browser_misses_frames_and_never_sees_stale_ones(

@@ -5,10 +5,19 @@ from contextvars import ContextVar
 
 import pytest
 
-from wire.contract.handshake import STATUS, HelloReader, Refusal, StreamRefused, check, check_size
+from wire.contract.handshake import (
+    MOST_PENDING_OF_ONE,
+    STATUS,
+    HelloReader,
+    Refusal,
+    StreamRefused,
+    check,
+    check_size,
+)
 from wire.geometry import LARGEST_SIZE, PictureSize
 from wire.security import caller
 from wire.security.caller import Caller
+from wire.security.tokens import Principal, Role
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2
 
@@ -104,6 +113,25 @@ async def test_streams_without_a_hello_are_bounded() -> None:
     came.set_result(request)
     await waiting
     assert await reader.read(first(request)) == request.hello
+
+
+async def test_one_token_does_not_take_the_place_of_all() -> None:
+    reader, came = HelloReader(), asyncio.get_running_loop().create_future()
+
+    async def read(name: str) -> link_pb2.Hello:
+        caller.CALLER.set(Caller(Principal(name, Role.CAMERA, "lab"), lambda _: None))
+        return await reader.read(lambda: came)
+
+    waiting = [asyncio.create_task(read("stolen")) for _ in range(MOST_PENDING_OF_ONE)]
+    await asyncio.sleep(0)
+    with pytest.raises(StreamRefused, match="8 streams of 'stolen' have not said Hello yet") as refused:
+        await asyncio.create_task(read("stolen"))
+    assert refused.value.reason is Refusal.FULL
+    other = asyncio.create_task(read("honest"))
+    await asyncio.sleep(0)
+    came.set_result(link_pb2.TransmitRequest(hello=hello()))
+    assert [each.rig for each in await asyncio.gather(*waiting, other)] == ["lab"] * 9
+    assert not reader._of
 
 
 def test_every_refusal_has_a_status() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,8 +13,10 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from deploy.bench.loopback import Center
+from tests import http2
 from wire.geometry import DEFAULT_SIZE, LARGEST_SIZE, PictureSize
 from wire.runtime import grpc_kit
+from wire.runtime.prompt import Prompt
 
 TRANSMIT = "/vergence.v1.SymbolLinkService/Transmit"
 CHECK = "/grpc.health.v1.Health/Check"
@@ -65,6 +68,73 @@ async def test_reflection_gives_nothing_large_back(channel: aio.Channel, size: i
     assert answer.error_response.error_code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
     assert answer.ByteSize() < 100
     call.cancel()
+
+
+@pytest.fixture
+async def impatient(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    """The port of a server that waits half a second for a request, and for three at once."""
+    monkeypatch.setattr(grpc_kit, "Prompt", lambda: Prompt(seconds=0.5, most=3))
+    server = grpc_kit.Server("127.0.0.1:0")
+    port = await server.start([])
+    yield port
+    await server.stop(0)
+
+
+def half_call(port: int, path: str) -> socket.socket:
+    """A call whose request does not come, but for its begin."""
+    made = socket.create_connection(("127.0.0.1", port), timeout=20)
+    made.sendall(
+        http2.PREFACE
+        + http2.frame(http2.SETTINGS)
+        + http2.frame(http2.HEADERS, http2.END_HEADERS, 1, http2.call(path))
+        + http2.frame(http2.DATA, 0, 1, struct.pack(">BI", 0, 200_000) + bytes(16_000))
+    )
+    return made
+
+
+def ended(connection: socket.socket) -> bool:
+    """Whether the server ends the stream in time: the frame that does it has HEADERS with END_STREAM, or RST_STREAM."""
+    data = b""
+    while more := connection.recv(65_536):
+        data += more
+        at = 0
+        while at + 9 <= len(data):
+            kind, flags, stream = data[at + 3], data[at + 4], int.from_bytes(data[at + 5 : at + 9])
+            if stream == 1 and (kind == http2.RST_STREAM or (kind == http2.HEADERS and flags & 1)):
+                return True
+            at += 9 + int.from_bytes(data[at : at + 3])
+    return False
+
+
+@pytest.mark.parametrize("path", [CHECK, WATCH])
+async def test_half_a_request_is_not_kept_for_ever(impatient: int, path: str) -> None:
+    """250 of them on one connection held 370 MB, and needed no token."""
+    with half_call(impatient, path) as half:
+        assert await asyncio.to_thread(ended, half)
+
+
+async def test_calls_without_their_request_are_few_and_hold_up_no_other_for_long(impatient: int) -> None:
+    halves = [half_call(impatient, CHECK) for _ in range(12)]
+    try:
+        async with grpc_kit.connect(f"127.0.0.1:{impatient}") as channel, asyncio.timeout(20):
+            request, said = health_pb2.HealthCheckRequest().SerializeToString(), {"RESOURCE_EXHAUSTED"}
+            while "OK" not in said:
+                call: Any = raw(channel.unary_unary(CHECK))(request)
+                said.add((await call.code()).name)
+            assert said == {"RESOURCE_EXHAUSTED", "OK"}
+        assert all(await asyncio.gather(*(asyncio.to_thread(ended, each) for each in halves)))
+    finally:
+        for each in halves:
+            each.close()
+
+
+async def test_a_call_without_a_request_is_told(channel: aio.Channel) -> None:
+    call: Any = raw(channel.stream_unary(CHECK))()
+    await call.done_writing()
+    with pytest.raises(aio.AioRpcError) as refused:
+        await asyncio.wait_for(call, 5)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.details() == "the call came without a request; send one"
 
 
 async def test_calls_are_bounded_in_all_and_those_that_stand_stay(monkeypatch: pytest.MonkeyPatch) -> None:
