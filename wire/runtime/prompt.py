@@ -1,6 +1,6 @@
 """Whoever calls sends his request with the call, or is shown out.
 
-gRPC waits for a unary request without a time, and keeps what has come of it. Without a limit, some 250 calls on one
+For a unary request gRPC waits without a time, and keeps what has come of it. Without a limit, some 250 calls on one
 connection, each with most of a message of 1.5 MB, held 370 MB for ever. A token was not needed, as a handler refuses a
 call once the request is there. So every request is read here, as if it were the first of a stream.
 """
