@@ -38,7 +38,7 @@ def cost_rows(costs: Costs) -> Rows:
         ("emulator: a frame over AWGN", (costs.emulator,), busy["emulator"], full["emulator (a process)"]),
         ("center: a pair, without decoder and watchers", (costs.front,), busy["front"], full["front (a process)"]),
         ("more for each program that watches it", (costs.watcher,), watchers, None),
-        ("decoder on a CPU: a pair alone · in four", costs.engine, busy["engine"], full["engine (a core)"]),
+        ("decoder on a CPU: a pair on one core", (costs.engine,), busy["engine"], full["engine (a core)"]),
     ]
     for tier, seconds, need, rate in told:
         each = " · ".join(f"{of * 1e3:.2f}" for of in seconds)
@@ -97,8 +97,8 @@ def page() -> str:
     one, many = Tiers(1, 2), Tiers(4, 64)
     grow = ("rigs", "shown", "by the model", "age p50 · p99, ms", "busy: emulator · front · decoder", "what is full")
     parts = [
-        f"Measured {told['when']} on {told['machine']}, while other work ran there; CPU time of one core. Decoder:"
-        f" `onnxruntime-i8`; with `onnxruntime` {exact.engine[0] * 1e3:.1f} · {exact.engine[1] * 1e3:.1f} ms.",
+        f"Measured {told['when']} on {told['machine']}; CPU time of one core. Decoder: `onnxruntime-i8`;"
+        f" with `onnxruntime` {exact.engine * 1e3:.1f} ms.",
         table(("tier", "CPU ms", "cores for 1,000 rigs", "full at, pairs/s"), cost_rows(fast)),
         f"One center with {one.engines} cores that decode and one emulator:",
         table(grow, grow_rows(fast, one, (1, 2, 4, 6, 8, 12, 16))),

@@ -75,10 +75,10 @@ def of_calls(call: Callable[[], object], calls: int) -> float:
     return least
 
 
-def of_engine(kind: engines.Kind, calls: int) -> dict[str, float]:
-    """CPU seconds of a batch of one and of four."""
+def of_engine(kind: engines.Kind, calls: int) -> float:
+    """CPU seconds of a pair on one core, as in each of the two lanes of a busy center."""
     engine = engines.load(codec.DEFAULT, kind, "cpu", 1)
-    return {str(size): of_calls(lambda size=size: engine.decode(Batch.noise(size)), calls) for size in (1, 4)}  # type: ignore[misc]
+    return of_calls(lambda: engine.decode(Batch.noise(1)), calls)
 
 
 async def of_front(address: str, pid: int, seconds: float, watched: bool) -> float:

@@ -13,7 +13,6 @@ MEASURED: Final = Path(__file__).with_name("measured.json")
 HEADROOM: Final = 0.7
 """How full a tier is planned: bursts, and the fullest of several centers, need the rest."""
 
-BATCH: Final = 4
 LINK_BYTES: Final = 1.25e9 * HEADROOM
 """What a network card of 10 Gbit/s carries in one direction, planned likewise; bytes a second."""
 
@@ -29,7 +28,7 @@ class Costs:
     emulator        of a frame
     front           of a pair at the center, without decoder and watchers
     watcher         more, of a pair that one program watches with its pictures
-    engine          of a pair in a batch of one, and its share of one of four
+    engine          of a pair, one at a time on one core: on a CPU a batch costs as much for each of its pairs
     idle_rig        bytes that a connected rig holds at the center
     """
 
@@ -38,21 +37,20 @@ class Costs:
     emulator: float
     front: float
     watcher: float
-    engine: tuple[float, float]
+    engine: float
     idle_rig: float
 
     @staticmethod
     def read(path: Path = MEASURED, kind: str = "onnxruntime-i8", link: str = "awgn") -> "Costs":
         """What `benchmarks.scaling.measure` stored. kind: of the engine; link: awgn or rayleigh"""
         told: dict[str, Any] = json.loads(path.read_text())["costs"]
-        one, four = told["engine_s"][kind]["1"], told["engine_s"][kind]["4"] / 4
         return Costs(
             encode=told["encode_s"],
             uplink=told["uplink_s"],
             emulator=told["emulator_s"][link],
             front=told["front_s"],
             watcher=told["watcher_s"],
-            engine=(one, four),
+            engine=told["engine_s"][kind],
             idle_rig=told["idle_rig_bytes"],
         )
 
@@ -94,7 +92,7 @@ def cores(costs: Costs, pairs: float, watched: float = 0.0) -> dict[str, float]:
         "edge": 2 * pairs * (costs.encode + costs.uplink),
         "emulator": 2 * pairs * costs.emulator,
         "front": pairs * (costs.front + watched * costs.watcher),
-        "engine": pairs * costs.engine[1],
+        "engine": pairs * costs.engine,
     }
 
 

@@ -1,4 +1,4 @@
-"""A simulation of many rigs: a ring that spreads them over centers, and each center's queue, batches and decoders.
+"""A simulation of many rigs: a ring that spreads them over centers, and each center's queue and decoders.
 
 Pure and seeded, driven by measured stage times. A center is simulated frame by frame. Centers with as many
 rigs are alike, so each number of rigs is simulated once, and 100,000 rigs cost seconds.
@@ -7,13 +7,12 @@ rigs are alike, so each number of rigs is simulated once, and 100,000 rigs cost 
 import bisect
 import hashlib
 import heapq
-import itertools
 import random
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from benchmarks.scaling.model import BATCH, Costs, Plan, Tiers
+from benchmarks.scaling.model import Costs, Plan, Tiers
 
 AGE_BUDGET: Final = 1.0
 """Seconds after which nobody wants a pair: `links.age_budget_ms`."""
@@ -67,7 +66,8 @@ def center(costs: Costs, rigs: int, tiers: Tiers, rate: float, watched: float = 
     watched  programs that watch each pair
 
     Emulators and front are servers of one core each, first come first served. Behind them a pair waits for a core of
-    engines; a newer one of its rig takes its place. A core that is idle takes up to BATCH pairs of different rigs.
+    engines; a newer one of its rig takes its place. A core that is idle takes the pair of the rig that was served
+    longest ago.
     """
     end = _SETTLE + _SECONDS
     captured = _captures(rigs, rate, end, random.Random(seed))
@@ -131,25 +131,21 @@ class Queue:
         return self._free
 
 
-def _decoded(ready: list[Pair], engine: tuple[float, float], cores: int, outcome: Outcome) -> None:
-    """Put batches together as `center.decode.batcher` does, and note what is shown."""
+def _decoded(ready: list[Pair], seconds: float, cores: int, outcome: Outcome) -> None:
+    """Decode one pair a core, the rigs in turns, and note what is shown. seconds: of a pair"""
     idle = [0.0] * cores  # a heap: when each core is idle next
     waiting: dict[int, float] = {}  # rig -> when its newest pair was captured, in the order of their turns
     spent = 0.0
 
     def begin(now: float) -> None:
         nonlocal spent
-        rigs = list(itertools.islice(waiting, BATCH))
-        share = (len(rigs) - 1) / (BATCH - 1)
-        seconds = len(rigs) * ((1.0 - share) * engine[0] + share * engine[1])
         done = max(now, idle[0]) + seconds
         heapq.heapreplace(idle, done)
         spent += seconds
-        for rig in rigs:
-            at = waiting.pop(rig)
-            if at >= _SETTLE and done - at <= AGE_BUDGET:
-                outcome.shown += 1
-                outcome.ages.append(done - at)
+        at = waiting.pop(next(iter(waiting)))
+        if at >= _SETTLE and done - at <= AGE_BUDGET:
+            outcome.shown += 1
+            outcome.ages.append(done - at)
 
     for comes, at, rig in ready:
         while waiting and idle[0] < comes:  # all cores were busy when these came
