@@ -51,10 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
             raise
         raise UserError(f"{problem}\nthe logs are in {logs}") from None
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C would leave services behind
-            signal.signal(number, signal.SIG_IGN)
+        # A second Ctrl-C would leave services behind.
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
         _say("stopping")
         stack.stop()
+        for number, handler in before.items():  # what is started later would inherit that it ignores them
+            signal.signal(number, handler)
     _say("stopped; nothing is left running")
     return 0
 
