@@ -96,13 +96,17 @@ class TransmitServicer(SymbolLinkServiceServicer):
     async def Transmit(  # type: ignore[override]  # noqa: N802  # the stub's type knows iterators only
         self, request_iterator: AsyncIterator[link_pb2.TransmitRequest], context: Edge
     ) -> None:
+        # Taken before the first wait: gRPC frees what it points to once the edge has gone.
+        metadata = tuple(
+            (key, value) for key, value in context.invocation_metadata() or () if key in FORWARDED_METADATA
+        )
         try:
             self._refuse_while_draining()
             hello = await self.hellos.read(lambda: read_message(context))
             size = check_size(hello, self._largest, "largest_size of the channel emulator")
             name = (hello.rig, View.from_proto(hello.view))
             await self._make_room(name, hello)
-            stream = self._open(name, hello, context, size)
+            stream = self._open(name, hello, context, metadata, size)
         except StreamRefused as refusal:
             _log.info("a stream from %s is not taken: %s", context.peer(), refusal)
             await grpc_kit.abort(context, refusal.code, refusal)
@@ -157,14 +161,20 @@ class TransmitServicer(SymbolLinkServiceServicer):
                 line = f"the former stream of {view} does not end; connect again"
                 raise refusal or StreamRefused(Refusal.TAKEN, line) from None
 
-    def _open(self, name: tuple[str, View], hello: link_pb2.Hello, edge: Edge, size: PictureSize) -> _Stream:
+    def _open(
+        self,
+        name: tuple[str, View],
+        hello: link_pb2.Hello,
+        edge: Edge,
+        metadata: tuple[tuple[str, str | bytes], ...],
+        size: PictureSize,
+    ) -> _Stream:
         """raises StreamRefused if a drain began while we made room, or there is none"""
         self._refuse_while_draining()
         if len(self._streams) >= 2 * self._links.most:
             line = f"{len(self._streams)} streams are open; raise max_links or come back later"
             raise StreamRefused(Refusal.FULL, line)
         link = self._links.candidate(*name, time.monotonic())
-        metadata = tuple((key, value) for key, value in edge.invocation_metadata() or () if key in FORWARDED_METADATA)
         channel = self._upstream.channel()
         call = SymbolLinkServiceStub(channel).Transmit(metadata=metadata)
         welcomed = partial(self._welcomed, name, link)

@@ -65,10 +65,10 @@ class Center(SymbolLinkServiceServicer):
         self, request_iterator: AsyncIterator[link_pb2.TransmitRequest], context: Any
     ) -> AsyncIterator[link_pb2.TransmitResponse]:
         self.streams += 1
+        metadata = {key: str(value) for key, value in context.invocation_metadata()}  # gRPC frees it with the call
         try:
             async for request in request_iterator:
                 if request.HasField("hello"):
-                    metadata = {key: str(value) for key, value in context.invocation_metadata()}
                     self.hellos.append((request.hello, metadata))
                     if self.codec_hash not in ("", request.hello.codec_hash):
                         line = f"codec {request.hello.codec_hash} does not fit; the center has {self.codec_hash}"

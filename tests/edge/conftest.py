@@ -137,6 +137,7 @@ class FakeLink(SymbolLinkServiceServicer):
     hang: bool = False
     hellos: list[link_pb2.Hello] = field(default_factory=list)
     frames: list[link_pb2.SymbolFrame] = field(default_factory=list)
+    metadata: list[tuple[str, str | bytes]] = field(default_factory=list)
     ended: int = 0
     context: Context | None = None
     port: int = 0
@@ -163,6 +164,7 @@ class FakeLink(SymbolLinkServiceServicer):
             await self.context.write(link_pb2.TransmitResponse(**message))
 
     async def Transmit(self, request_iterator: Any, context: Context) -> None:  # type: ignore[override]  # noqa: N802
+        self.metadata = list(context.invocation_metadata() or ())  # before it can have gone: gRPC frees it then
         first = await context.read()
         assert isinstance(first, link_pb2.TransmitRequest)
         self.hellos.append(first.hello)
