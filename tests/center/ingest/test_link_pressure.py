@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests import http2
+from deploy.bench.faults import http2
 from tests.center.conftest import CODEC_HASH, Camera, awgn, frames, newest, wait_for_partners
 from tests.waiting import eventually
 from wire.geometry import SYMBOLS

@@ -12,8 +12,8 @@ from grpc import aio
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
+from deploy.bench.faults import http2
 from deploy.bench.loopback import Center
-from tests import http2
 from wire.geometry import DEFAULT_SIZE, LARGEST_SIZE, PictureSize
 from wire.runtime import grpc_kit
 from wire.runtime.prompt import Prompt

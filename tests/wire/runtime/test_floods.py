@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from deploy.bench.faults import http2
 from deploy.bench.loopback import Center
-from tests import http2
 from wire.runtime import grpc_kit
 
 TRANSMIT = "/vergence.v1.SymbolLinkService/Transmit"
