@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deploy.bench.faults import disk, idle, kills, memory, reconnects, refused, rolling, soak, weather
+from deploy.bench.faults import disk, floods, idle, kills, memory, reconnects, refused, rolling, soak, weather
 from deploy.bench.faults.strike import How
 from deploy.bench.result_file import measured_here, store
 
@@ -22,6 +22,7 @@ DRILLS: dict[str, Drill] = {
     "reconnects": (lambda given: reconnects.drill(given.reconnects, _say), reconnects.report),
     "refused": (lambda given: refused.drill(given.refused, given.seed, _say), refused.report),
     "idle": (lambda given: idle.drill(given.idle, given.fps, given.seconds, _say), idle.report),
+    "floods": (lambda given: floods.drill(given.floods, given.fps, _say), floods.report),
     "rolling": (lambda given: rolling.drill(given.rolling, given.centers, given.fps, _say), rolling.report),
     "weather": (lambda given: weather.drill(given.weather, _say), weather.report),
     "disk": (lambda given: disk.drill(given.disk, given.fps, given.seconds, _say), disk.report),
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     number("--reconnects", type=int, metavar="N", help="connections that break, on both hops in turn")
     number("--refused", type=int, metavar="N", help="streams that are refused, at each of two doors")
     number("--idle", type=int, metavar="N", help="connections that say nothing, on each of six ports")
+    number("--floods", type=float, metavar="SECONDS", help="floods of HTTP/2 frames at the center, each for so long")
     number("--rolling", type=int, metavar="N", help="restarts of each center, one after the other")
     number("--weather", type=float, metavar="SECONDS", help="bad networks, each for so long, on both hops")
     number("--disk", type=int, metavar="MB", help="a disk for recordings that becomes full; as root")
@@ -44,7 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     number("--soak", type=float, metavar="MINUTES", help="a long run: does anything grow?")
     parser.add_argument("--centers", type=int, choices=(1, 2), default=2, help="of rolling; default %(default)s")
     parser.add_argument(
-        "--fps", type=float, default=5.0, help="pairs a second, of idle, rolling, disk and soak; default %(default)s"
+        "--fps",
+        type=float,
+        default=5.0,
+        help="pairs a second, of idle, floods, rolling, disk and soak; default %(default)s",
     )
     parser.add_argument("--seconds", type=float, default=60.0, help="of idle, disk and memory; default %(default)s")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="of soak, as SVG or PNG; needs matplotlib")

@@ -5,22 +5,19 @@ docs/limits.md has what each of them costs.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from deploy.bench.faults import http2
+from deploy.bench.faults import floods, http2
 from deploy.bench.loopback import Center
 from wire.runtime import grpc_kit
 
-TRANSMIT = "/vergence.v1.SymbolLinkService/Transmit"
 SECONDS = 1.0
 PATIENCE = 20.0
 """Seconds for a call beside a flood: the flood, the server and the other tests may share one core."""
-
-Frames = Callable[[], Iterator[bytes]]
 
 
 @pytest.fixture
@@ -34,7 +31,7 @@ def port_of(address: str) -> int:
     return int(address.rpartition(":")[2])
 
 
-@pytest.mark.parametrize("path", ["", TRANSMIT])
+@pytest.mark.parametrize("path", ["", floods.TRANSMIT])
 async def test_a_flood_of_pings_is_told_to_calm_down(address: str, path: str) -> None:
     end = await asyncio.to_thread(http2.flood, port_of(address), http2.pings, PATIENCE, path, until_goaway=True)
     assert end.goaway == http2.ENHANCE_YOUR_CALM
@@ -47,21 +44,9 @@ async def test_the_pings_of_our_own_clients_are_no_flood() -> None:
     assert client["grpc.keepalive_time_ms"] >= 2 * server["grpc.http2.min_ping_interval_without_data_ms"]
 
 
-@pytest.mark.parametrize(
-    "frames",
-    [
-        http2.ping_acks,
-        http2.settings,
-        http2.window_updates,
-        http2.continuations,
-        http2.unknown,
-        http2.resets(TRANSMIT),
-        http2.resets("/no.such/Call"),
-    ],
-    ids=["acknowledged pings", "settings", "window updates", "continuations", "unknown", "resets", "resets of nothing"],
-)
-async def test_calls_go_on_beside_a_flood_and_after_it(address: str, frames: Frames) -> None:
-    flooding = asyncio.create_task(asyncio.to_thread(http2.flood, port_of(address), frames, SECONDS))
+@pytest.mark.parametrize("name", [name for name in floods.FLOODS if name not in floods.ENDED])
+async def test_calls_go_on_beside_a_flood_and_after_it(address: str, name: str) -> None:
+    flooding = asyncio.create_task(asyncio.to_thread(floods.flood, name, port_of(address), SECONDS))
     answered, began = 0, time.monotonic()
     async with grpc_kit.connect(address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
