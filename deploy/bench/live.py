@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from websockets.sync.client import connect
 
+from deploy.local.demo import of_size
 from deploy.local.stack import Ports, Stack, running
 
 WARM_UP_SECONDS: Final = 5.0
@@ -19,6 +20,7 @@ WARM_UP_SECONDS: Final = 5.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to watch (default %(default)s)")
+    parser.add_argument("--size", metavar="RxC", help="of the pictures, at most 256x512 (default: that of edge.yaml)")
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Observed:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start the demo, watch its page as a browser does, print what came."""
-    with running(Ports.free(), print) as stack:
+    with running(Ports.free(), print, of_size(arguments.size)) as stack:
         time.sleep(WARM_UP_SECONDS)
         observed = observe(stack, arguments.seconds)
     report(observed)

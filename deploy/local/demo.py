@@ -62,17 +62,27 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _extra(arguments: argparse.Namespace) -> dict[str, str]:
-    """What the arguments change for the services. raises UserError if the size is none, or not to be had of the clip"""
+    """What the arguments change for the services. raises UserError as `of_size`"""
     extra = {"VERGENCE_EDGE__CAMERA": "{kind: synthetic, fps: 10}"} if arguments.synthetic else {}
-    if arguments.size is None:
-        return extra
+    return {**extra, **of_size(arguments.size, None if arguments.synthetic else CLIP_SIZE)}
+
+
+def of_size(text: str | None, largest: PictureSize | None = CLIP_SIZE) -> dict[str, str]:
+    """The environment in which edges send pictures of another size.
+
+    text     rows x columns, as --size has it; None for what edge.yaml says
+    largest  of the pictures that there are; None for any
+    raises   UserError if the text is no size, or none that is to be had
+    """
+    if text is None:
+        return {}
     try:
-        size = PictureSize.parse(arguments.size)
+        size = PictureSize.parse(text)
     except ValueError as problem:
         raise UserError(f"--size: {problem}") from None
-    if not arguments.synthetic and not size.fits_in(CLIP_SIZE):
-        raise UserError(f"--size {size}: the clip has pictures of {CLIP_SIZE}; add --synthetic for a scene of any size")
-    return {**extra, "VERGENCE_EDGE__SIZE": str(size)}
+    if largest is not None and not size.fits_in(largest):
+        raise UserError(f"--size {size}: the clip has pictures of {largest}; demo --synthetic draws any size")
+    return {"VERGENCE_EDGE__SIZE": str(size)}
 
 
 def temporary_certs(folder: Path, rigs: Sequence[str] = ()) -> Path:

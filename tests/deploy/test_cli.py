@@ -64,7 +64,7 @@ def test_a_demo_has_the_size_that_is_asked_for() -> None:
     [
         ("large", "--size: 'large' is no size; write rows x columns, such as 128x256"),
         ("250x500", "--size: the size 250x500 (rows x columns) cannot be sent; take multiples of 16 from 128x256 to"),
-        ("512x1024", "--size 512x1024: the clip has pictures of 256x512; add --synthetic for a scene of any size"),
+        ("512x1024", "--size 512x1024: the clip has pictures of 256x512; demo --synthetic draws any size"),
     ],
 )
 def test_a_demo_of_a_size_that_cannot_be_is_one_line(size: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
