@@ -1,7 +1,7 @@
 """Work that is done again and again, captured as a CUDA graph: one launch for thousands of kernels."""
 
 from collections.abc import Callable, Hashable
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -20,10 +20,12 @@ class GraphRunner:
     it goes on as it stands, and a line says why.
 
     tell  takes that line
+    pool  of device memory, by `torch.cuda.graph_pool_handle`, that graphs share of which no two run at once; None for
+          one of each graph's own
     """
 
-    def __init__(self, tell: Callable[[str], object] = _print) -> None:
-        self.active, self._tell = True, tell
+    def __init__(self, tell: Callable[[str], object] = _print, pool: Any = None) -> None:
+        self.active, self._tell, self._pool = True, tell, pool
         self._beside: torch.cuda.Stream | None = None
         self._runs: dict[Hashable, int] = {}
         self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
@@ -52,7 +54,7 @@ class GraphRunner:
     def _capture(self, name: Hashable, work: Callable[[], object]) -> None:
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, pool=self._pool):
                 work()
         except RuntimeError as error:
             self.active = False

@@ -1,11 +1,13 @@
-"""The trained decoder in torch: on CUDA in half precision and as CUDA graphs, elsewhere as it stands.
+"""The trained decoder in torch: on CUDA in half precision, as CUDA graphs, two batches at once; elsewhere as it stands.
 
 No GPU has measured this module yet. `vergence bench engine` does, and it runs the same on a CPU, without graphs.
 """
 
 import logging
+import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -22,13 +24,17 @@ log = logging.getLogger(__name__)
 MOST_SIZES: Final = 4
 """Sizes of pictures whose tensors and graphs are kept: a captured graph holds on to all of its device memory."""
 
+IN_FLIGHT_ON_CUDA: Final = 2
+"""Batches at once: while one is computed, the host fills the pinned memory of the next and reads that of the last."""
+
 Run = Callable[[int, Callable[[], object]], object]
 
 
 class TorchEngine:
     """Batches are filled up to a power of two on CUDA, so that few graphs serve every number of pairs.
 
-    The graphs of a size of pictures go when `MOST_SIZES` others were used since.
+    The graphs of a size of pictures go when `MOST_SIZES` others were used since. in_flight: batches at once, see
+    `engines.base.in_flight`.
     """
 
     def __init__(self, name: str, device: Literal["cpu", "cuda"], threads: int) -> None:
@@ -51,27 +57,70 @@ class TorchEngine:
             raise UserError(f"codec '{name}' cannot be loaded: {str(error).splitlines()[0]}") from error
         model: Any = self._codec.model
         model.to(memory_format=torch.channels_last)
-        self._torch, self._device = torch, device
-        self._sizes: OrderedDict[PictureSize, _Sized] = OrderedDict()
-        self._new_run: Callable[[], Run] = lambda: lambda _, work: work()
-        self._warm_ups = 0  # of a new slot, until its graph is captured; none where there are no graphs
-        if device == "cuda":
-            from jscc.train.cuda_graph import WARM_UPS, GraphRunner
-
-            self._new_run, self._warm_ups = lambda: GraphRunner(log.warning).run, WARM_UPS + 1
         self.name, self.codec_hash = f"torch on {device}", codec_hash or str(self._codec.codec_hash)
+        self.in_flight = IN_FLIGHT_ON_CUDA if device == "cuda" else 1
+        self._fill_up = device == "cuda"
+        self._lanes = [_Lane(torch, device, self._decode) for _ in range(self.in_flight)]
+        self._free = list(self._lanes)
+        self._changed = threading.Condition()
 
     def decode(self, batch: Batch) -> NDArray[np.float32]:
         count = len(batch)
-        slot = self._slot(batch.size, round_up(count) if self._device == "cuda" else count)
-        slot.fill(batch)
-        self._launch(slot)
-        if self._device == "cuda":
-            self._torch.cuda.synchronize()
-        return slot.pictures.numpy()[:count].copy()  # type: ignore[no-any-return]
+        with self._lane(batch.size, round_up(count) if self._fill_up else count) as (lane, slot):
+            slot.fill(batch)
+            lane.run(slot)
+            return slot.pictures.numpy()[:count].copy()  # type: ignore[no-any-return]
 
-    def _slot(self, size: PictureSize, count: int) -> "_Slot":
-        """The tensors of so many pairs of a size; new ones are made, and their graph captured.
+    def _decode(self, *inputs: Any) -> Any:
+        return self._codec.decode(*inputs)
+
+    @contextmanager
+    def _lane(self, size: PictureSize, count: int) -> "Iterator[tuple[_Lane, _Slot]]":
+        """A lane that nobody else uses meanwhile, and its tensors for so many pairs of a size.
+
+        New tensors are made in all lanes, while none works: the device may do nothing else while a graph is captured,
+        and a lane that is needed for the first time under load would keep everybody waiting then.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._free and (self._free[-1].has(size, count) or self._all_are_free()))
+            if not self._free[-1].has(size, count):
+                for each in self._lanes:
+                    each.slot(size, count)
+            lane = self._free.pop()
+            slot = lane.slot(size, count)
+        try:
+            yield lane, slot
+        finally:
+            with self._changed:
+                self._free.append(lane)
+                self._changed.notify_all()
+
+    def _all_are_free(self) -> bool:
+        return len(self._free) == len(self._lanes)
+
+
+class _Lane:
+    """Decodes one batch at a time: on CUDA in a stream and graphs of its own, beside the other lanes."""
+
+    def __init__(self, torch: Any, device: str, decode: Callable[..., Any]) -> None:
+        """decode: symbols, reliability and SNR of a batch on the device, and the size of its pictures, to pictures"""
+        self._torch, self._device, self._decode = torch, device, decode
+        self._sizes: OrderedDict[PictureSize, _Sized] = OrderedDict()
+        self._new_run: Callable[[], Run] = lambda: lambda _, work: work()
+        self._warm_ups = 0  # of a new slot, until its graph is captured; none where there are no graphs
+        self._stream: Any = None
+        if device == "cuda":
+            from jscc.train.cuda_graph import WARM_UPS, GraphRunner
+
+            self._stream, pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
+            self._new_run, self._warm_ups = lambda: GraphRunner(log.warning, pool).run, WARM_UPS + 1
+
+    def has(self, size: PictureSize, count: int) -> bool:
+        """Whether there are tensors for so many pairs of a size."""
+        return size in self._sizes and count in self._sizes[size].slots
+
+    def slot(self, size: PictureSize, count: int) -> "_Slot":
+        """These tensors; new ones are made, and their graph captured.
 
         Where sizes have to make room for one another, a graph is captured only when its size has come a few times in a
         row: capturing takes as long as several runs.
@@ -88,20 +137,23 @@ class TorchEngine:
                 sized.slots.clear()
             sized.slots[count] = slot = _Slot.make(self._torch, size, count, self._device)
             for _ in range(sized.warm_ups):
-                self._launch(slot)
+                self.run(slot)
         return sized.slots[count]
 
-    def _launch(self, slot: "_Slot") -> None:
+    def run(self, slot: "_Slot") -> None:
+        """Decode what is in a slot's inputs; its pictures are there when this returns."""
         torch = self._torch
         half = torch.autocast(self._device, torch.float16, enabled=self._device == "cuda", cache_enabled=False)
 
         def work() -> None:
             for host, device in zip(slot.inputs, slot.uploaded, strict=True):
                 device.copy_(host, non_blocking=True)
-            slot.pictures.copy_(self._codec.decode(*slot.uploaded, slot.size), non_blocking=True)
+            slot.pictures.copy_(self._decode(*slot.uploaded, slot.size), non_blocking=True)
 
-        with torch.inference_mode(), half:
+        with torch.inference_mode(), half, torch.cuda.stream(self._stream) if self._stream else nullcontext():
             self._sizes[slot.size].run(slot.count, work)
+        if self._stream:
+            self._stream.synchronize()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,6 +24,7 @@ class FakeCuda:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, refuses: bool = False) -> None:
         self.notes: list[str] = []
+        self.pools: list[object] = []
         self.capturing, self.refuses = False, refuses
         cuda, current = self, Stream()
 
@@ -41,7 +42,8 @@ class FakeCuda:
             monkeypatch.setattr(torch.cuda, name, value)
 
     @contextlib.contextmanager
-    def graph(self, graph: object) -> Iterator[None]:
+    def graph(self, graph: object, pool: object = None) -> Iterator[None]:
+        self.pools.append(pool)
         self.capturing = True
         try:
             yield
@@ -66,6 +68,15 @@ def test_work_runs_three_times_and_is_replayed_from_then_on(monkeypatch: pytest.
     runner.run("patches", cuda.work)
     assert cuda.notes == ["run", "replay"]
     assert Stream.made == streams + 1, "what one stream has allocated serves no other"
+    assert cuda.pools == [None], "a pool of its own"
+
+
+def test_graphs_of_which_no_two_run_at_once_share_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = FakeCuda(monkeypatch)
+    for runner in (GraphRunner(pool=(0, 7)), GraphRunner(pool=(0, 7))):
+        for _ in range(WARM_UPS + 1):
+            runner.run("pictures", cuda.work)
+    assert cuda.pools == [(0, 7), (0, 7)]
 
 
 def test_what_cannot_be_captured_goes_on_as_it_stands(

@@ -1,6 +1,9 @@
 """The torch engine, on a CPU."""
 
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -9,7 +12,7 @@ import pytest
 
 import jscc.model
 from center.decode.engines import Batch, OnnxEngine, TorchEngine, load, warm_up
-from center.decode.engines.torch_engine import MOST_SIZES, round_up
+from center.decode.engines.torch_engine import MOST_SIZES, _Lane, round_up
 from tests.decoders import batch_of
 from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
@@ -64,7 +67,7 @@ def test_what_sizes_of_pictures_need_is_kept_for_a_few_of_them(monkeypatch: pyte
         return torch.zeros((len(inputs[0]), 2, 3, inputs[-1].rows, inputs[-1].columns))
 
     engine = TorchEngine("small-joint", "cpu", 1)
-    engine._warm_ups = 1  # of four on CUDA
+    engine._lanes[0]._warm_ups = 1  # of four on CUDA
     monkeypatch.setattr(engine._codec, "decode", decode)
     sizes = [PictureSize(128, 256 + 16 * i) for i in range(MOST_SIZES + 1)]
     for size in sizes[:-1]:
@@ -75,7 +78,7 @@ def test_what_sizes_of_pictures_need_is_kept_for_a_few_of_them(monkeypatch: pyte
     for size in (sizes[0], sizes[-1], sizes[0], sizes[1]):  # the last one drives out the second, and so on
         assert engine.decode(Batch.noise(1, size=size)).shape[-1] == size.columns
     assert runs == [sizes[0], sizes[-1], sizes[0], sizes[1]]
-    assert list(engine._sizes) == [sizes[3], sizes[-1], sizes[0], sizes[1]]
+    assert list(engine._lanes[0]._sizes) == [sizes[3], sizes[-1], sizes[0], sizes[1]]
 
 
 class Replayed:
@@ -92,7 +95,8 @@ def test_a_graph_that_only_knows_its_first_tensors_decodes_every_later_batch() -
     """A graph reads and writes by address: each batch has to be where the first one was, and to be read from there."""
     pytest.importorskip("torch")
     engine, exact = TorchEngine("small-joint", "cpu", 1), OnnxEngine("small-joint", 1)
-    engine._warm_ups, engine._new_run = 1, lambda: Replayed().run
+    lane = engine._lanes[0]
+    lane._warm_ups, lane._new_run = 1, lambda: Replayed().run
     other = PictureSize(128, 272)
     for number, (count, size) in enumerate([(1, DEFAULT_SIZE), (2, DEFAULT_SIZE), (1, other), (1, DEFAULT_SIZE)] * 2):
         batch = Batch.noise(count, 2.0 * number, size)
@@ -114,7 +118,7 @@ def test_on_a_cpu_nothing_runs_twice_and_one_number_of_pairs_is_kept(monkeypatch
     for count in (1, 3, 2, 2):
         assert len(engine.decode(Batch.noise(count))) == count
     assert runs == [1, 3, 2, 2]
-    assert [list(sized.slots) for sized in engine._sizes.values()] == [[2]]
+    assert [list(sized.slots) for sized in engine._lanes[0]._sizes.values()] == [[2]]
 
 
 @pytest.mark.parametrize(("size", "rounded"), [(1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (8, 8), (9, 16)])
@@ -122,12 +126,72 @@ def test_batches_are_filled_up_to_powers_of_two(size: int, rounded: int) -> None
     assert round_up(size) == rounded
 
 
-def test_a_batch_that_is_filled_up_gives_the_pictures_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_is_filled_up_gives_the_pictures_of_the_batch() -> None:
     """As on CUDA, where a slot is larger than the batch."""
     pytest.importorskip("torch")
     engine = TorchEngine("small-joint", "cpu", 1)
-    slots = engine._slot
-    monkeypatch.setattr(engine, "_slot", lambda size, count: slots(size, round_up(count)))
+    engine._fill_up = True
     filled = engine.decode(Batch.noise(3))
     assert filled.shape == (3, 2, 3, 128, 256)
     np.testing.assert_allclose(filled, OnnxEngine("small-joint", 1).decode(Batch.noise(3)), atol=1e-3)
+
+
+def two_lanes(monkeypatch: pytest.MonkeyPatch, decode: Any) -> TorchEngine:
+    """An engine as on CUDA, with tensors that stay."""
+    engine = TorchEngine("small-joint", "cpu", 1)
+    torch: Any = pytest.importorskip("torch")
+    monkeypatch.setattr(engine, "_decode", decode)
+    engine._lanes = [_Lane(torch, "cpu", decode) for _ in range(2)]
+    for lane in engine._lanes:
+        lane._warm_ups = 1
+    engine._free = list(engine._lanes)
+    return engine
+
+
+def test_two_batches_are_decoded_at_once_each_into_pictures_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    together = threading.Barrier(2)
+
+    def decode(symbols: Any, reliability: Any, snr_db: Any, size: PictureSize) -> Any:
+        if float(snr_db[0, 0]) != WARM:
+            together.wait(20)  # a third could not be meant: the first alone would stand here until it breaks
+        return torch.full((1, 2, 3, size.rows, size.columns), float(snr_db[0, 0]))
+
+    engine = two_lanes(monkeypatch, decode)
+    engine.decode(Batch.noise(1, WARM))
+    with ThreadPoolExecutor(2) as pool:
+        for first, second in ((1.0, 2.0), (3.0, 4.0), (5.0, 6.0)):
+            pictures = list(pool.map(lambda snr_db: engine.decode(Batch.noise(1, snr_db)), (first, second)))
+            assert [float(each[0, 0, 0, 0, 0]) for each in pictures] == [first, second]
+
+
+WARM = 10.0
+
+
+def test_new_tensors_are_made_while_no_lane_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph can be captured only while the device does nothing else, and then in every lane."""
+    torch = pytest.importorskip("torch")
+    began, finish = threading.Event(), threading.Event()
+    runs: list[int] = []
+
+    def decode(symbols: Any, reliability: Any, snr_db: Any, size: PictureSize) -> Any:
+        if len(symbols) == 1 and float(snr_db[0, 0]) != WARM:
+            began.set()
+            assert finish.wait(20)
+        runs.append(len(symbols))
+        return torch.zeros((len(symbols), 2, 3, size.rows, size.columns))
+
+    engine = two_lanes(monkeypatch, decode)
+    engine.decode(Batch.noise(1, WARM))
+    runs.clear()
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(engine.decode, Batch.noise(1, 0.0))
+        assert began.wait(20)
+        of_another_size = pool.submit(engine.decode, Batch.noise(4))
+        time.sleep(0.2)
+        assert runs == [], "the other lane is free, and is not used for what nobody has captured"
+        finish.set()
+        slow.result(20)
+        of_another_size.result(20)
+    assert runs == [1, 4, 4, 4], "one run to warm up each lane, and the batch itself"
+    assert all(lane.has(DEFAULT_SIZE, 4) for lane in engine._lanes)
