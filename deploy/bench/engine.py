@@ -10,7 +10,7 @@ import math
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, get_args
@@ -19,6 +19,7 @@ import numpy as np
 
 from center.decode import engines
 from center.decode.engines import Batch, Engine, Kind
+from center.decode.engines.base import in_flight
 from deploy.bench.offline import Pictures, load_pairs, size_of, unit_noise
 from deploy.bench.result_file import measured_here, store
 from deploy.local.stack import FOOTAGE
@@ -30,15 +31,23 @@ from wire.runtime.errors import UserError
 KINDS: Final[tuple[Kind, ...]] = tuple(kind for kind in get_args(Kind) if kind not in ("auto", "ray"))
 SNRS_DB: Final = (-2.0, 4.0, 12.0)
 _CLIP_STEP: Final = 4
+_EACH: Final = 2
+"""Batches one after another, where an engine takes several at once: a single one would show its beginning and end."""
 
 
 @dataclass
 class Row:
-    """One engine at one batch size. seconds: of each call; peak: bytes of a process that does nothing else."""
+    """One engine at one batch size.
+
+    at_once  batches that it decodes at the same time
+    seconds  of each turn, in which every one of these is decoded `_EACH` times, for one of the `_EACH`
+    peak     bytes of a process that does nothing else
+    """
 
     name: str
     kind: Kind
     size: int
+    at_once: int = 1
     seconds: list[float] = field(default_factory=list)
     peak: int = 0
 
@@ -49,6 +58,11 @@ class Row:
     @property
     def median(self) -> float:
         return float(np.median(self.seconds))
+
+    @property
+    def pairs(self) -> int:
+        """That are decoded in `seconds`."""
+        return self.size * self.at_once
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,10 +83,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("--rounds and --batches must be at least 1")
     size = size_of(arguments.size)
     loaded = load_all(arguments.codec, arguments.kinds, arguments.threads)
-    rows = [Row(engine.name, kind, size) for kind, engine in loaded.items() for size in arguments.batches]
+    rows = [
+        Row(engine.name, kind, size, calls)
+        for kind, engine in loaded.items()
+        for size in arguments.batches
+        for calls in sorted({1, in_flight(engine)})
+    ]
     take_turns(rows, {engine.name: engine for engine in loaded.values()}, arguments.rounds, size=size)
     for row in rows:
-        row.peak = peak_memory(arguments.codec, row.kind, arguments.threads, row.size, size)
+        row.peak = peak_memory(arguments.codec, row.kind, arguments.threads, (row.size, row.at_once), size)
     quality = {engine.name: [psnr_on_clip(engine, snr_db) for snr_db in SNRS_DB] for engine in loaded.values()}
     report(rows, quality)
     if arguments.json is not None:
@@ -105,13 +124,23 @@ def take_turns(
 ) -> None:
     """Time every row `rounds` times, after a first call that does not count. clock: seconds; size: of the pictures"""
     batches = {row.size: Batch.noise(row.size, size=size) for row in rows}
-    for row in rows:
-        by_name[row.name].decode(batches[row.size])
-    for _ in range(rounds):
+    with ThreadPoolExecutor(max(row.at_once for row in rows)) as threads:
         for row in rows:
-            began = clock()
-            by_name[row.name].decode(batches[row.size])
-            row.seconds.append(clock() - began)
+            _turn(by_name[row.name], batches[row.size], row.at_once, threads)
+        for _ in range(rounds):
+            for row in rows:
+                began = clock()
+                turns = _turn(by_name[row.name], batches[row.size], row.at_once, threads)
+                row.seconds.append((clock() - began) / turns)
+
+
+def _turn(engine: Engine, batch: Batch, at_once: int, threads: ThreadPoolExecutor) -> int:
+    """Decode so many batches at once. Returns how often one after another."""
+    if at_once == 1:
+        engine.decode(batch)
+        return 1
+    list(threads.map(engine.decode, [batch] * at_once * _EACH))
+    return _EACH
 
 
 def psnr_on_clip(engine: Engine, snr_db: float) -> float:
@@ -144,15 +173,21 @@ def received_clip(snr_db: float) -> tuple[str, list[tuple[Batch, Pictures]]]:
     return half.codec_hash, received
 
 
-def peak_memory(name: str, kind: Kind, threads: int, count: int, size: PictureSize = DEFAULT_SIZE) -> int:
-    """Most bytes that a process of its own needs for an engine and a batch; on CUDA those of the device (Linux)."""
+def peak_memory(
+    name: str, kind: Kind, threads: int, batches: tuple[int, int] = (1, 1), size: PictureSize = DEFAULT_SIZE
+) -> int:
+    """Most bytes that a process of its own needs for an engine; on CUDA those of the device (Linux).
+
+    batches  pairs in each, and how many at once
+    """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as own:
-        return own.submit(_peak_memory, name, kind, threads, count, size).result()
+        return own.submit(_peak_memory, name, kind, threads, batches, size).result()
 
 
-def _peak_memory(name: str, kind: Kind, threads: int, count: int, size: PictureSize) -> int:
-    engine = engines.load(name, kind, "auto", threads)
-    engine.decode(Batch.noise(count, size=size))
+def _peak_memory(name: str, kind: Kind, threads: int, batches: tuple[int, int], size: PictureSize) -> int:
+    engine, (count, at_once) = engines.load(name, kind, "auto", threads), batches
+    with ThreadPoolExecutor(at_once) as calls:
+        _turn(engine, Batch.noise(count, size=size), at_once, calls)
     if engine.name.endswith("cuda"):
         import torch
 
@@ -163,13 +198,15 @@ def _peak_memory(name: str, kind: Kind, threads: int, count: int, size: PictureS
 
 
 def report(rows: Sequence[Row], quality: dict[str, list[float]]) -> None:
-    """Print every row beside the first one of its batch size, and what each engine costs in PSNR."""
+    """Print every row beside the rate of the first one of its batch size, and what each engine costs in PSNR."""
     first = {row.size: row for row in reversed(rows)}
-    print(f"\n{'engine':34} {'batch':>5} {'ms a pair':>10} {'median':>8} {'pairs/s':>8} {'of first':>9} {'MB':>6}")
+    heads = f"{'batch':>5} {'at once':>7} {'ms a batch':>10} {'median':>8} {'pairs/s':>8} {'of first':>8} {'MB':>6}"
+    print(f"\n{'engine':28} {heads}")
     for row in rows:
+        rate, at_first = row.pairs / row.best, first[row.size].pairs / first[row.size].best
         print(
-            f"{row.name:34} {row.size:5d} {1e3 * row.best / row.size:10.1f} {1e3 * row.median / row.size:8.1f}"
-            f" {row.size / row.best:8.1f} {row.best / first[row.size].best:9.2f} {row.peak / 2**20:6.0f}"
+            f"{row.name:28} {row.size:5d} {row.at_once:7d} {1e3 * row.best:10.1f} {1e3 * row.median:8.1f}"
+            f" {rate:8.1f} {rate / at_first:8.2f} {row.peak / 2**20:6.0f}"
         )
     reference = next(iter(quality.values()))
     print(f"\nPSNR, dB, and what is lost against {next(iter(quality))}")

@@ -1,6 +1,7 @@
 """The benchmark of the engines."""
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +44,37 @@ def test_engines_take_turns_and_first_calls_do_not_count() -> None:
     assert slow.calls == fast.calls == [1, 2] * 4
 
 
+def test_of_batches_at_once_the_time_of_one_round_counts() -> None:
+    together, clock = threading.Barrier(2), Clock()
+
+    class Wide(Engine):
+        """Stands until two batches are there."""
+
+        def decode(self, batch: Batch) -> NDArray[np.float32]:
+            if together.wait(20) == 0:
+                self._clock.now += self._seconds
+            self.calls.append(len(batch))
+            return np.zeros(0, np.float32)
+
+    wide = Wide("wide", 3.0, clock)
+    row = Row("wide", "onnxruntime", 1, at_once=2)
+    take_turns([row], {"wide": wide}, 2, clock)
+    assert (row.seconds, row.pairs) == ([3.0, 3.0], 2)
+    assert len(wide.calls) == 3 * 4, "two at once, twice, and a first turn that does not count"
+
+
 def test_the_command_measures_and_stores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--kinds", "onnxruntime", "onnxruntime-i8", "--batches", "1", "--rounds", "1", "--size", "144x320"]
     assert main(["bench", "engine", *words, "--json", str(tmp_path / "engine.json")]) == 0
     assert "onnxruntime-i8 on cpu" in capsys.readouterr().out
     stored = json.loads((tmp_path / "engine.json").read_text())
     assert stored["size"] == "144x320"
-    assert [row["name"] for row in stored["rows"]] == ["onnxruntime on cpu", "onnxruntime-i8 on cpu"]
+    assert [(row["name"], row["at_once"]) for row in stored["rows"]] == [
+        ("onnxruntime on cpu", 1),
+        ("onnxruntime on cpu", 2),
+        ("onnxruntime-i8 on cpu", 1),
+        ("onnxruntime-i8 on cpu", 2),
+    ]
     assert all(row["peak"] > 50e6 and row["seconds"] for row in stored["rows"])
     exact, coarse = stored["psnr"].values()
     assert exact == sorted(exact)
