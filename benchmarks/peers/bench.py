@@ -3,6 +3,7 @@
 A system is started for its turn and stopped after it: an idle Ray or Triton would take cores from the others.
 """
 
+import asyncio
 import math
 import statistics
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -24,6 +25,9 @@ SATURATED: Final = "saturated"
 IN_TURNS: Final = "in turns"
 IN_FLIGHT: Final = 8
 """Pairs on their way to a saturated server; at our center each is of another rig."""
+
+REST_SECONDS: Final = 2.0
+"""At most, for what a system takes while nobody asks it: one that polls keeps a core awake."""
 
 BLOCKS: Final = 4
 """Of saturation, each of a quarter of the time, in turns with the decoder alone."""
@@ -92,7 +96,9 @@ async def turn(system: System, bare: load.Call, requests: Sequence[bytes], secon
     """
     result: Result = {}
     async with system.start() as running:
-        alone = running.alone()
+        alone, idle, rest = running.alone(), running.used(), min(REST_SECONDS, seconds)
+        await asyncio.sleep(rest)
+        result["rest_cores"] = (running.used() - idle) / rest
         server, own = await load.in_turns(running.call, bare, requests, max(4, round(5 * seconds)))
         result[IN_TURNS] = {"ms": [each * 1e3 for each in server], "bare_ms": [each * 1e3 for each in own]}
         rate = len(own) / sum(own) if own else 1.0

@@ -61,19 +61,28 @@ def table(
     every = [each for rounds in results.values() for each in rounds]
     own = median(every, lambda each: statistics.median(each[IN_TURNS]["bare_ms"]))
     beats = [f"age at {load}, of the decoder's: p50 · p99" for load in SHARES]
-    heads = ["system", "beyond the decoder, ms", *beats, "CPU beyond the decoder, ms", "most pairs/s", "lost"]
+    heads = [
+        "system",
+        "beyond the decoder, ms",
+        *beats,
+        "CPU beyond the decoder, ms",
+        "cores at rest",
+        "most pairs/s",
+        "lost",
+    ]
     rows = [
         heads,
         ["---"] * len(heads),
-        [f"decoder alone: {own:.0f} ms, {bare_cpu_ms:.0f} ms of CPU", "0", "1", "1", "0", "1", ""],
+        [f"decoder alone: {own:.0f} ms, {bare_cpu_ms:.0f} ms of CPU", "0", "1", "1", "0", "0", "1", ""],
     ]
     there = {name: rounds for name, rounds in results.items() if rounds}
     for name in sorted(there, key=lambda each: beyond(there[each])):
         rounds = there[name]
         ages = [f"{ratio(rounds, load, 'p50_ms'):.2f} · {ratio(rounds, load, 'p99_ms'):.2f}" for load in SHARES]
         cpu = f"{cpu_beyond(rounds, bare_cpu_ms):.1f}"
+        rest, most = median(rounds, lambda each: each["rest_cores"]), of_bare_rate(rounds)
         rows.append(
-            [titles[name], f"{beyond(rounds):.1f}", *ages, cpu, f"{of_bare_rate(rounds):.2f}", f"{lost(rounds)}"]
+            [titles[name], f"{beyond(rounds):.1f}", *ages, cpu, f"{rest:.2f}", f"{most:.2f}", f"{lost(rounds)}"]
         )
     rows += [[titles[name], f"left out: {why}", *[""] * (len(heads) - 2)] for name, why in left_out.items()]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)

@@ -168,7 +168,7 @@ def result(ms: float, rate: float, bare_ms: float = 50.0, bare_rate: float = 20.
     beat = {"p50_ms": ms, "p99_ms": 2 * ms, "bare_ms": bare_ms, "failed": 0, "cpu_ms_a_pair": 90 + ms}
     full = {"pairs_per_second": rate, "bare_rate": bare_rate, "failed": 1}
     turns = {"ms": [ms] * 3, "bare_ms": [bare_ms] * 3}
-    return {bench.IN_TURNS: turns, "25 %": beat, "50 %": beat, SATURATED: full, "alone": 1}
+    return {bench.IN_TURNS: turns, "25 %": beat, "50 %": beat, SATURATED: full, "alone": 1, "rest_cores": 0.25}
 
 
 def test_the_table_tells_medians_of_what_was_compared_at_once() -> None:
@@ -184,7 +184,7 @@ def test_the_table_tells_medians_of_what_was_compared_at_once() -> None:
         100.0,
     ).splitlines()
     assert told[2].startswith("| decoder alone: 50 ms, 100 ms of CPU | 0 |")
-    assert told[3] == "| **ours** | 10.0 | 1.16 · 2.32 | 1.16 · 2.32 | 50.0 | 0.95 | 6 |"
+    assert told[3] == "| **ours** | 10.0 | 1.16 · 2.32 | 1.16 · 2.32 | 50.0 | 0.25 | 0.95 | 6 |"
     assert told[4].startswith("| Other | 20.0 | 1.40 · 2.80 |")
     assert told[5].startswith("| X | left out: no |")
     assert len({line.count("|") for line in told}) == 1
