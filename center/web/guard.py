@@ -39,7 +39,7 @@ ASKED_BY_SCRIPT: Final = "X-Requested-With"
 
 _READING: Final = {"GET", "HEAD", "OPTIONS"}
 _BY_FORM: Final = {"/login"}
-"""Changes that a form makes, which can send no header: there the Origin must be ours, not only none of another's."""
+"""Changes that a form makes, which can send no header: there our own Origin does as well."""
 _OF_ANY_NAME: Final = {"/healthz", "/metrics"}
 """Probes and Prometheus come by whatever name the network gives us, and learn nothing that a page could use."""
 _LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
@@ -138,8 +138,8 @@ def same_origin(headers: Headers, scheme: str) -> bool:
 
 def _is_meant(headers: Headers, path: str) -> bool:
     """Whether a change carries what no other site can make a browser send."""
-    if path in _BY_FORM:
-        return "origin" in headers  # and it is ours, as same_origin has found
+    if path in _BY_FORM and "origin" in headers:  # and it is ours, as same_origin has found
+        return True
     return bool(headers.get(ASKED_BY_SCRIPT)) or headers.get("authorization", "").lower().startswith("bearer ")
 
 

@@ -152,9 +152,18 @@ async def test_a_cookie_given_by_https_is_sent_by_https_only(house: House) -> No
 @pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
 async def test_no_other_site_logs_a_browser_in(house: House, headers: dict[str, str]) -> None:
     async with house.client() as client:
+        del client.headers["X-Requested-With"]  # a form sends no header
         answer = await client.post("/login", data={"token": house.tokens["viewer"]}, headers=headers)
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
+
+
+async def test_a_program_logs_in_by_the_header_that_the_refusal_names(house: House) -> None:
+    """It sends no Origin: what a form without one is told has to be true."""
+    async with house.client() as client:
+        answer = await client.post("/login", data={"token": house.tokens["viewer"]})
+        assert (answer.status_code, answer.headers["location"]) == (303, "./")
+        assert (await client.get("/api/status")).status_code == 200
 
 
 async def test_a_session_alone_changes_nothing_without_our_header(house: House) -> None:
