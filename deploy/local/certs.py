@@ -29,7 +29,8 @@ SERVERS: Final = {"center": ("center",), "emulator": ("emulator", "channel-emula
 _HOST: Final = re.compile(r"[A-Za-z0-9_.:*-]{1,253}")
 _BOOK_HEAD: Final = """\
 # Who may come in, by the SHA-256 of each token. `vergence certs --renew` copies this for center and emulator.
-# To withdraw a token, take its line away, here and where the services read it.
+# To withdraw a token, take its line away, here and where the services read it. To replace one, delete the file
+# `token` in its folder and renew.
 tokens:
 """
 
@@ -175,6 +176,8 @@ def _make_tokens(folder: Path, parties: Sequence[Party]) -> bytes:
             token = tokens.new_token()
             write(file, f"{token}\n".encode())
             sha256 = tokens.digest(token).hex()
+            former = rf"^ *- {{name: '{re.escape(party.folder)}',.*\n?"  # of a token whose file was taken away
+            text = re.sub(former, "", text, flags=re.MULTILINE)
             text = f"{text.rstrip()}\n  - {{name: '{party.folder}', {party.entry}, sha256: '{sha256}'}}\n"
     write(book, text.encode())
     return text.encode()

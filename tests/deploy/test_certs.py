@@ -19,7 +19,7 @@ from deploy.local.authority import hosts_of
 from deploy.local.certs import make, write
 from wire.runtime.errors import UserError
 from wire.security import token_file
-from wire.security.tokens import Principal, Role
+from wire.security.tokens import Principal, Role, TokenRefused
 from wire.views import View
 
 FOLDERS = ["center", "demo-left", "demo-right", "emulator", "metrics", "operator", "viewer"]
@@ -117,6 +117,32 @@ def test_renewal_keeps_authority_tokens_hosts_and_what_was_written_by_hand(tmp_p
     names = [entry["name"] for entry in yaml.safe_load(after["emulator/tokens.yaml"])["tokens"]]
     assert {"anna", "front-left", "back-right"} < set(names)
     assert len(names) == len(set(names))
+
+
+def test_a_token_is_replaced_by_taking_its_file_away(tmp_path: Path) -> None:
+    make(tmp_path / "certs")
+    place = tmp_path / "certs"
+    former, other = (place / "demo-left" / "token").read_text(), (place / "demo-right" / "token").read_text()
+    (place / "demo-left" / "token").unlink()
+    make(place, renew=True)
+    for service in ("center", "emulator"):
+        book = token_file.load(place / service / "tokens.yaml")
+        assert book.authenticate((place / "demo-left" / "token").read_text().strip(), 0.0).name == "demo-left"
+        assert book.authenticate(other.strip(), 0.0).name == "demo-right"
+        with pytest.raises(TokenRefused):
+            book.authenticate(former.strip(), 0.0)
+
+
+def test_a_token_that_was_withdrawn_stays_so(tmp_path: Path) -> None:
+    place = tmp_path / "certs"
+    make(place)
+    lines = (place / "tokens.yaml").read_text().splitlines(keepends=True)
+    (place / "tokens.yaml").write_text("".join(line for line in lines if "'viewer'" not in line))
+    make(place, renew=True)
+    with pytest.raises(TokenRefused):
+        token_file.load(place / "center" / "tokens.yaml").authenticate(
+            (place / "viewer" / "token").read_text().strip(), 0
+        )
 
 
 @pytest.mark.parametrize(

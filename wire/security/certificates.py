@@ -3,10 +3,12 @@
 Mutual on every hop: a client without a certificate of that authority reaches nothing, not even the health service.
 """
 
+import logging
 import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +30,8 @@ _REASONS: Final = (
     ("Socket closed", "it hung up at once; it wants a certificate that it knows: check security.tls on both sides"),
 )
 """What gRPC says of a connection that does not come about, and what that means."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,10 @@ class Certificates:
 
 
 def read_pems(certificate: Path, key: Path, authority: Path) -> Pems:
-    """raises UserError if one cannot be read, or they do not fit each other"""
+    """Those that have ended are told in the log, and taken: they are renewed while we run.
+
+    raises  UserError if one cannot be read, or they do not fit each other
+    """
     own, private, believed = _read(certificate), _read(key), _read(authority)
     warn_if_open(key, key.stat().st_mode)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -84,6 +91,11 @@ def read_pems(certificate: Path, key: Path, authority: Path) -> Pems:
         end = min(end, max(ends(believed)))  # of several authorities, the last one's end is theirs
     except (ssl.SSLError, ValueError):
         raise UserError(f"authority {authority}: not a PEM certificate; give that of the authority") from None
+    if end <= time.time():  # the other side will only hang up, and cannot say why
+        ended = f"{datetime.fromtimestamp(end, UTC):%Y-%m-%d %H:%M}"
+        _log.error(
+            "certificate %s or its authority ended on %s UTC; renew: vergence certs DIR --renew", certificate, ended
+        )
     return Pems(own, private, believed, end)
 
 

@@ -150,6 +150,17 @@ async def test_a_client_of_another_authority_gets_no_connection(tmp_path: Path, 
         assert "it hung up at once" in why_no_connection(await ask(address, locked.keys(intruder)))
 
 
+def test_ours_that_has_ended_is_told_by_us(
+    tmp_path: Path, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The other side hangs up, and cannot say why."""
+    locked.keys(party(tmp_path / "good", authority))
+    assert "ended on" not in caplog.text
+    locked.keys(party(tmp_path / "old", authority, now=LONG_AGO))
+    day = f"{LONG_AGO + timedelta(days=1):%Y-%m-%d}"
+    assert f"{tmp_path / 'old' / 'certificate.pem'} or its authority ended on {day}" in caplog.text
+
+
 def test_what_is_no_matter_of_tls_is_left_to_others() -> None:
     assert why_no_connection("failed to connect to all addresses; last error: Connection refused") == ""
     assert why_no_connection("Socket closed") == ""  # of a connection that stood
