@@ -139,8 +139,7 @@ def _describe(
 ) -> str:
     location: Location = detail["loc"]
     dotted = ".".join(one_line(str(part), 80) for part in location)
-    # An override is to blame for an error in itself and in the section that it no longer fits.
-    where = next((each.name for each in overrides if location and _agree(each.location, location)), None)
+    where = _blamed(detail, model, overrides)
     if where is None:
         line = source.line(location)
         where = f"{source.name}:{line}" if line else source.name
@@ -163,6 +162,23 @@ def _describe(
     is_shown = isinstance(given, str | int | float | bool | None) and not _is_secret(model, location, str(given))
     shown = f" (got {one_line(repr(given), 80)})" if is_shown else ""
     return f"{where}: {dotted}: {message}{shown}" if dotted else f"{where}: {message}"
+
+
+def _blamed(detail: ErrorDetails, model: type[BaseModel], overrides: Sequence[Override]) -> str | None:
+    """The variable that an error comes from; None is the file.
+
+    That is one of the value itself, or of the section that holds it; of an error of a whole section, one that it no
+    longer fits: of several, one whose key the message names.
+    """
+    location: Location = detail["loc"]
+    near = [each for each in overrides if location and _agree(each.location, location)]
+    if above := [each for each in near if len(each.location) <= len(location)]:
+        return above[0].name
+    words = set(re.findall(r"\w+", detail["msg"]))
+    named = [each for each in near if str(each.location[-1]) in words]
+    if named or words.intersection(_keys(model, location)):
+        return named[0].name if named else None
+    return near[0].name if near else None
 
 
 def _spoken(value: object) -> str:

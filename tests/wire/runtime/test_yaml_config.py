@@ -90,6 +90,20 @@ def test_an_override_that_a_section_does_not_fit_any_more_names_the_variable(tmp
     assert line == "VERGENCE_EDGE__LINK__NOISELESS: link: a radio is never noiseless; set noiseless to false"
 
 
+def test_of_several_overrides_in_a_section_the_one_is_named_that_the_message_names(tmp_path: Path) -> None:
+    further = {"VERGENCE_EDGE__LINK__ADDRESS": "lab:1", "VERGENCE_EDGE__LINK__SNR_DB": "3"}
+    assert read(tmp_path, "rig: a\n", VERGENCE_EDGE__LINK__NOISELESS="true", **further).link.noiseless
+    further["VERGENCE_EDGE__LINK__ADDRESS"] = "radio:1"
+    line = problem(tmp_path, "rig: a\n", VERGENCE_EDGE__LINK__NOISELESS="true", **further)
+    assert line.startswith("VERGENCE_EDGE__LINK__NOISELESS: link: a radio is never noiseless")
+
+
+def test_an_override_beside_an_error_of_the_file_is_not_to_blame(tmp_path: Path) -> None:
+    text = "rig: a\nlink: {address: 'radio:1', noiseless: true}\n"
+    line = problem(tmp_path, text, VERGENCE_EDGE__LINK__SNR_DB="3")
+    assert line == "edge.yaml:2: link: a radio is never noiseless; set noiseless to false"
+
+
 def test_every_error_gets_its_line(tmp_path: Path) -> None:
     assert len(problem(tmp_path, "view: middle\nzzz: 1\n").splitlines()) == 3
 
