@@ -116,7 +116,7 @@ class BoundedHttp(H11Protocol):
         clients = [getattr(each, "client", None) for each in self.connections]
         of_client = [client[0] for client in clients if client].count(address)
         if len(self.connections) > self.limits.most or of_client > self.limits.most_per_client:
-            self.tell(f"{len(self.connections) - 1} are open, {of_client - 1} of them of {address}")
+            self.tell(len(self.connections) - 1, of_client - 1, str(address))
             self.connections.discard(self)
             transport.write(_BUSY)
             transport.close()
@@ -168,9 +168,12 @@ class BoundedHttp(H11Protocol):
             self._deadline.cancel()
             self._deadline = None
 
-    def tell(self, why: str) -> None:
-        """One line in a while, however many come."""
-        kind, now = type(self), time.monotonic()
-        if now - kind._told_at >= _TOLD_EVERY:
-            kind._told_at = now
-            log.warning("the page refuses connections: %s; raise page.max_connections if they are welcome", why)
+    @classmethod
+    def tell(cls, here: int, of_client: int, address: str) -> None:
+        """One line in a while, however many come, with the key of the limit that one more would be beyond."""
+        now = time.monotonic()
+        if now - cls._told_at >= _TOLD_EVERY:
+            cls._told_at = now
+            key = "max_connections" if here >= cls.limits.most else "max_connections_per_client"
+            line = "the page refuses connections: %d are open, %d of them of %s; raise page.%s if they are welcome"
+            log.warning(line, here, of_client, address, key)

@@ -38,7 +38,7 @@ class TlsGate(asyncio.Protocol):
         here = [getattr(each, "client", None) for each in (*self.waiting, *self._http.connections)]
         of_client = [client[0] for client in here if client].count(self.client[0])
         if len(here) >= self.limits.most or of_client >= self.limits.most_per_client:
-            self._http.tell(f"{len(here)} are open, {of_client} of them of {self.client[0]}")
+            self._http.tell(len(here), of_client, str(self.client[0]))
             transport.abort()  # what would tell a browser why is encrypted
             return
         self.waiting.add(self)

@@ -148,6 +148,7 @@ async def test_a_client_has_its_share_and_others_have_theirs(dial: Any, caplog: 
     again[1].write(GET)
     assert b"200 OK" in await answer(again), "silent ones make room when their time is over"
     assert caplog.text.count("the page refuses connections") == 1, "told once, not for each"
+    assert "raise page.max_connections_per_client" in caplog.text, "the limit that was met"
 
 
 async def test_all_clients_together_are_bounded(dial: Any) -> None:
