@@ -89,6 +89,24 @@ def test_a_pod_starts_and_says_that_its_doors_are_open() -> None:
     assert config.open_doors()
 
 
+def test_behind_the_overlay_a_pod_has_no_open_door() -> None:
+    rendered = list(yaml.safe_load_all(run("kubectl", "kustomize", "deploy/kubernetes-mtls")))
+    for manifest in rendered:
+        kubernetes_validate.validate(manifest, "1.37", strict=True)
+    (pod,) = (each["spec"]["template"]["spec"] for each in rendered if each["kind"] == "Deployment")
+    (container,) = pod["containers"]
+    config = as_started("center", {each["name"]: each["value"] for each in container["env"]})
+    assert config.open_doors() == []
+    assert not config.security.allow_insecure
+    for probe in ("startupProbe", "readinessProbe"):
+        assert "--tls" in container[probe]["exec"]["command"], "the kubelet's own speak no TLS"
+        assert container[probe]["timeoutSeconds"] > 1, "Python takes longer to start"
+    (mount,) = (each for each in container["volumeMounts"] if each["mountPath"] == "/run/secrets")
+    (volume,) = (each for each in pod["volumes"] if each["name"] == mount["name"])
+    assert volume["secret"]["secretName"] == "center"
+    assert mount["readOnly"]
+
+
 def test_certificates_stay_out_of_git_and_of_images() -> None:
     assert "/deploy/certs/" in (ROOT / ".gitignore").read_text().splitlines()
     assert "deploy/certs" in (ROOT / ".dockerignore").read_text().splitlines()
