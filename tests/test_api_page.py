@@ -1,6 +1,7 @@
 """The examples of docs/api.md, executed as they stand there against a running system."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from center.web import app
+from deploy.local.certs import make
 from deploy.local.stack import Ports, Stack, running
 from wire.runtime.direct import open_url
 
-PAGE = (Path(__file__).resolve().parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 
@@ -23,18 +26,26 @@ def demo() -> Iterator[Stack]:
         yield stack
 
 
-def said(stack: Stack, number: int) -> list[str]:
-    """What one example prints, with the ports of this system."""
+def said(stack: Stack, number: int, folder: Path | None = None) -> list[str]:
+    """What one example prints, with the ports of this system. folder: in which it runs"""
     text = EXAMPLES[number]
     for documented, free in ((50051, stack.ports.center), (50052, stack.ports.emulator), (8080, stack.ports.page)):
         text = text.replace(f"127.0.0.1:{documented}", f"127.0.0.1:{free}")
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", text],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
 def test_no_example_is_left_out() -> None:
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4
 
 
 def test_pictures_come_over_grpc(demo: Stack) -> None:
@@ -45,15 +56,21 @@ def test_pictures_come_over_grpc(demo: Stack) -> None:
     ]
 
 
+def test_pictures_come_through_a_lock(tmp_path: Path) -> None:
+    make(tmp_path / "certs")
+    with running(Ports.free(), print, certs=tmp_path / "certs") as stack:
+        assert re.fullmatch("demo [12] views", said(stack, 1, tmp_path)[0])
+
+
 def test_a_link_is_changed_over_grpc(demo: Stack) -> None:
-    assert said(demo, 1) == ["-2.0"]
+    assert said(demo, 2) == ["-2.0"]
     with open_url(f"http://127.0.0.1:{demo.ports.page}/api/links", 10) as answer:
         links = {link["view"]: link["settings"]["snr_db"] for link in json.load(answer)["links"]}
     assert links["left"] == -2.0
 
 
 def test_more_pictures_come_over_the_websocket_than_may_stay_unanswered(demo: Stack) -> None:
-    lines = said(demo, 2)
+    lines = said(demo, 3)
     assert len(lines) >= 4
     assert all(re.fullmatch(r"(left|right) [1-9]\d{2,} \d+ ms old", line) for line in lines), lines
 
