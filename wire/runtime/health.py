@@ -46,8 +46,16 @@ def serving(address: str, tls: Sequence[str] = ()) -> str:
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_SECONDS)
         except grpc.RpcError as error:
-            raise OSError(str(error)) from None
+            raise OSError(_why(error)) from None
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+def _why(error: Any) -> str:
+    """A failed call in a line: gRPC's own words have five, and its code where it says TLS."""
+    from wire.security.certificates import why_no_connection  # only here: a check that goes well stays light
+
+    details = error.details() or ""
+    return why_no_connection(details) or f"{error.code().name} {details}".strip()
 
 
 def gauge(url: str, name: str, lock: Sequence[str] = ()) -> list[float]:
