@@ -1,6 +1,7 @@
 """`vergence demo`: the whole system on one machine, until Ctrl-C."""
 
 import argparse
+import shutil
 import signal
 import tempfile
 import time
@@ -46,8 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print()
     except UserError as problem:
-        if not any(logs.iterdir()):  # nothing was started: there is nothing to read
-            logs.rmdir()
+        if all(each == certs for each in logs.iterdir()):  # nothing was started: there is nothing to read
+            shutil.rmtree(logs)
             raise
         raise UserError(f"{problem}\nthe logs are in {logs}") from None
     finally:
@@ -55,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
         before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
         _say("stopping")
         stack.stop()
+        if certs is not None:  # keys are not logs: nobody needs them any more
+            shutil.rmtree(certs, ignore_errors=True)
         for number, handler in before.items():  # what is started later would inherit that it ignores them
             signal.signal(number, handler)
     _say("stopped; nothing is left running")

@@ -113,14 +113,15 @@ def test_a_taken_port_is_named_before_anything_starts() -> None:
         Stack(ports, ROOT / "runs").start(print)
 
 
+@pytest.mark.parametrize("further", [[], ["--secure"]], ids=["open", "secure"])
 def test_a_demo_that_started_nothing_names_no_logs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], further: list[str]
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setattr(Ports, "free", staticmethod(lambda: Ports(page=port, center=port)))
-        assert cli.main(["demo", "--free-ports"]) == 1
+        assert cli.main(["demo", "--free-ports", *further]) == 1
     assert capsys.readouterr().err.splitlines() == [
         f"vergence: error: port {port} (center) is taken on 127.0.0.1; is another demo running? Stop it, or run with"
         " --free-ports"
@@ -128,15 +129,19 @@ def test_a_demo_that_started_nothing_names_no_logs(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_leaves_nothing_running() -> None:
-    command = [sys.executable, "-m", "deploy.local.cli", "demo", "--free-ports"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as started:
+def test_ctrl_c_leaves_nothing_running_and_no_keys(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "deploy.local.cli", "demo", "--free-ports", "--secure"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as started:
         assert started.stdout is not None
         opened = next(line for line in started.stdout if "open http://" in line)
         started.send_signal(signal.SIGINT)
         rest, _ = started.communicate(timeout=20)
     assert started.returncode == 0
     assert "nothing is left running" in rest
+    left = {path.name for path in tmp_path.rglob("vergence-demo-*/**/*")}
+    assert "center.log" in left
+    assert not {"certs", "key.pem", "token"} & left
     port = int(opened.split(" and ")[0].rpartition(":")[2])
     socket.create_server(("127.0.0.1", port)).close()
 
