@@ -23,8 +23,9 @@ from deploy.observe import marks
 from edge.encode import references
 from edge.uplink import uplink
 from wire import codec_manifest
-from wire.contract import handshake, link_settings, names, occupancy
-from wire.runtime import grpc_kit, log, malformed, prompt, scrapes, yaml_loader
+from wire.contract import handshake, link_settings, names, occupancy, sizes
+from wire.geometry import DEFAULT_SIZE
+from wire.runtime import fields, grpc_kit, log, malformed, prompt, scrapes, yaml_loader
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "limits.md"
 BEGIN: Final = "<!-- tables: made by `make metrics` -->"
@@ -81,6 +82,7 @@ def limits() -> dict[str, list[Limit]]:
                 " 128x256",
             ),
             Limit("request without a picture or symbols", malformed.LONGEST_REQUEST, "bytes", over="INVALID_ARGUMENT"),
+            Limit("fields of a message longer than that", fields.MOST_FIELDS, over="INVALID_ARGUMENT, not parsed"),
             Limit("time to the request of a call", prompt.REQUEST_SECONDS, "s", over="INVALID_ARGUMENT"),
             Limit(
                 "calls without their request, with pictures and without", prompt.MOST_PENDING, over="RESOURCE_EXHAUSTED"
@@ -107,6 +109,12 @@ def limits() -> dict[str, list[Limit]]:
             Limit("of one token", handshake.MOST_PENDING_OF_ONE, over="RESOURCE_EXHAUSTED"),
             Limit("time to the Hello", handshake.HELLO_SECONDS, "s", over="INVALID_ARGUMENT"),
             Limit("a Hello", handshake.LONGEST_HELLO, "bytes", over="INVALID_ARGUMENT"),
+            Limit(
+                "a frame of 128x256, by symbols of its size",
+                sizes.longest_frame(DEFAULT_SIZE),
+                "bytes",
+                over="rejected (shape)",
+            ),
             Limit("name of a rig", names.LONGEST_NAME, "letters", over="INVALID_ARGUMENT"),
             Limit("frame rate", " to ".join(f"{rate:g}" for rate in handshake.FRAME_RATES), "/s", over="refused"),
             Limit("silence after which another takes the view", occupancy.SILENCE_SECONDS, "s", "pairing.silence_ms"),
