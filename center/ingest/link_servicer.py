@@ -82,9 +82,7 @@ class _Stream:
                 async with asyncio.timeout(self._links.idle_s):
                     request = await anext(requests)
                 if request.WhichOneof("message") != "frame":
-                    line = (
-                        "after the Hello every message must be a frame; send symbols, and few stages"
-                    )
+                    line = "after the Hello every message must be a frame; send symbols, and few stages"
                     self._end(grpc.StatusCode.INVALID_ARGUMENT, line)
                     return
                 self._take(session, request.frame)
