@@ -14,7 +14,7 @@ from center.decode import batch_size, pairer
 from center.ingest import frames, link_servicer
 from center.output import quality_monitor, room, watch_servicer
 from center.record import reader, replay, sigmf
-from center.web import app, connections, stream
+from center.web import app, connections, links, stream
 from channel_emulator.channel import snr
 from channel_emulator.links import control_servicer, registry
 from channel_emulator.relay import bridge
@@ -89,6 +89,9 @@ def limits() -> dict[str, list[Limit]]:
             ),
             Limit("unread on a stream", grpc_kit.WINDOW, "bytes", over="waits at the client"),
             Limit("message out, and what our clients take", grpc_kit.MAX_ANSWER, "bytes"),
+            Limit(
+                "an answer without pictures that ours take", grpc_kit.MAX_SMALL_ANSWER, "bytes", over="the call ends"
+            ),
             Limit("HTTP/2 handshake", _option("grpc.server_handshake_timeout_ms"), "s", over="closed"),
             Limit("connection without a call", _option("grpc.max_connection_idle_ms"), "s", over="closed"),
             Limit(
@@ -185,6 +188,7 @@ def limits() -> dict[str, list[Limit]]:
                 "503; never more than a quarter of the files",
             ),
             _set(center_, "page.max_connections_per_client", "of one address", "", "503"),
+            Limit("links that the emulator names", links.MOST_LINKS, over="502"),
             Limit("headers of a request, time", _HTTP.header_seconds, "s", over="cut"),
             Limit("headers of a request, size", app._HEADERS_LIMIT, "bytes", over="400"),
             Limit("body of a request", app._BODY_LIMIT, "bytes", over="413"),
@@ -228,6 +232,7 @@ def limits() -> dict[str, list[Limit]]:
             Limit("graphs within graphs of an ONNX file", wire.codec_graph.DEEPEST, over="refused"),
             Limit("record of a recording, unpacked", reader.RECORD_LIMIT, "bytes", over="the file is read up to there"),
             Limit("channels of a recording", reader.MOST_CHANNELS, over="the file is read up to there"),
+            Limit("things wrong with a recording that are told", reader.MOST_DAMAGE),
             Limit("views that a replay holds until their references come", replay.MOST_WAITING),
             Limit("what those hold", replay.MOST_BYTES, "bytes", over="the oldest goes, and is not measured"),
             Limit("SigMF metadata", sigmf.META_LIMIT, "bytes", over="refused"),

@@ -85,6 +85,18 @@ async def test_a_frame_that_would_unpack_to_too_much_ends_its_stream(start: Star
     assert "must be a frame" in (refused.details() or "")
 
 
+async def test_a_center_that_answers_in_megabytes_is_left(center: Center, start: Start) -> None:
+    """64 of them wait for an edge that reads slowly: of 8 MB each they were 512 MB a stream."""
+    center.drain = link_pb2.Drain(reason="x" * 100_000)
+    _, address = await start()
+    async with Edge(address) as edge:
+        await edge.hello()
+        await edge.send(link_pb2.TransmitRequest(frame=picture(1)))
+        refused = await ending(edge)
+    assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "larger than max" in (refused.details() or "")
+
+
 async def test_without_csi_nobody_learns_the_gain_and_the_transmitter_nothing(center: Center, start: Start) -> None:
     _, address = await start(defaults={"model": "rayleigh", "csi": "none"})
     async with Edge(address) as edge:
