@@ -89,9 +89,7 @@ def limits() -> dict[str, list[Limit]]:
             ),
             Limit("unread on a stream", grpc_kit.WINDOW, "bytes", over="waits at the client"),
             Limit("message out, and what our clients take", grpc_kit.MAX_ANSWER, "bytes"),
-            Limit(
-                "an answer without pictures that ours take", grpc_kit.MAX_SMALL_ANSWER, "bytes", over="the call ends"
-            ),
+            Limit("answer without pictures that ours take", grpc_kit.MAX_SMALL_ANSWER, "bytes", over="ends"),
             Limit("HTTP/2 handshake", _option("grpc.server_handshake_timeout_ms"), "s", over="closed"),
             Limit("connection without a call", _option("grpc.max_connection_idle_ms"), "s", over="closed"),
             Limit(
