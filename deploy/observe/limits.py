@@ -11,7 +11,7 @@ import center.config
 import channel_emulator.config
 import wire.codec_graph
 from center.decode import batch_size, pairer
-from center.ingest import frames, link_servicer
+from center.ingest import camera, frames, link_servicer
 from center.output import quality_monitor, room, watch_servicer
 from center.record import reader, replay, sigmf
 from center.web import app, connections, links, stream
@@ -130,6 +130,9 @@ def limits() -> dict[str, list[Limit]]:
             _set(center_, "links.largest_size", "pictures (rows x columns)", over="FAILED_PRECONDITION"),
             _set(center_, "links.credit", "frames on their way", "frames"),
             Limit("frames beyond the credit", link_servicer.MOST_BEYOND_CREDIT, over="the stream is ended"),
+            Limit(
+                f"frames of a camera within {camera.LEAST_SECONDS:g} s", camera.MOST_AT_ONCE, over="the stream is ended"
+            ),
             Limit("answers unread", link_servicer.MOST_UNREAD, over="the stream is ended"),
             _set(center_, "links.idle_s", "stream without a frame", "s", "the stream is ended"),
             _set(center_, "links.evict_s", "rig without a camera", "s", "forgotten, with its series"),
