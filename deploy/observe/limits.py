@@ -208,6 +208,11 @@ def limits() -> dict[str, list[Limit]]:
                 f"{bridge.QUEUE} to {bridge.LEAST_QUEUE}",
                 over="not read; by size",
             ),
+            Limit(
+                f"frames of a stream that end here within {bridge.LEAST_SECONDS:g} s",
+                bridge.MOST_AT_ONCE,
+                over="the stream is ended",
+            ),
             Limit("calls of WatchLinks", control_servicer.MOST_WATCHERS, over="RESOURCE_EXHAUSTED"),
             Limit("of one token", control_servicer.MOST_WATCHERS // 2, over="RESOURCE_EXHAUSTED"),
             Limit("link without a camera that no file names", registry.FORGET_SECONDS, "s", over="forgotten"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from channel_emulator.emulator import Emulator
+from channel_emulator.relay import bridge
 from deploy.bench.loopback import CREDIT, Center, Edge, picture
 from tests.channel_emulator.conftest import ending, sample
 from wire.contract.arrays import unpack_complex
@@ -95,6 +96,20 @@ async def test_a_center_that_answers_in_megabytes_is_left(center: Center, start:
         refused = await ending(edge)
     assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "larger than max" in (refused.details() or "")
+
+
+async def test_frames_that_end_here_do_not_come_without_end(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The center never sees them, and their credit is back at once."""
+    monkeypatch.setattr(bridge, "LEAST_SECONDS", 60.0)  # on a machine however slow
+    _, address = await start(defaults={"outage": True})
+    async with Edge(address) as edge:
+        await edge.hello()
+        for sequence in range(1, bridge.MOST_AT_ONCE):
+            assert (await edge.frame(picture(sequence))).reason == "outage"
+        await edge.send(link_pb2.TransmitRequest(frame=picture(bridge.MOST_AT_ONCE)))
+        refused = await ending(edge)
+    assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refused.details() == "256 frames came within 60 s; send fewer a second"
 
 
 async def test_without_csi_nobody_learns_the_gain_and_the_transmitter_nothing(center: Center, start: Start) -> None:
