@@ -12,6 +12,7 @@ from center.output.quality import FrameKey
 from wire import units
 from wire.contract.arrays import unpack_complex
 from wire.contract.outcomes import STAGES, Reason
+from wire.contract.sizes import check_frame
 from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import FrameError
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -78,6 +79,7 @@ def check_and_equalise(
     """
     if len(message.stages) > MOST_STAGES:
         raise FrameError("shape", f"{len(message.stages)} stage times came; send at most {MOST_STAGES}")
+    check_frame(message, size)
     if message.sequence == 0:
         raise FrameError("sequence", "sequence is 0; count frames up from 1")
     if message.captured_at_ns <= 0:

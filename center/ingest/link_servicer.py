@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import grpc
 
 from center.config import LinksSection
-from center.ingest.camera import Session
+from center.ingest.camera import LEAST_SECONDS, MOST_AT_ONCE, Session
 from center.ingest.credit import Credit
 from center.ingest.ingest import FrameIngest
 from center.metrics import Metrics
@@ -82,7 +82,8 @@ class _Stream:
                 async with asyncio.timeout(self._links.idle_s):
                     request = await anext(requests)
                 if request.WhichOneof("message") != "frame":
-                    self._end(grpc.StatusCode.INVALID_ARGUMENT, "after the Hello every message must be a frame")
+                    line = "after the Hello every message must be a frame; send symbols, and few stages"
+                    self._end(grpc.StatusCode.INVALID_ARGUMENT, line)
                     return
                 self._take(session, request.frame)
         except StopAsyncIteration:
@@ -110,12 +111,16 @@ class _Stream:
     def _take(self, session: Session, frame: link_pb2.SymbolFrame) -> None:
         if self._credit.take():
             self._ingest.receive(session, frame, self._answer, self._credit.given_at)
+            if session.rig.cameras[session.view].floods:
+                self._cut_off(session, f"{MOST_AT_ONCE} frames came within {LEAST_SECONDS:g} s; send fewer a second")
             return
         self._ingest.refuse(session, frame, self._answer)
         if self._credit.exceeded > MOST_BEYOND_CREDIT:
-            line = f"{self._credit.exceeded} frames came without credit; wait for acknowledgements"
-            log.warning("rig %s: the %s camera is cut off: %s", session.rig.name, session.view, line)
-            self._end(grpc.StatusCode.RESOURCE_EXHAUSTED, line)
+            self._cut_off(session, f"{self._credit.exceeded} frames came without credit; wait for acknowledgements")
+
+    def _cut_off(self, session: Session, line: str) -> None:
+        log.warning("rig %s: the %s camera is cut off: %s", session.rig.name, session.view, line)
+        self._end(grpc.StatusCode.RESOURCE_EXHAUSTED, line)
 
     def _answer(
         self, sequence: int, outcome: "link_pb2.Outcome.ValueType", reason: Reason | Literal[""], detail: str

@@ -20,7 +20,7 @@ from wire.contract.arrays import unpack_picture
 from wire.contract.names import check_rig
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import abort
-from wire.security.caller import check_sender
+from wire.security.caller import Share, check_sender
 from wire.security.tokens import TokenRefused
 from wire.v1 import pair_service_pb2 as pair_pb2
 from wire.v1 import pair_service_pb2_grpc as pair_grpc
@@ -48,7 +48,7 @@ class PairServicer(pair_grpc.PairServiceServicer):
     ) -> None:
         """pause: waits so many seconds; tests bring their own"""
         self._broadcaster, self._most_watchers, self._pause = broadcaster, most_watchers, pause
-        self._watchers = 0
+        self._watchers, self._share = 0, Share(most_watchers // 2)
         self._room, self._made = Room(), _Made()
 
     async def WatchPairs(  # type: ignore[override]  # noqa: N802  # the stub's type knows iterators only
@@ -66,6 +66,10 @@ class PairServicer(pair_grpc.PairServiceServicer):
         if self._watchers >= self._most_watchers:
             line = f"{self._watchers} clients watch pairs already; end one of them or use another center"
             await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, UserError(line))
+        try:
+            give_back = self._share.take()
+        except UserError as problem:
+            await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, problem)
         pause = 1.0 / request.rate if request.rate else 0.0
         self._watchers += 1
         try:
@@ -78,6 +82,7 @@ class PairServicer(pair_grpc.PairServiceServicer):
                         await self._pause(pause)
         finally:
             self._watchers -= 1
+            give_back()
             if not self._watchers:
                 self._made.clear()
 

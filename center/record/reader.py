@@ -17,7 +17,7 @@ from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.records import Channel, Chunk, McapRecord, Schema
 from mcap.records import Message as McapMessage
-from mcap.stream_reader import CRCValidationError, breakup_chunk
+from mcap.stream_reader import CRCValidationError, get_chunk_data_stream
 from mcap.writer import MCAP0_MAGIC
 
 from wire.runtime.errors import UserError, cause
@@ -27,6 +27,9 @@ RECORD_LIMIT: Final = 64 << 20
 """Bytes of one record, and of a chunk unpacked. A recorder's chunks have about 1 MiB."""
 
 MOST_CHANNELS: Final = 4096
+MOST_DAMAGE: Final = 100
+"""Things wrong with one file that are told."""
+
 _HEAD: Final = struct.Struct("<BQ")
 _FOOTER: Final = struct.Struct("<BQQQI")
 _UNREADABLE: Final = (McapError, CRCValidationError, struct.error, ValueError, OverflowError, zstandard.ZstdError)
@@ -64,14 +67,12 @@ class Recording:
         self._declare()
         for raw in self.records():
             try:
-                found = parse(raw)
+                for each in parse(raw):
+                    message = self._take(each)
+                    if message is not None:
+                        yield message
             except _UNREADABLE as error:
                 self._damaged(raw, error)
-                continue
-            for each in found:
-                message = self._take(each)
-                if message is not None:
-                    yield message
 
     def records(self) -> Iterator[RawRecord]:
         """Every whole record up to the end of the data; then `complete` says whether the file was finished."""
@@ -106,19 +107,23 @@ class Recording:
                 return
             at = file.tell() - _HEAD.size
             if opcode == 0 or length > RECORD_LIMIT:
-                self.damage.append(f"{self.path}: damaged at byte {at}; what follows it is lost")
+                self._note(f"{self.path}: damaged at byte {at}; what follows it is lost")
                 return
             body = file.read(length)
             if len(body) < length:
                 break
             yield RawRecord(opcode, body, file.tell())
-        self.damage.append(f"{self.path} has no end (a crash, or it is being written); what is whole counts")
+        self._note(f"{self.path} has no end (a crash, or it is being written); what is whole counts")
 
     def _damaged(self, raw: RawRecord, error: Exception) -> None:
         why = "its checksum is wrong" if isinstance(error, CRCValidationError) else (str(error) or type(error).__name__)
-        self.damage.append(
-            f"{self.path}: the part that ends at byte {raw.end} is left out: {why.splitlines()[0][:120]}"
-        )
+        self._note(f"{self.path}: the part that ends at byte {raw.end} is left out: {why.splitlines()[0][:120]}")
+
+    def _note(self, line: str) -> None:
+        if len(self.damage) < MOST_DAMAGE:
+            self.damage.append(line)
+        elif len(self.damage) == MOST_DAMAGE:
+            self.damage.append(f"{self.path}: more is wrong, which is not told")
 
     def _take(self, record: McapRecord) -> Message | None:
         if len(self._schemas) + len(self._channels) > MOST_CHANNELS:
@@ -135,25 +140,33 @@ class Recording:
                     try:
                         message.ParseFromString(record.data)
                     except DecodeError:
-                        self.damage.append(f"{self.path}: a {kind.DESCRIPTOR.name} cannot be read; left out")
+                        self._note(f"{self.path}: a {kind.DESCRIPTOR.name} cannot be read; left out")
                         return None
                     return message
         return None
 
 
-def parse(raw: RawRecord) -> list[McapRecord]:
-    """The schemas, channels and messages that a record is or holds. raises one of several errors of the library"""
+def parse(raw: RawRecord) -> Iterator[McapRecord]:
+    """The schemas, channels and messages that a record is or holds, one after the other: the two million that a chunk
+    may have would be a GB. raises one of several errors of the library"""
     body = ReadDataStream(BytesIO(raw.body))
     match raw.opcode:
         case Opcode.CHUNK:
-            return breakup_chunk(unpacked(Chunk.read(body)), validate_crc=True)
+            chunk = unpacked(Chunk.read(body))
+            stream, length = get_chunk_data_stream(chunk, validate_crc=True)
+            while stream.count < length:
+                opcode, size = _HEAD.unpack(stream.read(_HEAD.size))
+                part = RawRecord(opcode, stream.read(size), raw.end)
+                if len(part.body) < size:
+                    raise ValueError("it ends in the middle of a record")
+                if opcode != Opcode.CHUNK:
+                    yield from parse(part)
         case Opcode.SCHEMA:
-            return [Schema.read(body)]
+            yield Schema.read(body)
         case Opcode.CHANNEL:
-            return [Channel.read(body)]
+            yield Channel.read(body)
         case Opcode.MESSAGE:
-            return [McapMessage.read(body, len(raw.body))]
-    return []
+            yield McapMessage.read(body, len(raw.body))
 
 
 def unpacked(chunk: Chunk) -> Chunk:

@@ -53,7 +53,7 @@ def _whole(path: Path) -> tuple[int, bool]:
     end, chunks = len(MCAP0_MAGIC), 0
     for raw in Recording(path).records():
         try:
-            chunks += bool(parse(raw))
+            chunks += sum(1 for _ in parse(raw)) > 0
         except Exception:  # a torn chunk, in whatever way: the reader tells them apart, here it is the end
             break
         end = raw.end

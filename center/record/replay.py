@@ -89,7 +89,10 @@ class Replay:
         """
         batch: list[recording_pb2.RecordedPair] = []
         for message in messages:
-            if batch and not (isinstance(message, recording_pb2.RecordedPair) and message.batch == batch[0].batch):
+            goes_on = (
+                isinstance(message, recording_pb2.RecordedPair) and message.batch == batch[0].batch if batch else True
+            )
+            if not goes_on or len(batch) >= _LARGEST_BATCH:  # a file may call all of its pairs one batch
                 yield from self._decode(batch)
                 batch = []
             match message:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from wire.contract.arrays import pack_complex, unpack_complex
 from wire.contract.names import check_rig
+from wire.geometry import LARGEST_SIZE
 from wire.runtime.errors import UserError, cause
 from wire.v1 import recording_pb2, types_pb2
 from wire.views import View
@@ -235,9 +236,11 @@ def _frame(place: _Place) -> recording_pb2.RecordedFrame:
 
 
 def _numbers(stem: Path, start: int, count: int) -> NDArray[np.complex64]:
-    """raises UserError if the data ends before"""
+    """raises UserError if the data ends before, or these are more than a frame has: a file with a hole may say 10 GB"""
     path = Path(f"{stem}.sigmf-data")
     have = path.stat().st_size // _ITEM.itemsize
     if not (isinstance(start, int) and isinstance(count, int) and 0 <= start <= start + count <= have):
         raise UserError(f"{path} has {have} numbers; samples {start} to {start} + {count} are asked for")
+    if count > LARGEST_SIZE.symbols:
+        raise UserError(f"{path}: {count} numbers are said to be one frame; {LARGEST_SIZE.symbols} are the most")
     return np.fromfile(path, _ITEM, count, offset=start * _ITEM.itemsize)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 import h11
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -97,8 +98,16 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self._at = now
         if self._left < 0.0:
             self.transport.abort()
-        else:
-            super().data_received(data)
+            return
+        super().data_received(data)
+        if not self.handshake_initiated:  # its request has come as a whole, and is none: nothing more would ever happen
+            self.transport.write(_JUNK)
+            self.transport.close()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """One refused is answered too; uvicorn would log an error for each, which a stranger may cause."""
+        await super().send(message)
+        self.handshake_complete |= self.close_sent
 
 
 class BoundedHttp(H11Protocol):

@@ -13,12 +13,17 @@ from center.web.to_json import snr_to_json, to_json
 from wire.contract import link_settings
 from wire.contract.link_settings import Csi, Model, PowerPolicy
 from wire.runtime import grpc_kit
+from wire.runtime.errors import UserError
 from wire.security.keyring import NO_KEYS, Keyring
 from wire.v1 import channel_control_service_pb2 as control_pb2
 from wire.v1.channel_control_service_pb2_grpc import ChannelControlServiceStub
 from wire.views import View
 
 _DEADLINE: Final = 1.0
+LONGEST_ANSWER: Final = 256 * 2**10
+"""Bytes that are taken of an emulator."""
+MOST_LINKS: Final = 1024
+"""Of one emulator, which may have no more: each takes the event loop of all cameras some 20 us."""
 _HTTP: Final = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.OUT_OF_RANGE: 400,
@@ -99,26 +104,37 @@ class LinkControl:
     """
 
     def __init__(self, address: str, keys: Keyring = NO_KEYS) -> None:
-        self.address, self._connection = address, grpc_kit.Connection(address, keys)
+        self.address, self._connection = address, grpc_kit.Connection(address, keys, LONGEST_ANSWER)
 
     async def list(self) -> list[dict[str, Any]]:
         """Every link, by rig and view."""
         answer = await self._ask("ListLinks", control_pb2.ListLinksRequest())
-        return [link_to_json(link) for link in answer.links]
+        if len(answer.links) > MOST_LINKS:
+            line = f"the channel emulator at {self.address} names {len(answer.links)} links; {MOST_LINKS} are the most"
+            raise LinkRefused(502, line)
+        return [self._to_json(link) for link in answer.links]
 
     async def change(self, rig: str, view: View, body: bytes) -> dict[str, Any]:
         """Change one link by a JSON object of settings; returns the link as the emulator confirms it."""
         settings = LinkChange.read(body).to_proto()
         request = control_pb2.UpdateLinkRequest(rig=rig, view=view.to_proto(), settings=settings)
-        return link_to_json((await self._ask("UpdateLink", request)).link)
+        return self._to_json((await self._ask("UpdateLink", request)).link)
 
     async def reset(self, rig: str, view: View) -> dict[str, Any]:
         """One link back to its configuration; returns the link as it is then."""
         request = control_pb2.ResetLinkRequest(rig=rig, view=view.to_proto())
-        return link_to_json((await self._ask("ResetLink", request)).link)
+        return self._to_json((await self._ask("ResetLink", request)).link)
 
     async def close(self) -> None:
         await self._connection.close()
+
+    def _to_json(self, link: control_pb2.Link) -> dict[str, Any]:
+        try:
+            return link_to_json(link)
+        except UserError as problem:
+            raise LinkRefused(
+                502, f"the channel emulator at {self.address} names a link that is none: {problem}"
+            ) from None
 
     async def _ask(self, method: str, request: Message) -> Any:
         if not self.address:

@@ -18,6 +18,7 @@ from wire.contract import link_settings
 from wire.contract.names import check_rig
 from wire.runtime import grpc_kit
 from wire.runtime.errors import UserError
+from wire.security.caller import Share
 from wire.v1 import channel_control_service_pb2 as pb
 from wire.v1.channel_control_service_pb2_grpc import ChannelControlServiceServicer
 from wire.views import View
@@ -71,6 +72,7 @@ class ControlServicer(ChannelControlServiceServicer):
     def __init__(self, links: Links) -> None:
         self._links = links
         self._watchers: set[asyncio.Event] = set()
+        self._share = Share(MOST_WATCHERS // 2)
         self._closed = False
         self._seen: list[_State] = []
         self._seen_at = -math.inf
@@ -109,6 +111,10 @@ class ControlServicer(ChannelControlServiceServicer):
         if len(self._watchers) >= MOST_WATCHERS:
             line = f"{len(self._watchers)} clients watch links already; end one of them"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, line)
+        try:
+            give_back = self._share.take()
+        except UserError as problem:
+            await grpc_kit.abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, problem)
         period = 1.0 / (request.rate or DEFAULT_RATE)
         wake = asyncio.Event()
         self._watchers.add(wake)
@@ -130,6 +136,7 @@ class ControlServicer(ChannelControlServiceServicer):
                 await _wait(wake, due - time.monotonic())
         finally:
             self._watchers.discard(wake)
+            give_back()
 
     def close(self) -> None:
         """End every watch."""

@@ -10,6 +10,7 @@ queue with the time at which it is due, so it holds back its followers (order is
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -41,6 +42,11 @@ REPORT_STEP_DB: Final = 0.01
 
 WELCOME_SECONDS: Final = 10.0
 """A center that has not answered the Hello by then is taken for dead; an edge gives up after 3 s."""
+
+MOST_AT_ONCE: Final = 256
+"""Frames that may end here within LEAST_SECONDS, lost or rejected: 320 a second, where a Hello may name 240 and the
+center, which ends a stream that is faster, does not see them."""
+LEAST_SECONDS: Final = 0.8
 
 _log = logging.getLogger("channel_emulator")
 
@@ -91,6 +97,7 @@ class Bridge:
         self._on_welcome, self._welcomed = welcomed, asyncio.Event()
         self._reported: float | None = None
         self._complained = False
+        self._ended_here: deque[float] = deque(maxlen=MOST_AT_ONCE)
         self.heard_at = time.monotonic()
         """When the edge last said something."""
         self.answered_at = time.monotonic()
@@ -160,6 +167,10 @@ class Bridge:
                 self._metrics.frame(self._link, outcome, seconds, received, 0)
                 if isinstance(outcome, FrameError):
                     self._complain(sequence, outcome)
+                self._ended_here.append(now)
+                if len(self._ended_here) == MOST_AT_ONCE and now - self._ended_here[0] < LEAST_SECONDS:
+                    line = f"{MOST_AT_ONCE} frames came within {LEAST_SECONDS:g} s; send fewer a second"
+                    raise _Ended(StreamEnd(grpc.StatusCode.RESOURCE_EXHAUSTED, line))
                 answer = link_pb2.TransmitResponse(acknowledgement=acknowledge(sequence, outcome))
                 await self._downlink.put(answer)
         await self._uplink.put(None)

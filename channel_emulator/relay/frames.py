@@ -9,6 +9,7 @@ from channel_emulator.channel.settings import Tolerance
 from channel_emulator.links.link import Delivered, Link, Lost
 from wire.contract.arrays import pack_complex, unpack_complex
 from wire.contract.link_settings import Model
+from wire.contract.sizes import check_frame
 from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import FrameError
 from wire.units import noise_variance
@@ -44,6 +45,7 @@ def process_frame(
         line = f"a picture of {size} is {size.symbols} complex symbols, but {count} came; send {size.symbols}"
         return FrameError("shape", line)
     try:
+        check_frame(frame, size)
         # An infinite scale makes NaN here, which the power check then names.
         with np.errstate(invalid="ignore", over="ignore"):
             symbols = unpack_complex(frame.symbols)

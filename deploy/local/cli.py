@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
-from wire.runtime.errors import UserError, not_installed
+from wire.runtime.errors import UserError, not_installed, one_line
+from wire.runtime.log import LONGEST
 
 _DEMO: Final = "the whole system on this machine"
 _CERTS: Final = "a development authority, certificates and tokens for every service"
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         code: int = parsed.run(parsed)
     except UserError as problem:
         for line in str(problem).splitlines():
-            print(f"vergence: error: {line}", file=sys.stderr)
+            print(f"vergence: error: {one_line(line, LONGEST)}", file=sys.stderr)
         return 1
     return code
 

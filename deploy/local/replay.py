@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from center.decode import engines
-from wire.runtime.errors import UserError, not_installed
+from wire.runtime.errors import UserError, not_installed, one_line
 from wire.runtime.service import until_signalled
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class _Loader:
 def _report(again: "Replay", source: _Source, codec: str | None) -> int:
     tally = again.tally
     for line in (*source.damage, *tally.faults):
-        print(f"vergence replay: {line}", file=sys.stderr)
+        print(f"vergence replay: {one_line(line)}", file=sys.stderr)
     if not tally.pairs:
         raise UserError(f"{source.path} holds no pair that can be decoded; was anything recorded?")
     _say(
@@ -165,11 +165,11 @@ def _to_sigmf(source: _Source, folder: Path) -> int:
 
     written = sigmf.write(source.messages(), folder)
     for line in source.damage:
-        print(f"vergence replay: {line}", file=sys.stderr)
+        print(f"vergence replay: {one_line(line)}", file=sys.stderr)
     for name, frames in written.items():
         _say(f"{folder / name}.sigmf-meta: {frames} frames")
     return 0
 
 
 def _say(line: str) -> None:
-    print(f"vergence replay: {line}", flush=True)
+    print(f"vergence replay: {one_line(line)}", flush=True)  # a file's words may be anything

@@ -11,10 +11,10 @@ import center.config
 import channel_emulator.config
 import wire.codec_graph
 from center.decode import batch_size, pairer
-from center.ingest import frames, link_servicer
+from center.ingest import camera, frames, link_servicer
 from center.output import quality_monitor, room, watch_servicer
 from center.record import reader, replay, sigmf
-from center.web import app, connections, stream
+from center.web import app, connections, links, stream
 from channel_emulator.channel import snr
 from channel_emulator.links import control_servicer, registry
 from channel_emulator.relay import bridge
@@ -23,8 +23,9 @@ from deploy.observe import marks
 from edge.encode import references
 from edge.uplink import uplink
 from wire import codec_manifest
-from wire.contract import handshake, link_settings, names, occupancy
-from wire.runtime import grpc_kit, log, malformed, prompt, scrapes, yaml_loader
+from wire.contract import handshake, link_settings, names, occupancy, sizes
+from wire.geometry import DEFAULT_SIZE
+from wire.runtime import fields, grpc_kit, log, malformed, prompt, scrapes, yaml_loader
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "limits.md"
 BEGIN: Final = "<!-- tables: made by `make metrics` -->"
@@ -81,12 +82,14 @@ def limits() -> dict[str, list[Limit]]:
                 " 128x256",
             ),
             Limit("request without a picture or symbols", malformed.LONGEST_REQUEST, "bytes", over="INVALID_ARGUMENT"),
+            Limit("fields of a message longer than that", fields.MOST_FIELDS, over="INVALID_ARGUMENT, not parsed"),
             Limit("time to the request of a call", prompt.REQUEST_SECONDS, "s", over="INVALID_ARGUMENT"),
             Limit(
                 "calls without their request, with pictures and without", prompt.MOST_PENDING, over="RESOURCE_EXHAUSTED"
             ),
             Limit("unread on a stream", grpc_kit.WINDOW, "bytes", over="waits at the client"),
             Limit("message out, and what our clients take", grpc_kit.MAX_ANSWER, "bytes"),
+            Limit("answer without pictures that ours take", grpc_kit.MAX_SMALL_ANSWER, "bytes", over="ends"),
             Limit("HTTP/2 handshake", _option("grpc.server_handshake_timeout_ms"), "s", over="closed"),
             Limit("connection without a call", _option("grpc.max_connection_idle_ms"), "s", over="closed"),
             Limit(
@@ -107,6 +110,12 @@ def limits() -> dict[str, list[Limit]]:
             Limit("of one token", handshake.MOST_PENDING_OF_ONE, over="RESOURCE_EXHAUSTED"),
             Limit("time to the Hello", handshake.HELLO_SECONDS, "s", over="INVALID_ARGUMENT"),
             Limit("a Hello", handshake.LONGEST_HELLO, "bytes", over="INVALID_ARGUMENT"),
+            Limit(
+                "a frame of 128x256, by symbols of its size",
+                sizes.longest_frame(DEFAULT_SIZE),
+                "bytes",
+                over="rejected (shape)",
+            ),
             Limit("name of a rig", names.LONGEST_NAME, "letters", over="INVALID_ARGUMENT"),
             Limit("frame rate", " to ".join(f"{rate:g}" for rate in handshake.FRAME_RATES), "/s", over="refused"),
             Limit("silence after which another takes the view", occupancy.SILENCE_SECONDS, "s", "pairing.silence_ms"),
@@ -121,6 +130,9 @@ def limits() -> dict[str, list[Limit]]:
             _set(center_, "links.largest_size", "pictures (rows x columns)", over="FAILED_PRECONDITION"),
             _set(center_, "links.credit", "frames on their way", "frames"),
             Limit("frames beyond the credit", link_servicer.MOST_BEYOND_CREDIT, over="the stream is ended"),
+            Limit(
+                f"frames of a camera within {camera.LEAST_SECONDS:g} s", camera.MOST_AT_ONCE, over="the stream is ended"
+            ),
             Limit("answers unread", link_servicer.MOST_UNREAD, over="the stream is ended"),
             _set(center_, "links.idle_s", "stream without a frame", "s", "the stream is ended"),
             _set(center_, "links.evict_s", "rig without a camera", "s", "forgotten, with its series"),
@@ -166,6 +178,7 @@ def limits() -> dict[str, list[Limit]]:
             _set(center_, "quality.max_age_s", "age of those", "s", "forgotten"),
             Limit("measurements that wait", quality_monitor.MOST_PENDING, over="skipped and counted"),
             Limit("calls of WatchPairs", watch_servicer.MOST_WATCHERS, over="RESOURCE_EXHAUSTED"),
+            Limit("of one token", watch_servicer.MOST_WATCHERS // 2, over="RESOURCE_EXHAUSTED"),
             Limit("pairs that wait for a watcher", 1, "a rig", over="the newer takes its place"),
             Limit("pictures on their way to all watchers, and to all browsers", room.BYTES, "bytes", over="wait"),
             Limit("those that are not read within", room.SLOW_SECONDS, "s", over="set aside, as many bytes again"),
@@ -177,6 +190,7 @@ def limits() -> dict[str, list[Limit]]:
                 "503; never more than a quarter of the files",
             ),
             _set(center_, "page.max_connections_per_client", "of one address", "", "503"),
+            Limit("links that the emulator names", links.MOST_LINKS, over="502"),
             Limit("headers of a request, time", _HTTP.header_seconds, "s", over="cut"),
             Limit("headers of a request, size", app._HEADERS_LIMIT, "bytes", over="400"),
             Limit("body of a request", app._BODY_LIMIT, "bytes", over="413"),
@@ -194,7 +208,13 @@ def limits() -> dict[str, list[Limit]]:
                 f"{bridge.QUEUE} to {bridge.LEAST_QUEUE}",
                 over="not read; by size",
             ),
+            Limit(
+                f"frames of a stream that end here within {bridge.LEAST_SECONDS:g} s",
+                bridge.MOST_AT_ONCE,
+                over="the stream is ended",
+            ),
             Limit("calls of WatchLinks", control_servicer.MOST_WATCHERS, over="RESOURCE_EXHAUSTED"),
+            Limit("of one token", control_servicer.MOST_WATCHERS // 2, over="RESOURCE_EXHAUSTED"),
             Limit("link without a camera that no file names", registry.FORGET_SECONDS, "s", over="forgotten"),
             Limit("the center's Welcome", bridge.WELCOME_SECONDS, "s", over="UNAVAILABLE"),
             Limit("former stream of a view, to end", relay.PATIENCE_SECONDS, "s", over="FAILED_PRECONDITION"),
@@ -220,6 +240,7 @@ def limits() -> dict[str, list[Limit]]:
             Limit("graphs within graphs of an ONNX file", wire.codec_graph.DEEPEST, over="refused"),
             Limit("record of a recording, unpacked", reader.RECORD_LIMIT, "bytes", over="the file is read up to there"),
             Limit("channels of a recording", reader.MOST_CHANNELS, over="the file is read up to there"),
+            Limit("things wrong with a recording that are told", reader.MOST_DAMAGE),
             Limit("views that a replay holds until their references come", replay.MOST_WAITING),
             Limit("what those hold", replay.MOST_BYTES, "bytes", over="the oldest goes, and is not measured"),
             Limit("SigMF metadata", sigmf.META_LIMIT, "bytes", over="refused"),

@@ -1,7 +1,6 @@
 """One stream, from Hello to its end: one task reads, one writes, and silence is noticed."""
 
 import asyncio
-import math
 import time
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -13,6 +12,7 @@ from edge.encode.frames import FrameEncoder
 from edge.metrics import Metrics
 from edge.uplink.clock import ClockOffset
 from edge.uplink.credit import CreditWindow
+from wire.contract.link_settings import SETTINGS
 from wire.runtime.grpc_kit import await_call
 from wire.runtime.log_throttle import Throttle
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -188,8 +188,10 @@ class Session:
         self._work.set()
 
     def _reported(self, snr_db: float) -> None:
-        if math.isnan(snr_db):
-            self._throttle.warn("report", "the link reported an SNR that is not a number; the last one counts on")
+        if SETTINGS["snr_db"].refusal(snr_db):
+            self._throttle.warn(
+                "report", f"the link reported an SNR of {snr_db:g} dB, which is none; the last one counts on"
+            )
             return
         self._progress.snr_db = snr_db
         self._metrics.snr(snr_db)

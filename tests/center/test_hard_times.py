@@ -62,6 +62,26 @@ async def test_too_many_stage_times_are_refused(camera: Any) -> None:
     assert answer.detail == "17 stage times came; send at most 16"
 
 
+async def test_a_frame_that_is_longer_than_its_symbols_is_refused(camera: Any) -> None:
+    """It would wait in queues, and fill the ring of recordings, with 38 times the bytes of other cameras' frames."""
+    left = camera(View.LEFT)
+    await left.connect()
+    await left.send(1, stages=[link_pb2.StageTime(stage="x" * 90_000)])
+    answer = await left.answer()
+    assert (answer.outcome, answer.reason) == (link_pb2.OUTCOME_REJECTED, "shape")
+    assert answer.detail.endswith("bytes; one of a picture of 128x256 has at most 86016")
+
+
+async def test_a_frame_that_would_unpack_to_too_much_ends_its_stream(camera: Any) -> None:
+    """780,000 empty stage times in 1.6 MB took 100 ms to parse and were answered at once, again and again."""
+    left = camera(View.LEFT)
+    await left.connect()
+    await left.send(1, stages=[link_pb2.StageTime()] * 700_000)
+    code, line = await left.status()
+    assert code == "INVALID_ARGUMENT"
+    assert line.startswith("after the Hello every message must be a frame; ")
+
+
 @pytest.mark.parametrize("step", [2.0, -2.0, 3600.0])
 async def test_setting_the_host_s_clock_loses_no_pair(center: Any, camera: Any, step: float) -> None:
     wait_for_partners(center)

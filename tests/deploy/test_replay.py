@@ -107,6 +107,28 @@ def test_a_recording_of_another_codec_under_the_same_name_is_refused(
     assert f"was decoded by codec 00000000deadbeef, but 'small-joint' is {here} here; give the folder" in said
 
 
+def test_words_of_a_file_do_nothing_to_the_terminal(
+    record: Record, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording of somebody else says on which machine it was made, and by which codec."""
+    original = messages.session
+
+    def other(*arguments: Any) -> Any:
+        made = original(*arguments)
+        made.machine = "\x1b]0;owned\x07\x1b[2J"
+        return made
+
+    monkeypatch.setattr(messages, "session", other)
+    vergence(record([[job(1)]]))
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert r"recorded on \x1b]0;owned" in said.out
+
+    monkeypatch.setattr(messages, "session", lambda *_: original("\x1b[2J", *_[1:]))
+    assert vergence(record([[job(2)]])) == 1
+    assert "\x1b" not in capsys.readouterr().err
+
+
 def test_an_empty_recording_is_one_line(record: Record, capsys: pytest.CaptureFixture[str]) -> None:
     folder = record([])
     (folder / "nothing.mcap").write_bytes(b"")

@@ -1,10 +1,15 @@
-"""How a size of pictures is written in a configuration, and how it travels: the one home of both."""
+"""How a size of pictures is written in a configuration, how it travels, and how long a frame of it may be."""
 
 from typing import Annotated, Any, Final, Protocol
 
+from google.protobuf.message import Message
 from pydantic import BeforeValidator, PlainSerializer
 
 from wire.geometry import DEFAULT_SIZE, PictureSize
+from wire.runtime.errors import FrameError
+
+BESIDE: Final = 4_096
+"""Bytes that a frame may have beside its symbols and as many gains; ours have some hundred."""
 
 AUTO: Final = "auto"
 """In the configuration of an edge: the largest size that its camera's pictures allow."""
@@ -25,6 +30,20 @@ def size_of(message: Sized) -> PictureSize:
     if not message.height and not message.width:
         return DEFAULT_SIZE
     return PictureSize(message.height, message.width)
+
+
+def longest_frame(size: PictureSize) -> int:
+    """Bytes of a frame with pictures of a size at most: symbols and one gain each as 32-bit numbers, and some.
+
+    What nobody knows in a message stays in it: it waits in queues and stands in recordings, for as long as it likes.
+    """
+    return 2 * 8 * size.symbols + BESIDE
+
+
+def check_frame(frame: Message, size: PictureSize) -> None:
+    """raises FrameError (shape) if a frame is longer than one of its size can be"""
+    if (has := frame.ByteSize()) > (most := longest_frame(size)):
+        raise FrameError("shape", f"the frame has {has} bytes; one of a picture of {size} has at most {most}")
 
 
 def _read(value: Any) -> Any:

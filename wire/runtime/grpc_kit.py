@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 MAX_ANSWER: Final = 8 * 2**20
 """Bytes of a message that a client takes: a pair of 512x1024 with its references has 6.3 MB, one of 128x256 0.4 MB."""
+MAX_SMALL_ANSWER: Final = 64 * 2**10
+"""Bytes of an answer without pictures, such as an acknowledgement, that a client takes. An emulator holds 64 a stream,
+and parses them in the event loop of all its cameras: a center that was taken over must not stop it."""
 MAX_REQUEST: Final = 256 * 2**10
 """Bytes of a message that a server of pictures of 128x256 takes. The largest legitimate ones: 83 kB (symbols and one
 gain each, f32), and 98 kB (a reference). What is larger is refused unread, so that no message costs more than its own
@@ -45,6 +48,7 @@ _BESIDE: Final = 32 * 2**10
 STATUS_LOST: Final = "Internal error from Core"
 """The line of grpc.aio, with INTERNAL, in place of the server's status where that came while a write was blocked."""
 
+_LONGEST: Final = "grpc.max_receive_message_length"
 _SHARED: Final = [
     ("grpc.http2.bdp_probe", 0),  # else gRPC opens windows as far as it likes: several MB, for whoever fills them
     ("grpc.max_send_message_length", MAX_ANSWER),
@@ -53,7 +57,7 @@ _SHARED: Final = [
 CLIENT_OPTIONS: Final = [
     *_SHARED,
     ("grpc.http2.lookahead_bytes", 65_536),  # else buffers swallow seconds of pairs before a slow reader is noticed
-    ("grpc.max_receive_message_length", MAX_ANSWER),
+    (_LONGEST, MAX_ANSWER),
     direct.CHANNEL_OPTION,
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
@@ -124,8 +128,14 @@ def connect(address: str, keys: Keyring = NO_KEYS, *further: tuple[str, int]) ->
         os.environ.setdefault("GRPC_EXPERIMENTAL_RING_HASH_SET_REQUEST_HASH_KEY", "true")
     more, credentials = [*by_rig, *further], keys.channel_credentials()
     if credentials is None:
-        return aio.insecure_channel(address, options=[*CLIENT_OPTIONS, *more])
-    return aio.secure_channel(address, credentials, options=[*LOCKED_CLIENT_OPTIONS, *more])
+        return aio.insecure_channel(address, options=_with(CLIENT_OPTIONS, more))
+    return aio.secure_channel(address, credentials, options=_with(LOCKED_CLIENT_OPTIONS, more))
+
+
+def _with(options: Sequence[tuple[str, Any]], more: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Options, of which further ones take the place of those of their names."""
+    own = {name for name, _ in more}
+    return [*(each for each in options if each[0] not in own), *more]
 
 
 class Connection:
@@ -136,9 +146,10 @@ class Connection:
     not get it back.
     """
 
-    def __init__(self, address: str, keys: Keyring = NO_KEYS) -> None:
-        """Connects on first use."""
+    def __init__(self, address: str, keys: Keyring = NO_KEYS, longest: int = MAX_SMALL_ANSWER) -> None:
+        """Connects on first use. longest: bytes of an answer that is taken"""
         self.address, self.keys = address, keys
+        self._longest = (_LONGEST, longest)
         self._credentials = keys.channel_credentials()
         self._channel: aio.Channel | None = None
 
@@ -150,7 +161,7 @@ class Connection:
         credentials = self.keys.channel_credentials()
         if self._channel is None or credentials is not self._credentials:
             self._credentials = credentials
-            self._channel = connect(self.address, self.keys, OWN)
+            self._channel = connect(self.address, self.keys, OWN, self._longest)
         return self._channel
 
     def leave(self) -> aio.Channel | None:
@@ -167,7 +178,7 @@ class Connection:
 def _server_options(largest: PictureSize) -> list[tuple[str, int]]:
     return [
         *SERVER_OPTIONS,
-        ("grpc.max_receive_message_length", max_request(largest)),
+        (_LONGEST, max_request(largest)),
         ("grpc.max_allowed_incoming_connections", most_connections()),
     ]
 

@@ -12,6 +12,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
 
+from wire.runtime.fields import has_too_many
 from wire.security.methods import CARRIES_PICTURES
 
 LONGEST_REQUEST: Final = 4_096
@@ -38,11 +39,14 @@ class RefuseMalformed(aio.ServerInterceptor):
         if handler is None or handler.request_deserializer is None:
             return handler
         parse, method = handler.request_deserializer, handler_call_details.method
+        kind_of_request = getattr(getattr(parse, "__self__", None), "DESCRIPTOR", None)
         is_bounded = method not in CARRIES_PICTURES  # those are bounded by the server's own limit
 
         def parse_or_mark(data: bytes) -> Any:
             if is_bounded and len(data) > LONGEST_REQUEST:
                 return parse(b"") if handler.request_streaming else _TOO_LONG
+            if kind_of_request is not None and len(data) > LONGEST_REQUEST and has_too_many(data, kind_of_request):
+                return parse(b"") if handler.request_streaming else _MALFORMED
             try:
                 return parse(data)
             except (DecodeError, ValueError):  # ValueError: text that is not UTF-8, in some protobuf versions

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from wire.runtime import notify, yaml_config
-from wire.runtime.errors import UserError
-from wire.runtime.log import log_to_stderr
+from wire.runtime.errors import UserError, one_line
+from wire.runtime.log import LONGEST, log_to_stderr
 from wire.security.section import SecuredConfig
 
 Config = TypeVar("Config", bound=yaml_config.Section)
@@ -60,7 +60,7 @@ class Service(Generic[Config]):
             return self.execute(parsed.command, loaded, parsed)
         except UserError as problem:
             for line in str(problem).splitlines():
-                print(f"vergence-{self.name}: error: {line}", file=sys.stderr)
+                print(f"vergence-{self.name}: error: {one_line(line, LONGEST)}", file=sys.stderr)
             return EXIT_CONFIG if isinstance(problem, yaml_config.ConfigError) else EXIT_PROBLEM
 
     def execute(self, command: str, loaded: Config, parsed: argparse.Namespace) -> int:

@@ -1,10 +1,12 @@
 """Who calls, for the servicers: set by the door for each call, asked where a name is claimed."""
 
+from collections import Counter
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
+from wire.runtime.errors import UserError
 from wire.security.tokens import Denial, Principal, TokenRefused
 from wire.views import View
 
@@ -39,3 +41,29 @@ def check_sender(rig: str, view: View) -> None:
     refusal = TokenRefused(Denial.RIG, line)
     caller.refused(refusal)
     raise refusal
+
+
+class Share:
+    """Of a door that all who may come share: how many calls one token may have there at once, so that others get in."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._of: Counter[str] = Counter()
+
+    def take(self) -> Callable[[], None]:
+        """Count the call that this task serves; gives what ends that, which is to be called once.
+
+        raises  UserError if its token has as many already
+        """
+        caller = CALLER.get(None)
+        name = caller.principal.name if caller is not None and caller.principal is not None else ""
+        if name and self._of[name] >= self._most:
+            raise UserError(f"'{name}' has {self._most} such calls already; end one of them")
+        self._of[name] += 1
+
+        def give_back() -> None:
+            self._of[name] -= 1
+            if not self._of[name]:
+                del self._of[name]
+
+        return give_back

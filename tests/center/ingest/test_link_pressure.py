@@ -51,6 +51,19 @@ async def test_a_clock_that_is_set_back_does_not_make_every_frame_late(camera: A
     assert (await left.answer()).outcome == ACCEPTED, "a frame that came again did not move the clock"
 
 
+async def test_frames_that_are_answered_at_once_do_not_come_without_end(center: Any, camera: Any) -> None:
+    """Late ones, and wrong ones, take nothing of the decoder and so no credit: 1,900 a second took half a core."""
+    left = camera(View.LEFT)
+    await left.connect()
+    now = center.clock.now()
+    center.clock.now = lambda: now  # they come as fast as they can, also on a busy machine
+    for sequence in range(1, 256):
+        await left.send(sequence, channel_state=types_pb2.ChannelState(snr_db=float("nan")))
+        assert (await left.answer()).reason == "not_finite"
+    await left.send(256, channel_state=types_pb2.ChannelState(snr_db=float("nan")))
+    assert await left.status() == ("RESOURCE_EXHAUSTED", "256 frames came within 0.8 s; send fewer a second")
+
+
 async def test_frames_without_credit_are_dropped_at_the_door(center: Any, camera: Any) -> None:
     wait_for_partners(center)
     left, right = camera(View.LEFT), camera(View.RIGHT)

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -19,6 +20,9 @@ from tests.center.conftest import wait_for_partners
 from tests.waiting import eventually
 from wire.contract.arrays import pack_complex, pack_picture, unpack_picture
 from wire.geometry import PictureSize
+from wire.security import caller
+from wire.security.caller import Caller
+from wire.security.tokens import Principal, Role
 from wire.v1 import pair_service_pb2 as pair_pb2
 from wire.v1 import pair_service_pb2_grpc as pair_grpc
 from wire.v1 import reference_service_pb2 as reference_pb2
@@ -203,6 +207,25 @@ async def test_a_reference_of_a_camera_that_is_not_connected_is_refused(
         assert line in str(refused.value.details())
     received = center.metrics.registry.get_sample_value("vergence_center_references_total", {"outcome": "received"})
     assert received == 1.0
+
+
+async def test_one_token_leaves_half_of_the_places_to_others(
+    center: Any, channel: aio.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = Caller(Principal("anna", Role.VIEWER), lambda _: None)
+    monkeypatch.setattr(caller, "CALLER", SimpleNamespace(get=lambda _: anna))
+    calls = [watch(channel) for _ in range(MOST_WATCHERS // 2)]
+    await watching(center, MOST_WATCHERS // 2)
+    with pytest.raises(aio.AioRpcError) as refused:
+        await first(watch(channel))
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refused.value.details() == "'anna' has 64 such calls already; end one of them"
+    for call in calls:
+        call.cancel()
+    await eventually(lambda: not center.broadcaster._watchers)
+    again = watch(channel)
+    await watching(center)
+    again.cancel()
 
 
 async def test_watchers_are_bounded_and_one_that_leaves_makes_room(center: Any, channel: aio.Channel) -> None:

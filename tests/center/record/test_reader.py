@@ -13,13 +13,13 @@ import zstandard
 from google.protobuf.message import Message
 from mcap.data_stream import RecordBuilder
 from mcap.reader import make_reader
-from mcap.records import Channel, Chunk
+from mcap.records import Channel, Chunk, Schema
 from mcap.writer import MCAP0_MAGIC, CompressionType, Writer
 from mcap_protobuf.decoder import DecoderFactory
 
 from center.config import RecordSection
 from center.metrics import Metrics
-from center.record.reader import RECORD_LIMIT, Recording, files
+from center.record.reader import MOST_DAMAGE, RECORD_LIMIT, Recording, files
 from center.record.recorder import Recorder
 from center.record.recovery import finish_torn
 from deploy.bench.record import contents, synthetic_batch
@@ -189,6 +189,30 @@ def test_files_made_to_harm_cost_a_bounded_amount_and_say_one_line(what: str, pa
     assert damage
     assert all("\n" not in line for line in damage)
     assert peak < 3 * RECORD_LIMIT
+
+
+def test_a_chunk_of_a_million_messages_is_read_one_by_one(path: Path) -> None:
+    """64 MB of the smallest ones, 30 kB in a compressed file, were two million objects: a GB."""
+    tiny = record(5, struct.pack("<HIQQ", 9, 0, 0, 0))
+    path.write_bytes(MCAP0_MAGIC + chunk("", tiny * 100_000, 100_000 * len(tiny)))
+    tracemalloc.start()
+    messages, _ = read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert not messages
+    assert peak < 6 * 100_000 * len(tiny)
+
+
+def test_what_is_wrong_is_not_told_without_end(path: Path) -> None:
+    builder = RecordBuilder()
+    Schema(1, b"", "protobuf", "vergence.v1.RecordedPair").write(builder)
+    Channel(1, "/lab/pairs", "protobuf", {}, 1).write(builder)
+    wrong = record(5, struct.pack("<HIQQ", 1, 0, 0, 0) + b"\xff")
+    path.write_bytes(MCAP0_MAGIC + bytes(builder.end()) + wrong * 1_000)
+    messages, damage = read(path)
+    assert not messages
+    assert len(damage) <= MOST_DAMAGE + 2
+    assert damage[MOST_DAMAGE] == f"{path}: more is wrong, which is not told"
 
 
 def test_too_many_channels_are_refused(path: Path) -> None:

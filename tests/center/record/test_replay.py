@@ -110,6 +110,21 @@ def test_a_batch_that_no_center_decoded_is_left_out(
     assert replay.tally.faults[0].startswith("batch 1 has size")
 
 
+def test_a_file_that_calls_all_of_its_pairs_one_batch_is_not_kept_as_a_whole() -> None:
+    engine, taken = FakeEngine(), 0
+    session, pair = recorded_without_disk(engine, [job(1)], references=False)
+
+    def endless() -> Iterator[Message]:
+        nonlocal taken
+        yield session
+        while True:
+            taken += 1
+            yield pair
+
+    next(Replay(lambda _: engine).events(endless()))
+    assert taken <= 33
+
+
 def test_a_batch_of_more_work_than_a_center_takes_at_once_is_left_out() -> None:
     """32 pairs of 512x1024 would take 20 GB; the absent ones of a batch take as much as the others."""
     engine = FakeEngine()

@@ -1,6 +1,7 @@
 """Symbols as SigMF recordings and back."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,13 @@ def _truncate(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-8])
 
 
+def _hole(folder: Path) -> None:
+    """A file of 10 GB that takes none on the disk, called one frame."""
+    path = next(path for path in folder.glob("*-left-*.sigmf-data") if not path.stem.endswith("-gain"))
+    os.truncate(path, 10**10)
+    _edit(lambda whole: whole["annotations"][0].update({"core:sample_count": 10**9}))(folder)
+
+
 def _nest(folder: Path) -> None:
     next(folder.glob("*-right-*.sigmf-meta")).write_text("[" * 100_000)
 
@@ -96,6 +104,7 @@ def _nest(folder: Path) -> None:
     ("harm", "line"),
     [
         (_truncate, "has 5119 numbers; samples 0 to 0"),
+        (_hole, "1000000000 numbers are said to be one frame; 81920 are the most"),
         (_nest, "is not what --to-sigmf writes"),
         (_edit(lambda whole: whole.pop("annotations")), "is not what --to-sigmf writes"),
         (_edit(lambda whole: whole.update(annotations=7)), "is not what --to-sigmf writes"),

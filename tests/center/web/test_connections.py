@@ -134,6 +134,46 @@ async def test_junk_is_refused_and_fills_no_log(dial: Any, caplog: pytest.LogCap
     assert caplog.text == ""
 
 
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param(b"Content-Length: 1000000\r\n", id="a body"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n", id="a body in chunks"),
+        pytest.param(b"Cookie: " + b"a" * 9_000 + b"\r\n", id="a long header"),
+        pytest.param(b"".join(b"X-%d: 1\r\n" % number for number in range(200)), id="many headers"),
+    ],
+)
+async def test_an_upgrade_that_is_none_is_refused(dial: Any, header: bytes) -> None:
+    """uvicorn answered nothing, and waited for ever: 256 of them took every connection of the page."""
+    reader, writer = await dial()
+    writer.write(UPGRADE + header + b"\r\n")
+    assert b" 400 " in await until_closed(reader)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (UPGRADE.replace(b"/ws", b"/other"), b" 404 "),
+        (UPGRADE.replace(b"localhost", b"elsewhere"), b" 421 "),
+        (UPGRADE + b"Origin: http://elsewhere\r\n", b" 403 "),
+        (UPGRADE.replace(b"Version: 13", b"Version: 12"), b" 400 "),
+    ],
+)
+async def test_a_refused_socket_fills_no_log(
+    dial: Any, caplog: pytest.LogCaptureFixture, request_: bytes, status: bytes
+) -> None:
+    reader, writer = await dial()
+    writer.write(request_ + b"\r\n")
+    assert status in await until_closed(reader)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_a_client_has_its_share_and_others_have_theirs(dial: Any, caplog: pytest.LogCaptureFixture) -> None:
     silent = [await dial() for _ in range(SHORT.most_per_client)]
     for _ in range(3):

@@ -97,6 +97,36 @@ async def test_links_are_listed_with_short_names_and_no_infinities(client: httpx
     assert link["settings"] == {"model": "awgn", "snr_db": 7.0, "outage": False, "csi": "perfect"}
 
 
+LINK = pb.Link(rig="lab", view=types_pb2.VIEW_LEFT)
+NO_MODEL = pb.Link.FromString(LINK.SerializeToString() + b"\x1a\x02\x08\x63")  # its settings say model 99
+
+
+@pytest.mark.parametrize(
+    ("links_", "line"),
+    [
+        ([LINK] * 2_000, "names 2000 links; 1024 are the most"),
+        ([LINK] * 60_000, "larger than max"),
+        ([pb.Link(rig="lab")], "names a link that is none: view 0 is unknown"),
+        ([NO_MODEL], "names a link that is none: model 99 is unknown"),
+    ],
+)
+async def test_what_another_emulator_says_costs_little_and_is_one_line(links_: list[pb.Link], line: str) -> None:
+    """A million links, which a message of 8 MB can hold, would be a standstill of every camera for each look."""
+
+    class Other(Emulator):
+        async def ListLinks(self, request: Any, context: Context) -> pb.ListLinksResponse:  # noqa: N802
+            return pb.ListLinksResponse(links=links_)
+
+    server = Server("127.0.0.1:0")
+    add_ChannelControlServiceServicer_to_server(Other(), server.grpc)
+    port = await server.start([])
+    async with browser(f"127.0.0.1:{port}") as client:
+        answer = await client.get("/api/links")
+    await server.stop(0)
+    assert answer.status_code == 502
+    assert line in answer.json()["error"]
+
+
 async def test_a_patch_changes_only_what_it_holds(client: httpx.AsyncClient, emulator: tuple[Emulator, str]) -> None:
     change = {"model": "rayleigh", "coherence": 5120, "snr_db": -2}
     answer = await client.patch("/api/links/lab/right", json=change)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -15,6 +16,9 @@ from channel_emulator.links import control_servicer
 from deploy.bench.loopback import Center, Edge, picture
 from tests.waiting import eventually
 from wire.runtime import grpc_kit
+from wire.security import caller
+from wire.security.caller import Caller
+from wire.security.tokens import Principal, Role
 from wire.v1 import channel_control_service_pb2 as pb
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import types_pb2
@@ -163,6 +167,21 @@ async def test_an_answer_names_no_more_links_than_a_header_holds(start: Start) -
             await stub.GetLink(pb.GetLinkRequest(rig="demo", view=types_pb2.VIEW_LEFT))
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
     assert (refused.value.details() or "").endswith(", and 192 more")
+
+
+async def test_one_token_leaves_half_of_the_watches_to_others(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    anna = Caller(Principal("anna", Role.VIEWER), lambda _: None)
+    monkeypatch.setattr(caller, "CALLER", SimpleNamespace(get=lambda _: anna))
+    _, address = await start(links=LINKS)
+    async with control(address) as stub:
+        watches = [stub.WatchLinks(pb.WatchLinksRequest()) for _ in range(control_servicer.MOST_WATCHERS // 2)]
+        for each in watches:
+            await asyncio.wait_for(each.read(), 20)
+        with pytest.raises(aio.AioRpcError) as refused:
+            await asyncio.wait_for(stub.WatchLinks(pb.WatchLinksRequest()).read(), 20)
+        assert refused.value.details() == "'anna' has 32 such calls already; end one of them"
+        for each in watches:
+            each.cancel()
 
 
 async def test_however_many_watch_the_links_are_looked_at_once(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

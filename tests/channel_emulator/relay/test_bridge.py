@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+import grpc
 import numpy as np
 import pytest
 
 from channel_emulator.emulator import Emulator
+from channel_emulator.relay import bridge
 from deploy.bench.loopback import CREDIT, Center, Edge, picture
-from tests.channel_emulator.conftest import sample
+from tests.channel_emulator.conftest import ending, sample
 from wire.contract.arrays import unpack_complex
 from wire.units import mean_power
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -59,6 +61,55 @@ async def test_a_clean_link_forwards_the_very_bytes(center: Center, start: Start
     assert center.frames[0].symbols == sent.symbols
     assert center.frames[0].channel_state.snr_db == float("inf")
     assert center.frames[0].channel_state.noise_variance == 0.0
+
+
+async def test_a_frame_that_is_longer_than_its_symbols_is_not_passed_on(center: Center, start: Start) -> None:
+    """64 of them wait where a link delays: of 1.5 MB each they were 100 MB of a link."""
+    _, address = await start()
+    stuffed = picture(1)
+    stuffed.stages.add(stage="x" * 90_000)
+    async with Edge(address) as edge:
+        await edge.hello()
+        answer = await edge.frame(stuffed)
+        assert (answer.outcome, answer.reason) == (link_pb2.OUTCOME_REJECTED, "shape")
+        assert answer.detail.endswith("bytes; one of a picture of 128x256 has at most 86016")
+    assert not center.frames
+
+
+async def test_a_frame_that_would_unpack_to_too_much_ends_its_stream(start: Start) -> None:
+    _, address = await start()
+    async with Edge(address) as edge:
+        await edge.hello()
+        await edge.send(link_pb2.TransmitRequest(frame=link_pb2.SymbolFrame(stages=[link_pb2.StageTime()] * 700_000)))
+        refused = await ending(edge)
+    assert refused.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "must be a frame" in (refused.details() or "")
+
+
+async def test_a_center_that_answers_in_megabytes_is_left(center: Center, start: Start) -> None:
+    """64 of them wait for an edge that reads slowly: of 8 MB each they were 512 MB a stream."""
+    center.drain = link_pb2.Drain(reason="x" * 100_000)
+    _, address = await start()
+    async with Edge(address) as edge:
+        await edge.hello()
+        await edge.send(link_pb2.TransmitRequest(frame=picture(1)))
+        refused = await ending(edge)
+    assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "larger than max" in (refused.details() or "")
+
+
+async def test_frames_that_end_here_do_not_come_without_end(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The center never sees them, and their credit is back at once."""
+    monkeypatch.setattr(bridge, "LEAST_SECONDS", 60.0)  # on a machine however slow
+    _, address = await start(defaults={"outage": True})
+    async with Edge(address) as edge:
+        await edge.hello()
+        for sequence in range(1, bridge.MOST_AT_ONCE):
+            assert (await edge.frame(picture(sequence))).reason == "outage"
+        await edge.send(link_pb2.TransmitRequest(frame=picture(bridge.MOST_AT_ONCE)))
+        refused = await ending(edge)
+    assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refused.details() == "256 frames came within 60 s; send fewer a second"
 
 
 async def test_without_csi_nobody_learns_the_gain_and_the_transmitter_nothing(center: Center, start: Start) -> None:

@@ -55,7 +55,11 @@ async def test_the_encoder_assumes_what_the_link_reports(rig: Rig, link: FakeLin
     await until(lambda: rig.count("link_snr_decibels") == 3.5)
     rig.shoot()
     await until(lambda: link.frames)
-    await link.say(link_report=link_pb2.LinkReport(snr_db=float("nan")))
+    for none in (float("nan"), float("-inf"), 3e38, -51.0):  # would stay for as long as nothing better is told
+        await link.say(link_report=link_pb2.LinkReport(snr_db=none))
+    await link.say(acknowledgement=link_pb2.Acknowledgement(sequence=9, outcome=link_pb2.OUTCOME_LOST))
+    await until(lambda: rig.count("frames_total", outcome="lost", reason="") == 1)
+    assert rig.count("link_snr_decibels") == 3.5
     await link.say(link_report=link_pb2.LinkReport(snr_db=float("inf")))
     await until(lambda: rig.count("link_snr_decibels") == float("inf"))
     rig.shoot()
