@@ -12,10 +12,9 @@ import resource
 import socket
 import time
 from dataclasses import dataclass, replace
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import h11
-from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -104,7 +103,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             self.transport.write(_JUNK)
             self.transport.close()
 
-    async def send(self, message: ASGISendEvent) -> None:
+    async def send(self, message: Any) -> None:
         """One refused is answered too; uvicorn would log an error for each, which a stranger may cause."""
         await super().send(message)
         self.handshake_complete |= self.close_sent
