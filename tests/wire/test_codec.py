@@ -4,6 +4,7 @@ import hashlib
 import logging
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -268,3 +269,22 @@ def test_what_is_no_graph_is_refused_as_such(content: bytes) -> None:
     """The first, an opset that is a number, was found by fuzzing."""
     with pytest.raises(codec_graph.GraphRefused, match="it is not an ONNX file"):
         codec_graph.check(content)
+
+
+@pytest.mark.parametrize(
+    ("version", "spins"), [("1.22.0", False), ("1.25.1", False), ("1.26.0", True), ("1.32.0", True), ("2.0.0rc1", True)]
+)
+def test_workers_spin_only_where_that_has_an_end(version: str, spins: bool) -> None:
+    entries = codec.waiting(version)
+    assert (entries["intra_op.allow_spinning"] == "1") is spins
+    assert ("intra_op.spin_duration_us" in entries) is ("force_spinning_stop" in entries) is spins
+
+
+def test_a_decoder_that_has_decoded_takes_no_cpu() -> None:
+    half = codec.load_onnx(codec.DEFAULT, "encoder", 2)
+    picture, snr_db = np.zeros((1, 3, 128, 256), np.float32), np.zeros(1, np.float32)
+    half.session.run(None, {"picture": picture, "snr_db": snr_db})
+    time.sleep(0.05)
+    began = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - began < 0.1
