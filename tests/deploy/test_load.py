@@ -13,6 +13,7 @@ import pytest
 from center.decode.engines import Kind, load
 from deploy.bench.doors import Door, summary
 from deploy.bench.doors import measure as measure_doors
+from deploy.bench.load import bare
 from deploy.bench.load.bare import BareEngine, measure
 from deploy.bench.load.command import keeps
 from deploy.bench.load.frames import PreparedFrames
@@ -171,6 +172,24 @@ def test_the_bare_engine_is_timed_at_every_size() -> None:
     result = measure(engine, (1, 4), tries=3)
     assert engine.sizes == [1, 4] * 4
     assert result.pairs_per_second >= 1 / result.seconds[1]
+
+
+def test_the_bare_engine_is_timed_at_the_beat_of_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[float] = []
+
+    class Sleeper:
+        name, codec_hash = "sleeper", ""
+
+        def decode(self, batch: object) -> "np.typing.NDArray[np.float32]":
+            began.append(time.perf_counter())
+            time.sleep(0.01)
+            return np.zeros((1,), np.float32)
+
+    monkeypatch.setattr(bare, "_BEAT_SECONDS", 0.25)
+    times = bare.measure_at_beat(Sleeper(), 0.05)
+    assert len(times) == len(began) == 5
+    assert min(times) >= 0.01
+    assert began[-1] - began[0] >= 4 * 0.05 - 1e-3, "a rest between, not one after the other"
 
 
 def test_the_quantile_of_nothing_is_no_number() -> None:

@@ -3,7 +3,7 @@
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from center.decode import engines
@@ -12,18 +12,24 @@ from center.decode.engines.base import in_flight
 from wire.geometry import DEFAULT_SIZE, PictureSize
 
 _TRIES: Final = 12
+_BEAT_SECONDS: Final = 4.0
 _EACH: Final = 2
 """Calls one after another of each thread, where an engine takes several at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class BareEngine:
-    """seconds: median time of one call, by pairs in the batch. at_once: pairs/s of one pair a call, with as many calls
-    at once as the engine takes; 0 where that is one."""
+    """
+    seconds  median time of one call, by pairs in the batch
+    at_once  pairs/s of one pair a call, with as many calls at once as the engine takes; 0 where that is one
+    at_beat  times of one pair, when pairs come at a beat: after a rest a call takes longer. Empty where they come
+             faster than one call after the other
+    """
 
     name: str
     seconds: dict[int, float]
     at_once: float = 0.0
+    at_beat: tuple[float, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -59,13 +65,30 @@ def measure(
     return BareEngine(engine.name, {size: statistics.median(each) for size, each in times.items()}, at_once)
 
 
-def load_and_measure(codec: str, kind: engines.Kind, threads: int, picture: PictureSize = DEFAULT_SIZE) -> BareEngine:
+def measure_at_beat(engine: Engine, period: float, picture: PictureSize = DEFAULT_SIZE) -> tuple[float, ...]:
+    """Seconds of one pair, when one comes every `period` seconds."""
+    batch, times, due = Batch.noise(1, size=picture), list[float](), time.perf_counter()
+    for _ in range(max(2, round(_BEAT_SECONDS / period))):
+        due = max(due + period, time.perf_counter())
+        time.sleep(max(0.0, due - time.perf_counter()))
+        began = time.perf_counter()
+        engine.decode(batch)
+        times.append(time.perf_counter() - began)
+    return tuple(times)
+
+
+def load_and_measure(
+    codec: str, kind: engines.Kind, threads: int, period: float, picture: PictureSize = DEFAULT_SIZE
+) -> BareEngine:
     """The engine that a center of this configuration decodes with, at the batches that it makes of pictures of a size.
 
+    period  seconds from one pair to the next
     raises  UserError as `engines.load` does
     """
     engine = engines.load(codec, kind, "auto", threads)
     engines.warm_up(engine, 4)
-    return measure(
-        engine, tuple(size for size in (1, 2, 4) if size == 1 or size * picture.weight <= 4), picture=picture
-    )
+    sizes = tuple(size for size in (1, 2, 4) if size == 1 or size * picture.weight <= 4)
+    found = measure(engine, sizes, picture=picture)
+    if period <= found.seconds[1]:
+        return found
+    return replace(found, at_beat=measure_at_beat(engine, period, picture))

@@ -1,7 +1,8 @@
 """Load on a center, open loop, through its own gRPC door.
 
 Cameras send pictures that were encoded before, each over a connection of its own, at their own beat whatever the
-center does. A watcher takes every pair with its pictures over WatchPairs. The decoder alone is timed in the same run.
+center does. A watcher takes every pair with its pictures over WatchPairs. The decoder alone is timed in the same run,
+one pair after the other and at the beat of the load.
 Center and cameras share this machine's cores, so the figures are for both together.
 """
 
@@ -64,7 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError as problem:
         raise UserError(f"--size: {problem}") from None
     prepared = PreparedFrames.make(arguments.codec, arguments.snr, arguments.sample_type, size=size)
-    bare = load_and_measure(arguments.codec, arguments.engine, arguments.threads, size)
+    period = 1.0 / (arguments.rigs * arguments.rate)
+    bare = load_and_measure(arguments.codec, arguments.engine, arguments.threads, period, size)
     arguments.engine = bare.kind  # the center is to decode with what was timed alone
     if arguments.goal_ms is None:
         results = [measure(arguments, prepared, arguments.rate)]
@@ -75,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         report(result, bare)
     if arguments.json is not None:
         decoder = {"engine": bare.name, "seconds": bare.seconds, "pairs_per_second": bare.pairs_per_second}
-        store(arguments.json, measured_here({"bare": decoder, "runs": results}))
+        store(arguments.json, measured_here({"bare": decoder | {"at_beat": bare.at_beat}, "runs": results}))
     if arguments.chart is not None:
         draw(results, bare.seconds[1] * 1e3, arguments.chart)
     return 0 if found else 1
