@@ -95,7 +95,7 @@ class Pairer(Generic[A]):
         self._newest = dict.fromkeys(View, 0)
         self._heard_at = dict.fromkeys(View, float("-inf"))  # -inf: not connected
         self._last_captured_at = dict.fromkeys(View, float("-inf"))
-        self._period = dict.fromkeys(View, 0.0)  # between the last two frames
+        self._period = dict.fromkeys(View, 0.0)  # between the last two frames; before the second, from the Hello on
         self._delay = dict.fromkeys(View, float("nan"))
         self._alone_in_a_row = 0
 
@@ -130,6 +130,8 @@ class Pairer(Generic[A]):
             self._heard_at[view] = float("-inf")
         if self._last_captured_at[view] > float("-inf"):
             self._period[view] = frame.captured_at - self._last_captured_at[view]
+        elif self._heard_at[view] > float("-inf"):
+            self._period[view] = frame.arrived_at - self._heard_at[view]
         self._last_captured_at[view] = frame.captured_at
         self._heard_at[view] = max(self._heard_at[view], frame.arrived_at)
         self._delay[view] = frame.arrived_at - frame.captured_at

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
+from PIL import Image
 
 from center.config import CenterConfig
 from center.ingest import frames
@@ -227,18 +228,29 @@ def sigmf_metadata(data: bytes) -> None:
 
 @target(UserError, limit=20_000)
 def picture_png(data: bytes) -> None:
-    read_picture(_file("picture.png", data))
+    _picture("picture.png", data)
 
 
 @target(UserError, limit=20_000)
 def picture_jpg(data: bytes) -> None:
-    read_picture(_file("picture.jpg", data))
+    _picture("picture.jpg", data)
 
 
 @target(UserError, limit=20_000)
 def picture_other(data: bytes) -> None:
     """Of the other kinds, which their content tells."""
-    read_picture(_file("picture.tiff", data))
+    _picture("picture.tiff", data)
+
+
+def _picture(name: str, data: bytes) -> None:
+    """With a smaller limit on pixels than cameras have: a few bytes that say a hundred million would take seconds each,
+    and coverage is fond of them."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = 2**18
+    try:
+        read_picture(_file(name, data))
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def seeds(name: str) -> list[bytes]:

@@ -150,6 +150,17 @@ def test_the_first_frames_after_a_rest_of_both_cameras_are_a_pair(pairer: Pairer
         assert [type(outcome) for outcome in found] == [Paired]
 
 
+def test_the_first_frames_of_cameras_that_said_hello_long_ago_are_a_pair(pairer: Pairer[Seen]) -> None:
+    assert pairer.push(left(1, 5.0)) == [], "as long as this one has been silent, the other one may be"
+    assert pairer.push(right(1, 5.01)) == [Paired(left(1, 5.0), right(1, 5.01))]
+
+
+def test_a_camera_that_never_sent_is_not_waited_for_by_one_that_comes_later(pairer: Pairer[Seen]) -> None:
+    pairer.disconnect(View.LEFT)
+    pairer.connect(View.LEFT, now=9.9, restarted=True)
+    assert pairer.push(left(1, 10.0)) == [Single(left(1, 10.0))]
+
+
 def test_a_repeated_or_swapped_sequence_is_told(pairer: Pairer[Seen]) -> None:
     pairer.push(left(5, 0.0))
     assert pairer.push(left(5, 0.0)) == [Repeated(left(5, 0.0), newest=5)]
