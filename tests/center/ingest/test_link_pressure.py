@@ -1,6 +1,7 @@
 """Old frames, full queues, slow or failing decoders and drains, over real gRPC."""
 
 import asyncio
+import re
 import socket
 import struct
 import time
@@ -26,7 +27,9 @@ async def test_a_frame_beyond_its_age_budget_is_not_decoded(engine: Any, camera:
     await left.send(1, time.time() - 0.5, age_budget_ms=100)
     answer = await left.answer()
     assert (answer.outcome, answer.reason) == (DROPPED, "late")
-    assert "0.50 s after its capture; 0.10 s are allowed" in answer.detail
+    came = re.fullmatch(r"it came (\d+\.\d\d) s after its capture; 0\.10 s are allowed", answer.detail)
+    assert came is not None
+    assert 0.5 <= float(came[1]) < 5.0, "half a second, and what a busy machine takes"
     assert engine.batches == []
 
 
