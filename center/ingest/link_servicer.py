@@ -18,6 +18,7 @@ from wire.contract.handshake import HelloReader, StreamEnd, StreamRefused
 from wire.contract.outcomes import Reason
 from wire.runtime.errors import UserError
 from wire.runtime.grpc_kit import abort
+from wire.runtime.log_throttle import Throttle
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.v1 import symbol_link_service_pb2_grpc as link_grpc
 
@@ -35,7 +36,7 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
     def __init__(self, ingest: FrameIngest, links: LinksSection, metrics: Metrics) -> None:
         self._ingest, self._links, self._metrics = ingest, links, metrics
         self._boot_id = secrets.randbits(63) + 1
-        self._hellos = HelloReader()
+        self._hellos, self._knocks = HelloReader(), Throttle(log, interval=1.0)
 
     async def Transmit(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: N802
         """Writes with `context.write`, not as a generator: so the clean-up below runs at once, whatever happens."""
@@ -46,8 +47,11 @@ class SymbolLinkServicer(link_grpc.SymbolLinkServiceServicer):
             session = self._ingest.connect(hello, stream.replaced, stream.say_drain)
         except StreamRefused as problem:
             self._metrics.hellos.labels(problem.reason).inc()
-            level = logging.INFO if problem.code is grpc.StatusCode.UNAVAILABLE else logging.WARNING
-            log.log(level, "a stream from %s is not taken: %s", context.peer(), problem)
+            line = f"a stream from {context.peer()} is not taken: {problem}"
+            if problem.code is grpc.StatusCode.UNAVAILABLE:  # every camera knocks again and again until we are ready
+                self._knocks.warn(problem.reason, line, logging.INFO)
+            else:
+                log.warning("%s", line)
             await abort(context, problem.code, problem)
         self._metrics.hellos.labels("accepted").inc()
         log.info("rig %s: %s camera connected from %s", session.rig.name, session.view, context.peer())

@@ -20,7 +20,8 @@ from wire.v1 import symbol_link_service_pb2_grpc as link_grpc
 from wire.views import View
 
 
-async def test_it_is_not_ready_before_the_decoder_is_warm(engine: Any) -> None:
+async def test_it_is_not_ready_before_the_decoder_is_warm(engine: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     released = threading.Event()
     decode = engine.decode
     engine.decode = lambda batch: released.wait(5) and decode(batch)
@@ -34,9 +35,12 @@ async def test_it_is_not_ready_before_the_decoder_is_warm(engine: Any) -> None:
     assert not await healthy(address, 1.0)
     assert center.status()["why"] == "loading the decoder"
     async with connect(address) as channel:
-        early: Any = link_grpc.SymbolLinkServiceStub(channel).Transmit()
-        await early.write(link_pb2.TransmitRequest(hello=link_pb2.Hello(rig="lab", view=View.LEFT.to_proto())))
-        assert (await early.code()).name == "UNAVAILABLE"
+        for _ in range(3):
+            early: Any = link_grpc.SymbolLinkServiceStub(channel).Transmit()
+            await early.write(link_pb2.TransmitRequest(hello=link_pb2.Hello(rig="lab", view=View.LEFT.to_proto())))
+            assert (await early.code()).name == "UNAVAILABLE"
+    told = [line for line in caplog.messages if "still loading its decoder" in line]
+    assert 1 <= len(told) <= 2, "cameras knock several times a second; a busy machine may take more than one"
     released.set()
     await starting
     assert await healthy(address, 1.0)

@@ -25,7 +25,7 @@ class Throttle:
         self._next: dict[str, float] = {}
         self._held: dict[str, int] = {}
 
-    def warn(self, key: str, line: str) -> None:
+    def warn(self, key: str, line: str, level: int = logging.WARNING) -> None:
         """Log `line` unless one of this key was logged within the interval."""
         now = self._clock()
         if now < self._next.get(key, now):
@@ -33,7 +33,7 @@ class Throttle:
             return
         held = self._held.pop(key, 0)
         self._next[key] = now + self._interval
-        self._log.warning("%s%s", line, f" ({held} more like this)" if held else "")
+        self._log.log(level, "%s%s", line, f" ({held} more like this)" if held else "")
 
 
 class OnChange:

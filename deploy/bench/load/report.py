@@ -14,7 +14,7 @@ def report(result: dict[str, Any], bare: BareEngine) -> None:
     """Print one run."""
     offered = result["rigs"] * result["rate"]
     print(
-        f"{result['rigs']} rigs x {result['rate']:g} pairs/s of {result['size']} = {offered:g} offered over"
+        f"{_rigs(result)} x {result['rate']:g} pairs/s of {result['size']} = {offered:g} offered over"
         f" {result['seconds']:g} s"
     )
     print(
@@ -65,7 +65,7 @@ def draw(results: Sequence[dict[str, Any]], bare_ms: float, path: Path) -> None:
     for share, colour in (("p99", "lightgrey"), ("p95", "darkgrey"), ("p50", "C0")):  # the longest behind
         stages.barh(list(told), [each[share] for each in told.values()], color=colour, label=share)
     stages.invert_yaxis()
-    stages.set(xlabel=f"ms in a stage, {last['rigs']} rigs x {last['rate']:g} pairs/s", xlim=(0, None))
+    stages.set(xlabel=f"ms in a stage, {_rigs(last)} x {last['rate']:g} pairs/s", xlim=(0, None))
     stages.legend(fontsize="small")
     runs = sorted(results, key=lambda each: float(each["rate"]))
     offered = [each["rigs"] * each["rate"] for each in runs]
@@ -75,3 +75,7 @@ def draw(results: Sequence[dict[str, Any]], bare_ms: float, path: Path) -> None:
     ages.set(xlabel="pairs/s offered", ylabel="capture to watcher, ms", ylim=(0, None))
     ages.legend(fontsize="small")
     figure.savefig(path)
+
+
+def _rigs(result: dict[str, Any]) -> str:
+    return "1 rig" if result["rigs"] == 1 else f"{result['rigs']} rigs"

@@ -16,6 +16,10 @@ def test_a_flood_of_warnings_becomes_one_line_that_says_so(caplog: pytest.LogCap
     now = 10.0
     throttle.warn("power", "too loud")
     assert caplog.messages == ["too loud", "too wide", "too loud (99 more like this)"]
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    caplog.set_level(logging.INFO)
+    throttle.warn("door", "come back later", logging.INFO)
+    assert (caplog.messages[-1], caplog.records[-1].levelname) == ("come back later", "INFO")
 
 
 def test_a_state_is_logged_when_it_changes(caplog: pytest.LogCaptureFixture) -> None:
