@@ -1,7 +1,6 @@
 """How a stream begins and how it ends, for everybody who serves SymbolLinkService."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +12,7 @@ from wire.contract.names import check_rig
 from wire.contract.sizes import size_of
 from wire.geometry import PictureSize
 from wire.runtime.errors import UserError
-from wire.security.caller import CALLER, check_sender
+from wire.security.caller import Share, check_sender
 from wire.security.tokens import TokenRefused
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 from wire.views import View
@@ -88,7 +87,7 @@ class HelloReader:
         """seconds: that a stream has for its Hello; most: streams that may be without one at once."""
         self.seconds, self.most = seconds, most
         self._pending = 0
-        self._of: Counter[str] = Counter()
+        self._share = Share(MOST_PENDING_OF_ONE, "{most} streams of '{name}' have not said Hello yet; come back later")
 
     async def read(self, receive: Callable[[], Awaitable[link_pb2.TransmitRequest | None]]) -> link_pb2.Hello:
         """Wait for the Hello of one stream and check what it says of the sender.
@@ -99,13 +98,11 @@ class HelloReader:
         """
         if self._pending >= self.most:
             raise StreamRefused(Refusal.FULL, f"{self.most} streams have not said Hello yet; come back later")
-        caller = CALLER.get(None)
-        name = caller.principal.name if caller is not None and caller.principal is not None else ""
-        if name and self._of[name] >= MOST_PENDING_OF_ONE:
-            line = f"{MOST_PENDING_OF_ONE} streams of '{name}' have not said Hello yet; come back later"
-            raise StreamRefused(Refusal.FULL, line)
+        try:
+            give_back = self._share.take()
+        except UserError as problem:
+            raise StreamRefused(Refusal.FULL, str(problem)) from None
         self._pending += 1
-        self._of[name] += 1
         try:
             async with asyncio.timeout(self.seconds):
                 request = await receive()
@@ -113,9 +110,7 @@ class HelloReader:
             raise StreamRefused(Refusal.CONTRACT, f"no Hello within {self.seconds:g} s; send one first") from None
         finally:
             self._pending -= 1
-            self._of[name] -= 1
-            if not self._of[name]:
-                del self._of[name]
+            give_back()
         if request is None:
             raise StreamRefused(Refusal.CONTRACT, "the stream ended without a Hello; send one first")
         if request.WhichOneof("message") != "hello":

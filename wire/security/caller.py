@@ -46,8 +46,9 @@ def check_sender(rig: str, view: View) -> None:
 class Share:
     """Of a door that all who may come share: how many calls one token may have there at once, so that others get in."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, line: str = "'{name}' has {most} such calls already; end one of them") -> None:
+        """line: what one token is told that has so many, with {name} and {most}"""
+        self._most, self._line = most, line
         self._of: Counter[str] = Counter()
 
     def take(self) -> Callable[[], None]:
@@ -58,7 +59,7 @@ class Share:
         caller = CALLER.get(None)
         name = caller.principal.name if caller is not None and caller.principal is not None else ""
         if name and self._of[name] >= self._most:
-            raise UserError(f"'{name}' has {self._most} such calls already; end one of them")
+            raise UserError(self._line.format(name=name, most=self._most))
         self._of[name] += 1
 
         def give_back() -> None:

@@ -131,7 +131,7 @@ async def test_one_token_does_not_take_the_place_of_all() -> None:
     await asyncio.sleep(0)
     came.set_result(link_pb2.TransmitRequest(hello=hello()))
     assert [each.rig for each in await asyncio.gather(*waiting, other)] == ["lab"] * 9
-    assert not reader._of
+    assert not reader._share._of
 
 
 def test_every_refusal_has_a_status() -> None:
