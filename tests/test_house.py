@@ -53,6 +53,7 @@ SHORT = {
     "jscc/ship.py": "a command; its work is in jscc.release.bundle",
     "jscc/train/loss.py": "equation (3) of the paper",
     "wire/contract/outcomes.py": "the closed sets of words of the contract",
+    "wire/contract/pace.py": "pure: the pace that two services hold a stream to",
     "wire/crop.py": "the one centre crop",
     "wire/geometry.py": "the one home of the picture's and the symbols' shape",
     "wire/runtime/direct.py": "how to connect without a proxy",

@@ -130,7 +130,7 @@ class FrameIngest:
             return
         now = self.clock.now()
         rig, view = session.rig, session.view
-        rig.cameras[view].arrivals.append(now)
+        rig.cameras[view].pace.count(now)
         rig.cameras[view].heard_at = now
         self._metrics.last_frame.labels(rig.name, view).set(now + self.clock.step)
         try:

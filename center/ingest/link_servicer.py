@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import grpc
 
 from center.config import LinksSection
-from center.ingest.camera import LEAST_SECONDS, MOST_AT_ONCE, Session
+from center.ingest.camera import Session
 from center.ingest.credit import Credit
 from center.ingest.ingest import FrameIngest
 from center.metrics import Metrics
@@ -115,8 +115,8 @@ class _Stream:
     def _take(self, session: Session, frame: link_pb2.SymbolFrame) -> None:
         if self._credit.take():
             self._ingest.receive(session, frame, self._answer, self._credit.given_at)
-            if session.rig.cameras[session.view].floods:
-                self._cut_off(session, f"{MOST_AT_ONCE} frames came within {LEAST_SECONDS:g} s; send fewer a second")
+            if complaint := session.rig.cameras[session.view].pace.complaint():
+                self._cut_off(session, complaint)
             return
         self._ingest.refuse(session, frame, self._answer)
         if self._credit.exceeded > MOST_BEYOND_CREDIT:

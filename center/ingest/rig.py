@@ -175,7 +175,7 @@ class Rig:
             "size": str(self.size),
             "symbols": self.size.symbols,
             "connected": [str(view) for view in self.connected()],
-            "frame_rate": {str(view): round(camera.rate(now), 1) for view, camera in self.cameras.items()},
+            "frame_rate": {str(view): round(camera.pace.rate(now), 1) for view, camera in self.cameras.items()},
             "decoded": dict(self.decoded),
             "single_share": self.decoded["single"] / instants if instants else 0.0,
             "drops": dict(self.drops),

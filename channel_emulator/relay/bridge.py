@@ -10,7 +10,6 @@ queue with the time at which it is due, so it holds back its followers (order is
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from channel_emulator.links.link import Delivered, Link
 from channel_emulator.metrics import Metrics
 from channel_emulator.relay.frames import acknowledge, process_frame
 from wire.contract.handshake import StreamEnd, StreamRefused
+from wire.contract.pace import Pace
 from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime import grpc_kit
 from wire.runtime.errors import FrameError
@@ -42,11 +42,6 @@ REPORT_STEP_DB: Final = 0.01
 
 WELCOME_SECONDS: Final = 10.0
 """A center that has not answered the Hello by then is taken for dead; an edge gives up after 3 s."""
-
-MOST_AT_ONCE: Final = 256
-"""Frames that may end here within LEAST_SECONDS, lost or rejected: 320 a second, where a Hello may name 240 and the
-center, which ends a stream that is faster, does not see them."""
-LEAST_SECONDS: Final = 0.8
 
 _log = logging.getLogger("channel_emulator")
 
@@ -97,7 +92,7 @@ class Bridge:
         self._on_welcome, self._welcomed = welcomed, asyncio.Event()
         self._reported: float | None = None
         self._complained = False
-        self._ended_here: deque[float] = deque(maxlen=MOST_AT_ONCE)
+        self._ended_here = Pace()
         self.heard_at = time.monotonic()
         """When the edge last said something."""
         self.answered_at = time.monotonic()
@@ -167,10 +162,9 @@ class Bridge:
                 self._metrics.frame(self._link, outcome, seconds, received, 0)
                 if isinstance(outcome, FrameError):
                     self._complain(sequence, outcome)
-                self._ended_here.append(now)
-                if len(self._ended_here) == MOST_AT_ONCE and now - self._ended_here[0] < LEAST_SECONDS:
-                    line = f"{MOST_AT_ONCE} frames came within {LEAST_SECONDS:g} s; send fewer a second"
-                    raise _Ended(StreamEnd(grpc.StatusCode.RESOURCE_EXHAUSTED, line))
+                self._ended_here.count(now)  # the center, which would end a stream that is faster, does not see it
+                if complaint := self._ended_here.complaint():
+                    raise _Ended(StreamEnd(grpc.StatusCode.RESOURCE_EXHAUSTED, complaint))
                 answer = link_pb2.TransmitResponse(acknowledgement=acknowledge(sequence, outcome))
                 await self._downlink.put(answer)
         await self._uplink.put(None)

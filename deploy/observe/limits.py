@@ -11,7 +11,7 @@ import center.config
 import channel_emulator.config
 import wire.codec_graph
 from center.decode import batch_size, pairer
-from center.ingest import camera, frames, link_servicer
+from center.ingest import frames, link_servicer
 from center.output import quality_monitor, room, watch_servicer
 from center.record import reader, replay, sigmf
 from center.web import app, connections, links, stream
@@ -23,7 +23,7 @@ from deploy.observe import marks
 from edge.encode import references
 from edge.uplink import uplink
 from wire import codec_manifest
-from wire.contract import handshake, link_settings, names, occupancy, sizes
+from wire.contract import handshake, link_settings, names, occupancy, pace, sizes
 from wire.geometry import DEFAULT_SIZE
 from wire.runtime import fields, grpc_kit, log, malformed, prompt, scrapes, yaml_loader
 
@@ -130,9 +130,7 @@ def limits() -> dict[str, list[Limit]]:
             _set(center_, "links.largest_size", "pictures (rows x columns)", over="FAILED_PRECONDITION"),
             _set(center_, "links.credit", "frames on their way", "frames"),
             Limit("frames beyond the credit", link_servicer.MOST_BEYOND_CREDIT, over="the stream is ended"),
-            Limit(
-                f"frames of a camera within {camera.LEAST_SECONDS:g} s", camera.MOST_AT_ONCE, over="the stream is ended"
-            ),
+            Limit(f"frames of a camera within {pace.LEAST_SECONDS:g} s", pace.MOST_AT_ONCE, over="the stream is ended"),
             Limit("answers unread", link_servicer.MOST_UNREAD, over="the stream is ended"),
             _set(center_, "links.idle_s", "stream without a frame", "s", "the stream is ended"),
             _set(center_, "links.evict_s", "rig without a camera", "s", "forgotten, with its series"),
@@ -209,8 +207,8 @@ def limits() -> dict[str, list[Limit]]:
                 over="not read; by size",
             ),
             Limit(
-                f"frames of a stream that end here within {bridge.LEAST_SECONDS:g} s",
-                bridge.MOST_AT_ONCE,
+                f"frames of a stream that end here within {pace.LEAST_SECONDS:g} s",
+                pace.MOST_AT_ONCE,
                 over="the stream is ended",
             ),
             Limit("calls of WatchLinks", control_servicer.MOST_WATCHERS, over="RESOURCE_EXHAUSTED"),

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from channel_emulator.emulator import Emulator
-from channel_emulator.relay import bridge
 from deploy.bench.loopback import CREDIT, Center, Edge, picture
 from tests.channel_emulator.conftest import ending, sample
+from wire.contract import pace
 from wire.contract.arrays import unpack_complex
 from wire.units import mean_power
 from wire.v1 import symbol_link_service_pb2 as link_pb2
@@ -100,13 +100,13 @@ async def test_a_center_that_answers_in_megabytes_is_left(center: Center, start:
 
 async def test_frames_that_end_here_do_not_come_without_end(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """The center never sees them, and their credit is back at once."""
-    monkeypatch.setattr(bridge, "LEAST_SECONDS", 60.0)  # on a machine however slow
+    monkeypatch.setattr(pace, "LEAST_SECONDS", 60.0)  # on a machine however slow
     _, address = await start(defaults={"outage": True})
     async with Edge(address) as edge:
         await edge.hello()
-        for sequence in range(1, bridge.MOST_AT_ONCE):
+        for sequence in range(1, pace.MOST_AT_ONCE):
             assert (await edge.frame(picture(sequence))).reason == "outage"
-        await edge.send(link_pb2.TransmitRequest(frame=picture(bridge.MOST_AT_ONCE)))
+        await edge.send(link_pb2.TransmitRequest(frame=picture(pace.MOST_AT_ONCE)))
         refused = await ending(edge)
     assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert refused.details() == "256 frames came within 60 s; send fewer a second"
