@@ -48,6 +48,16 @@ async def watching(center: Any, count: int = 1) -> None:
     await eventually(lambda: len(center.broadcaster._watchers) >= count)
 
 
+async def make_room(center: Any, channel: aio.Channel, calls: list[Any]) -> None:
+    """Watchers leave, and another one is taken."""
+    for call in calls:
+        call.cancel()
+    await eventually(lambda: not center.broadcaster._watchers)
+    again = watch(channel)
+    await watching(center)
+    again.cancel()
+
+
 def reference(sequence: int = 1, **fields: Any) -> reference_pb2.SubmitReferenceRequest:
     defaults = {
         "rig": "lab",
@@ -220,12 +230,7 @@ async def test_one_token_leaves_half_of_the_places_to_others(
         await first(watch(channel))
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert refused.value.details() == "'anna' has 64 such calls already; end one of them"
-    for call in calls:
-        call.cancel()
-    await eventually(lambda: not center.broadcaster._watchers)
-    again = watch(channel)
-    await watching(center)
-    again.cancel()
+    await make_room(center, channel, calls)
 
 
 async def test_watchers_are_bounded_and_one_that_leaves_makes_room(center: Any, channel: aio.Channel) -> None:
@@ -235,12 +240,7 @@ async def test_watchers_are_bounded_and_one_that_leaves_makes_room(center: Any, 
         await first(watch(channel))
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert f"{MOST_WATCHERS} clients watch pairs already" in str(refused.value.details())
-    for call in calls:
-        call.cancel()
-    await eventually(lambda: not center.broadcaster._watchers)
-    again = watch(channel)
-    await watching(center)
-    again.cancel()
+    await make_room(center, channel, calls)
 
 
 @pytest.mark.parametrize(
