@@ -19,6 +19,7 @@ from benchmarks.peers.bench import System
 from benchmarks.peers.environment import NotInstalled, interpreter
 from benchmarks.peers.roster import PEERS, Peer
 from benchmarks.peers.work import pack
+from deploy.bench.arguments import chart_file, count, natural, output_file, positive
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.result_file import measured_here, store
 from wire import codec
@@ -33,13 +34,13 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     """words: of the command line; None takes this process's"""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--peers", nargs="*", choices=_NAMES, default=list(_NAMES), help="default: all")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each (default %(default)s)")
-    parser.add_argument("--seconds", type=float, default=12.0, help="of each load (default %(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="of every decoder (default %(default)s)")
+    parser.add_argument("--rounds", type=count, default=5, help="turns of each (default %(default)s)")
+    parser.add_argument("--seconds", type=positive, default=12.0, help="of each load (default %(default)s)")
+    parser.add_argument("--threads", type=natural, default=2, help="of every decoder (default %(default)s)")
     parser.add_argument("--codec", default=codec.DEFAULT, help="shipped name or folder (default %(default)s)")
     parser.add_argument("--tune", action="store_true", help="try every setting of the peers instead, without ours")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="store every figure")
-    parser.add_argument("--chart", type=Path, metavar="FILE", help="draw them (needs matplotlib)")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="store every figure")
+    parser.add_argument("--chart", type=chart_file, metavar="FILE", help="draw them (needs matplotlib)")
     return parser.parse_args(words)
 
 

@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from center.decode import engines
 from center.decode.engines import Batch
 from center.service import Center
 from deploy.bench import loopback
+from deploy.bench.arguments import output_file, positive
 from deploy.bench.emulator import serve_center, serve_emulator
 from deploy.bench.live import resident
 from deploy.bench.load.frames import PreparedFrames
@@ -170,8 +170,8 @@ def measure(seconds: float) -> dict[str, Any]:
 def main() -> None:
     """Measure, print, store."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling.measure", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each load (default %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="store it; default: print only")
+    parser.add_argument("--seconds", type=positive, default=10.0, help="of each load (default %(default)s)")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="store it; default: print only")
     asked = parser.parse_args()
     result = measure(asked.seconds)
     print(result)

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from deploy.bench.arguments import positive
 from deploy.bench.offline import OfflineCodec, load_pairs, transmit
 from deploy.bench.watch import PairWatcher
 from deploy.local.stack import FOOTAGE, Ports, running
@@ -18,7 +19,7 @@ LIMIT_DB: Final = 0.1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--left", type=float, default=10.0, help="SNR of the left link, dB (default %(default)s)")
     parser.add_argument("--right", type=float, default=1.0, help="SNR of the right link, dB (default %(default)s)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="how long to watch (default %(default)s)")
+    parser.add_argument("--seconds", type=positive, default=30.0, help="how long to watch (default %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from deploy.bench.arguments import count, output_file, positive
 from deploy.bench.loopback import Center, Edge, picture
 from deploy.bench.result_file import measured_here, store
 from deploy.local.demo import temporary_certs
@@ -40,10 +41,10 @@ class Door:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--frames", type=int, default=4_000, help="over each door (default %(default)s)")
-    parser.add_argument("--connections", type=int, default=50, help="to each door (default %(default)s)")
-    parser.add_argument("--decoder-ms", type=float, default=52.6, help="CPU that a pair costs (default %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="store the figures")
+    parser.add_argument("--frames", type=count, default=4_000, help="over each door (default %(default)s)")
+    parser.add_argument("--connections", type=count, default=50, help="to each door (default %(default)s)")
+    parser.add_argument("--decoder-ms", type=positive, default=52.6, help="CPU that a pair costs (default %(default)s)")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="store the figures")
 
 
 def run(arguments: argparse.Namespace) -> int:

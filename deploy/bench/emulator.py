@@ -11,7 +11,6 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from channel_emulator.config import EmulatorConfig, LinkSection
 from channel_emulator.emulator import Emulator
 from channel_emulator.links.registry import Links
 from channel_emulator.relay.frames import process_frame
+from deploy.bench.arguments import count, output_file
 from deploy.bench.load.watcher import cpu_seconds
 from deploy.bench.loopback import Center, Edge, picture
 from deploy.bench.result_file import measured_here, store
@@ -120,8 +120,8 @@ def measure(frames: int) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.bench.emulator", description=__doc__)
-    parser.add_argument("--frames", type=int, default=500, help="per link (default 500)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="store the result")
+    parser.add_argument("--frames", type=count, default=500, help="per link (default 500)")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="store the result")
     parsed = parser.parse_args(arguments)
     result = measure(parsed.frames)
     head = f"{'link':<14} {'own p50':>9} {'round trip p50':>15} {'p99':>7} {'added p50':>10} {'CPU a frame':>12}"

@@ -20,6 +20,7 @@ import numpy as np
 from center.decode import engines
 from center.decode.engines import Batch, Engine, Kind
 from center.decode.engines.base import in_flight
+from deploy.bench.arguments import count, natural, output_file
 from deploy.bench.offline import Pictures, load_pairs, size_of, unit_noise
 from deploy.bench.result_file import measured_here, store
 from deploy.local.stack import FOOTAGE
@@ -68,13 +69,13 @@ class Row:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codec", default=codec.DEFAULT, help="shipped name or folder (default %(default)s)")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="default: all that are there")
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4], help="pairs in a batch (default 1 2 4)")
+    parser.add_argument("--batches", type=count, nargs="+", default=[1, 2, 4], help="pairs in a batch (default 1 2 4)")
     parser.add_argument(
         "--size", default=str(DEFAULT_SIZE), help="of the pictures that are timed, rows x columns (default %(default)s)"
     )
-    parser.add_argument("--rounds", type=int, default=40, help="calls of each (default %(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="on the CPU, 0 is every core (default %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="store every figure")
+    parser.add_argument("--rounds", type=count, default=40, help="calls of each (default %(default)s)")
+    parser.add_argument("--threads", type=natural, default=2, help="on the CPU, 0 is every core (default %(default)s)")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="store every figure")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from websockets.sync.client import connect
 
+from deploy.bench.arguments import positive
 from deploy.local.demo import of_size
 from deploy.local.stack import Ports, Stack, running
 
@@ -19,7 +20,7 @@ WARM_UP_SECONDS: Final = 5.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long to watch (default %(default)s)")
+    parser.add_argument("--seconds", type=positive, default=60.0, help="how long to watch (default %(default)s)")
     parser.add_argument("--size", metavar="RxC", help="of the pictures, at most 256x512 (default: that of edge.yaml)")
 
 

@@ -26,6 +26,7 @@ from center.output.quality import FrameKey
 from center.record.reader import Recording, files
 from center.record.recorder import Recorder
 from center.record.recovery import finish_torn
+from deploy.bench.arguments import count
 from wire.contract.arrays import pack_complex
 from wire.geometry import DEFAULT_SIZE
 from wire.runtime.errors import UserError
@@ -52,7 +53,7 @@ class Result:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kills", type=int, default=100, help="default %(default)s")
+    parser.add_argument("--kills", type=count, default=100, help="default %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="of the moments; default %(default)s")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="on the disk to be tried; default: a temporary one")
 

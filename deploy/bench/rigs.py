@@ -12,7 +12,6 @@ import gc
 import sys
 import time
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from center.config import CenterConfig
 from center.decode.engines import Batch
 from center.service import Center
+from deploy.bench.arguments import at_least, count, output_file, positive
 from deploy.bench.live import resident
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import LoadCamera, Sent
@@ -126,11 +126,11 @@ def measure(rigs: int, rate: float, seconds: float, decode_ms: float) -> dict[st
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.bench.rigs", description=__doc__)
-    parser.add_argument("--rigs", type=int, nargs="+", default=[1, 64, 1_000], help="default 1 64 1000")
-    parser.add_argument("--rate", type=float, default=60.0, help="pairs a second of all rigs together (default 60)")
-    parser.add_argument("--seconds", type=float, default=17.0, help="how long it counts (default 17)")
-    parser.add_argument("--decode-ms", type=float, default=5.0, help="what the decoder takes, asleep (default 5)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="store the result")
+    parser.add_argument("--rigs", type=count, nargs="+", default=[1, 64, 1_000], help="default 1 64 1000")
+    parser.add_argument("--rate", type=positive, default=60.0, help="pairs a second of all rigs together (default 60)")
+    parser.add_argument("--seconds", type=positive, default=17.0, help="how long it counts (default 17)")
+    parser.add_argument("--decode-ms", type=at_least(0), default=5.0, help="what the decoder takes, asleep (default 5)")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="store the result")
     parsed = parser.parse_args(arguments)
     rows = [measure(rigs, parsed.rate, parsed.seconds, parsed.decode_ms) for rigs in parsed.rigs]
     print(f"{'rigs':>5} {'pairs':>6} {'decoded':>8} {'CPU a pair':>10}  {'ratio':>6} {'idle CPU':>9}  kB: idle, active")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from center.config import CenterConfig
 from center.decode.engines import Batch
 from center.service import Center
+from deploy.bench.arguments import positive
 from deploy.bench.live import percentile
 from deploy.local.process import stop_all
 from deploy.local.stack import Ports, Stack
@@ -40,7 +41,7 @@ class HalfSpeed:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=float, default=30.0, help="how long to watch (default %(default)s)")
+    parser.add_argument("--seconds", type=positive, default=30.0, help="how long to watch (default %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ import ray
 from ray import serve
 
 from center.decode.engines.ray_engine import APPLICATION, DEPLOYMENT
+from deploy.bench.arguments import count, output_file, positive
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import send_load
 from deploy.bench.load.watcher import Counters, Seen, watch
@@ -42,11 +43,11 @@ def main(words: list[str] | None = None) -> int:
     words  of the command line; None takes this process's
     """
     parser = argparse.ArgumentParser(prog="python -m deploy.ray.drill", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--replicas", type=int, default=2, help="default %(default)s")
-    parser.add_argument("--rigs", type=int, default=4, help="default %(default)s")
-    parser.add_argument("--rate", type=float, default=2.0, help="pairs a second of each rig (default %(default)s)")
-    parser.add_argument("--seconds", type=float, default=20.0, help="default %(default)s")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="store the result")
+    parser.add_argument("--replicas", type=count, default=2, help="default %(default)s")
+    parser.add_argument("--rigs", type=count, default=4, help="default %(default)s")
+    parser.add_argument("--rate", type=positive, default=2.0, help="pairs a second of each rig (default %(default)s)")
+    parser.add_argument("--seconds", type=positive, default=20.0, help="default %(default)s")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="store the result")
     asked = parser.parse_args(words)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # Ray's CPUs are permissions, not cores: so many replicas fit on whatever machine this is.

@@ -7,9 +7,9 @@ kills.
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from deploy.bench.arguments import at_least, chart_file, count, output_file, positive
 from deploy.bench.faults import disk, floods, idle, kills, memory, reconnects, refused, rolling, soak, weather
 from deploy.bench.faults.strike import How
 from deploy.bench.result_file import measured_here, store
@@ -33,29 +33,29 @@ DRILLS: dict[str, Drill] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     number = parser.add_argument_group("drills, each with how often or how much").add_argument
-    number("--kills", type=int, metavar="N", help="kill -9 or SIGTERM of any process at any moment")
-    number("--stops", type=int, metavar="N", help="SIGSTOP of any process, SIGCONT after --stopped seconds")
-    number("--reconnects", type=int, metavar="N", help="connections that break, on both hops in turn")
-    number("--refused", type=int, metavar="N", help="streams that are refused, at each of two doors")
-    number("--idle", type=int, metavar="N", help="connections that say nothing, on each of six ports")
-    number("--floods", type=float, metavar="SECONDS", help="floods of HTTP/2 frames at the center, each for so long")
-    number("--rolling", type=int, metavar="N", help="restarts of each center, one after the other")
-    number("--weather", type=float, metavar="SECONDS", help="bad networks, each for so long, on both hops")
-    number("--disk", type=int, metavar="MB", help="a disk for recordings that becomes full; as root")
-    number("--memory", type=int, metavar="MB", help="the worst load within a limit on the center's memory; as root")
-    number("--soak", type=float, metavar="MINUTES", help="a long run: does anything grow?")
-    parser.add_argument("--centers", type=int, choices=(1, 2), default=2, help="of rolling; default %(default)s")
+    number("--kills", type=count, metavar="N", help="kill -9 or SIGTERM of any process at any moment")
+    number("--stops", type=count, metavar="N", help="SIGSTOP of any process, SIGCONT after --stopped seconds")
+    number("--reconnects", type=count, metavar="N", help="connections that break, on both hops in turn")
+    number("--refused", type=count, metavar="N", help="streams that are refused, at each of two doors")
+    number("--idle", type=count, metavar="N", help="connections that say nothing, on each of six ports")
+    number("--floods", type=positive, metavar="SECONDS", help="floods of HTTP/2 frames at the center, each for so long")
+    number("--rolling", type=count, metavar="N", help="restarts of each center, one after the other")
+    number("--weather", type=positive, metavar="SECONDS", help="bad networks, each for so long, on both hops")
+    number("--disk", type=count, metavar="MB", help="a disk for recordings that becomes full; as root")
+    number("--memory", type=count, metavar="MB", help="the worst load within a limit on the center's memory; as root")
+    number("--soak", type=at_least(soak.LEAST_MINUTES), metavar="MINUTES", help="a long run: does anything grow?")
+    parser.add_argument("--centers", type=count, choices=(1, 2), default=2, help="of rolling; default %(default)s")
     parser.add_argument(
         "--fps",
-        type=float,
+        type=positive,
         default=5.0,
         help="pairs a second, of idle, floods, rolling, disk and soak; default %(default)s",
     )
-    parser.add_argument("--seconds", type=float, default=60.0, help="of idle, disk and memory; default %(default)s")
-    parser.add_argument("--chart", type=Path, metavar="FILE", help="of soak, as SVG or PNG; needs matplotlib")
-    parser.add_argument("--stopped", type=float, default=20.0, metavar="S", help="default %(default)s")
+    parser.add_argument("--seconds", type=positive, default=60.0, help="of idle, disk and memory; default %(default)s")
+    parser.add_argument("--chart", type=chart_file, metavar="FILE", help="of soak, as SVG or PNG; needs matplotlib")
+    parser.add_argument("--stopped", type=positive, default=20.0, metavar="S", help="default %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="of what is left to chance; default %(default)s")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="store every figure")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="store every figure")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,8 +1,9 @@
-"""What processes hold: memory, open files, threads; and whether that grows."""
+"""What processes hold, memory, open files, threads, and whether that grows; how busy the machine is."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -44,6 +45,26 @@ def growth(before: dict[str, Holding], after: dict[str, Holding]) -> dict[str, H
         for name, now in after.items()
         for then in [before[name]]
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """What all cores of this machine have done since it was started, in ticks of the kernel."""
+
+    worked: int
+    rested: int
+
+    @staticmethod
+    def now() -> "Cores":
+        """Time that a host kept for itself counts as work: nobody here could have it."""
+        ticks = [int(tick) for tick in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        rested = ticks[3] + ticks[4]  # idle, and waiting for disks
+        return Cores(sum(ticks) - rested, rested)
+
+    def busy_since(self, then: "Cores") -> float:
+        """The share of all cores that worked meanwhile."""
+        worked, rested = self.worked - then.worked, self.rested - then.rested
+        return worked / max(worked + rested, 1)
 
 
 def report_growth(grown: dict[str, Any]) -> None:

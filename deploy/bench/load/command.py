@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from deploy.bench.arguments import chart_file, count, natural, output_file, positive
 from deploy.bench.load.bare import load_and_measure
 from deploy.bench.load.frames import PreparedFrames
 from deploy.bench.load.generator import PLAIN, send_load
@@ -40,20 +41,20 @@ _DELIVERED: Final = 0.99
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rigs", type=int, default=1, help="rigs, two cameras each (default %(default)s)")
-    parser.add_argument("--rate", type=float, default=10.0, help="pairs a second of each rig (default %(default)s)")
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long to send (default %(default)s)")
+    parser.add_argument("--rigs", type=count, default=1, help="rigs, two cameras each (default %(default)s)")
+    parser.add_argument("--rate", type=positive, default=10.0, help="pairs a second of each rig (default %(default)s)")
+    parser.add_argument("--seconds", type=positive, default=20.0, help="how long to send (default %(default)s)")
     parser.add_argument("--snr", type=float, default=10.0, help="SNR of both links in dB (default %(default)s)")
     parser.add_argument("--sample-type", choices=("f32", "f16", "i8"), default="f32", help="default %(default)s")
     parser.add_argument("--size", default=str(DEFAULT_SIZE), metavar="RxC", help="of pictures (default %(default)s)")
     parser.add_argument("--codec", default=codec.DEFAULT, help="shipped name or folder (default %(default)s)")
     parser.add_argument("--engine", default="auto", help="engine.kind of both (default %(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="of the decoder (default %(default)s)")
-    parser.add_argument("--goal-ms", type=float, help="find the highest rate whose p99 age stays below this")
+    parser.add_argument("--threads", type=natural, default=2, help="of the decoder (default %(default)s)")
+    parser.add_argument("--goal-ms", type=positive, help="find the highest rate whose p99 age stays below this")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="further environment of the center")
     parser.add_argument("--secure", action="store_true", help="mutual TLS and tokens")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="store every figure")
-    parser.add_argument("--chart", type=Path, metavar="FILE", help="draw them (needs matplotlib)")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="store every figure")
+    parser.add_argument("--chart", type=chart_file, metavar="FILE", help="draw them (needs matplotlib)")
 
 
 def run(arguments: argparse.Namespace) -> int:
