@@ -3,7 +3,7 @@
 import ctypes
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -27,6 +27,10 @@ WORTH: Final = 0.8
 NEAR: Final = 3e-4
 """Mean squared distance of pictures in [0, 1] that rounding may make, on symbols of noise: there it is larger than on
 pictures."""
+
+HOPELESS: Final = 1.5
+"""Times as slow as the fastest, alone and among others: who is that at one turn has no further one, as a center that
+starts keeps cameras waiting."""
 
 _TRIES: Final = 3
 _LONGEST_REASON: Final = 200
@@ -54,9 +58,7 @@ def load(name: str, kind: Kind, device: Device, threads: int, address: str = "au
     if kind == "openvino":
         return OpenVinoEngine(name, threads)
     if kind == "auto":
-        exact = OnnxEngine(name, threads)
-        gpu = _on_cuda(name, threads, exact) if cuda else None
-        return gpu or fastest([exact, *_others(name, threads)])
+        return (_on_cuda(name, threads) if cuda else None) or fastest(_on_cpu(name, threads))
     return OnnxEngine(name, threads, int8=kind == "onnxruntime-i8")
 
 
@@ -64,8 +66,8 @@ def fastest(engines: Sequence[Engine], clock: Callable[[], float] = time.perf_co
     """The engine that decodes fastest, of those whose pictures are nearly the first one's: by the time of a pair alone,
     and the time for each pair when there are as many at once as the engine takes; the two are added.
 
-    The first one stays unless another is plainly faster. Some old CPUs overflow in sums of 8-bit products: their
-    pictures are not near.
+    The first one stays unless another is plainly faster; who is plainly slower has one turn only. Some old CPUs
+    overflow in sums of 8-bit products: their pictures are not near.
 
     clock  gives seconds
     """
@@ -73,15 +75,19 @@ def fastest(engines: Sequence[Engine], clock: Callable[[], float] = time.perf_co
     exact = engines[0].decode(batch)
     near = [engines[0], *(each for each in engines[1:] if _is_near(each, batch, exact))]
     alone, among_others = [float("inf")] * len(near), [float("inf")] * len(near)
+    in_turns = list(range(len(near)))
     with ThreadPoolExecutor(MOST_IN_FLIGHT) as threads:
         for _ in range(_TRIES):  # in turns, so that a busy moment of the machine slows all alike
-            for i, engine in enumerate(near):
+            for i in in_turns:
+                engine = near[i]
                 began = clock()
                 engine.decode(batch)
                 alone[i] = min(alone[i], clock() - began)
                 began, count = clock(), in_flight(engine)
                 list(threads.map(engine.decode, [batch] * count))
                 among_others[i] = min(among_others[i], (clock() - began) / count)
+            limits = HOPELESS * min(alone), HOPELESS * min(among_others)
+            in_turns = [i for i in in_turns if alone[i] < limits[0] or among_others[i] < limits[1]]
     times = [sum(each) for each in zip(alone, among_others, strict=True)]
     quickest = min(range(len(near)), key=times.__getitem__)
     return near[quickest if times[quickest] < WORTH * times[0] else 0]
@@ -103,29 +109,36 @@ def _left_out(who: str, error: Exception) -> None:
     log.warning("%s is left out: %s", who, one_line(str(error) or type(error).__name__, _LONGEST_REASON))
 
 
-def _on_cuda(name: str, threads: int, exact: Engine) -> Engine | None:
-    """torch on the GPU; None where that does not work, though a GPU is there. exact: whose pictures it should give"""
+def _on_cuda(name: str, threads: int) -> Engine | None:
+    """torch on the GPU; None where that does not work or its pictures are not nearly onnxruntime's."""
     try:
         engine = TorchEngine(name, "cuda", threads)
     except Exception as error:  # of the driver too: too old, or for another GPU
         _left_out("torch on cuda", error)
         return None
     batch = Batch.noise(1)
-    return engine if _is_near(engine, batch, exact.decode(batch)) else None
+    return engine if _is_near(engine, batch, OnnxEngine(name, threads).decode(batch)) else None
 
 
-def _others(name: str, threads: int) -> Iterator[Engine]:
-    """The engines that are worth a trial beside the first: those that are there, and work."""
+def _on_cpu(name: str, threads: int) -> list[Engine]:
+    """onnxruntime, and the engines that are worth a trial beside it: those that are there, and load. All at once:
+    OpenVINO compiles for as long as the others take together.
+
+    raises  UserError as OnnxEngine does
+    """
     offers: list[tuple[bool, Callable[[], Engine]]] = [
         ((codec.folder(name) / codec.INT8_FILE).is_file(), lambda: OnnxEngine(name, threads, int8=True)),
         (is_installed(), lambda: OpenVinoEngine(name, threads)),
     ]
-    for there, make in offers:
-        if there:
+    with ThreadPoolExecutor(len(offers)) as loading:
+        others = [loading.submit(make) for there, make in offers if there]
+        engines: list[Engine] = [OnnxEngine(name, threads)]
+        for other in others:
             try:
-                yield make()
+                engines.append(other.result())
             except (ImportError, OSError, UserError) as error:
                 _left_out("an engine that is installed", error)
+    return engines
 
 
 def warm_up(engine: Engine, most: int) -> None:
