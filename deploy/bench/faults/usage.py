@@ -56,10 +56,10 @@ class Cores:
 
     @staticmethod
     def now() -> "Cores":
-        """Time that a host kept for itself counts as work: nobody here could have it."""
-        ticks = [int(tick) for tick in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-        rested = ticks[3] + ticks[4]  # idle, and waiting for disks
-        return Cores(sum(ticks) - rested, rested)
+        """Time that a host kept for itself counts as work: nobody here could have it. What gives way to all others,
+        being nice, counts as rest."""
+        user, nice, system, idle, disks, *kept = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9])
+        return Cores(user + system + sum(kept), nice + idle + disks)
 
     def busy_since(self, then: "Cores") -> float:
         """The share of all cores that worked meanwhile."""
