@@ -1,6 +1,7 @@
 """A development authority and what it signs: EC P-256, as every TLS library of today takes it."""
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITY_DAYS: Final = 3650
+_LONGEST_HOST: Final = 253
+_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST: Final = re.compile(rf"(?:\*\.)?(?:{_LABEL}\.)*(?![0-9]+$){_LABEL}")
+"""The last part is no number: what looks like an address and is none would be called by nobody."""
 _EARLIER: Final = timedelta(days=1)
 """Certificates count from then on: clocks of camera hosts are not always right."""
 
@@ -47,6 +52,10 @@ class Authority:
             raise ValueError("no pair")
         return Authority(made, private)
 
+    def ended(self, now: datetime | None = None) -> bool:
+        """Whether it counts no more. now: for tests"""
+        return self.certificate.not_valid_after_utc <= (now or datetime.now(UTC))
+
     def pem(self) -> Signed:
         return _pem(self.certificate, self.key)
 
@@ -55,13 +64,13 @@ class Authority:
 
         name   whom it is for, in words
         hosts  names and addresses by which it is called; none for who only calls others
-        days   that it counts
+        days   that it counts, but no longer than the authority
         now    for tests
         """
         key = ec.generate_private_key(ec.SECP256R1())
         uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if hosts else [])]
         builder = (
-            _builder(_name(name), self.certificate.subject, key, days, now)
+            _builder(_name(name), self.certificate.subject, key, days, now, self.certificate.not_valid_after_utc)
             .add_extension(x509.BasicConstraints(False, None), True)
             .add_extension(x509.KeyUsage(True, False, False, False, False, False, False, False, False), True)
             .add_extension(x509.ExtendedKeyUsage(uses), False)
@@ -73,16 +82,37 @@ class Authority:
 
 
 def hosts_of(certificate: bytes) -> list[str]:
-    """Names and addresses by which the owner of a certificate, in PEM, may be called."""
+    """Names and addresses by which the owner of a certificate, in PEM, may be called; none for who only calls others.
+
+    raises  ValueError if it is none
+    """
     extensions = x509.load_pem_x509_certificate(certificate).extensions
-    names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    try:
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
     return [str(name.value) for name in names]
 
 
+def is_host(text: str) -> bool:
+    """Whether a certificate can name it: a name of DNS, which may begin with `*.`, or an address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return len(text) <= _LONGEST_HOST and bool(_HOST.fullmatch(text))
+    return True
+
+
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: float, now: datetime | None
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    days: float,
+    now: datetime | None,
+    until: datetime | None = None,
 ) -> x509.CertificateBuilder:
     now = now or datetime.now(UTC)
+    end = now + timedelta(days=days)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -90,7 +120,7 @@ def _builder(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _EARLIER)
-        .not_valid_after(now + timedelta(days=days))
+        .not_valid_after(end if until is None else min(end, until))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
     )
 

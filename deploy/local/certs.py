@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from deploy.local.authority import Authority, hosts_of
+from deploy.local.authority import AUTHORITY_DAYS, Authority, hosts_of, is_host
 from deploy.local.secured import BOOK
 from wire.contract.names import check_rig
 from wire.runtime.errors import UserError, cause
 from wire.runtime.files import replacing
-from wire.security import tokens
+from wire.security import token_file, tokens
 from wire.security.tokens import Role
 from wire.views import View
 
@@ -26,7 +26,6 @@ DEFAULT_RIG: Final = "demo"
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 SERVERS: Final = {"center": ("center",), "emulator": ("emulator", "channel-emulator")}
 """Folders of services that others call, and names that they have in compose and Kubernetes."""
-_HOST: Final = re.compile(r"[A-Za-z0-9_.:*-]{1,253}")
 _BOOK_HEAD: Final = """\
 # Who may come in, by the SHA-256 of each token. `vergence certs --renew` copies this for center and emulator.
 # To withdraw a token, take its line away, here and where the services read it. To replace one, delete the file
@@ -84,10 +83,10 @@ def make(
     returns  names of the folders
     raises   UserError if the folder is in use, or cannot be written
     """
-    if not days > 0.0:
-        raise UserError(f"--days is {days:g}; give a number above 0")
+    if not 0.0 < days <= AUTHORITY_DAYS:
+        raise UserError(f"--days is {days:g}; give a number above 0, at most the authority's {AUTHORITY_DAYS}")
     for host in hosts:
-        if not _HOST.fullmatch(host):
+        if not is_host(host):
             raise UserError(f"--host {host!r} is no name of a host; give a name or an address without a port")
     try:
         authority = _authority(folder, renew)
@@ -122,9 +121,12 @@ def _authority(folder: Path, renew: bool) -> Authority:
     certificate, key = place / "authority.pem", place / "key.pem"
     if renew:
         try:
-            return Authority.read(certificate.read_bytes(), key.read_bytes())
+            authority = Authority.read(certificate.read_bytes(), key.read_bytes())
         except (OSError, ValueError):
             raise UserError(f"{place} holds no authority to renew from; leave --renew away to make one") from None
+        if authority.ended():
+            raise UserError(f"the authority of {folder} has expired; make a new folder, and exchange all at once")
+        return authority
     if place.exists():
         raise UserError(f"{folder} holds certificates already; --renew makes new ones of the same authority")
     if folder.exists() and any(folder.iterdir()):
@@ -149,8 +151,7 @@ def _parties(folder: Path, hosts: Sequence[str], rigs: Sequence[str]) -> Iterato
     """Those that are asked for, and those that are there. raises OSError, UserError"""
     rigs = [*(check_rig(rig) for rig in rigs), *_rigs(folder)] or [DEFAULT_RIG]
     for service, names in SERVERS.items():
-        former = folder / service / "certificate.pem"
-        further = [*hosts, *(hosts_of(former.read_bytes()) if former.exists() else ())]
+        further = [*hosts, *_former_hosts(folder / service / "certificate.pem")]
         entry = f"role: {Role.OPERATOR}" if service == "center" else ""  # the page sets links in its name
         yield Party(service, entry, tuple(dict.fromkeys([*names, *LOOPBACK, *further])))
     for rig in dict.fromkeys(rigs):
@@ -160,6 +161,16 @@ def _parties(folder: Path, hosts: Sequence[str], rigs: Sequence[str]) -> Iterato
         yield Party(role.value, f"role: {role}")
 
 
+def _former_hosts(certificate: Path) -> list[str]:
+    """raises OSError, and UserError if it can be read and tells nothing"""
+    if not certificate.exists():
+        return []
+    try:
+        return hosts_of(certificate.read_bytes())
+    except ValueError:
+        raise UserError(f"{certificate} is damaged; delete it, and give every --host again") from None
+
+
 def _rigs(folder: Path) -> list[str]:
     """Rigs that have folders already."""
     lefts = sorted(place.name.removesuffix("-left") for place in folder.glob("*-left"))
@@ -167,9 +178,19 @@ def _rigs(folder: Path) -> list[str]:
 
 
 def _make_tokens(folder: Path, parties: Sequence[Party]) -> bytes:
-    """A token for each party that has none yet. returns the book's file"""
-    book = folder / BOOK
-    text = book.read_text(encoding="utf-8") if book.exists() else _BOOK_HEAD
+    """A token for each party that has none yet. returns the book's file
+
+    raises  OSError, and UserError if the book is damaged, or lost: a new one would shut out whoever has a token
+    """
+    book, text = folder / BOOK, _BOOK_HEAD
+    if book.exists():
+        token_file.load(book)
+        text = book.read_text(encoding="utf-8")
+    elif had := [each.folder for each in parties if (folder / each.folder / "token").exists()]:
+        raise UserError(
+            f"{book} is missing, and {', '.join(had)} have tokens; bring it back, for example that of {folder}/center,"
+            " or delete each file `token` for new ones"
+        )
     for party in parties:
         file = folder / party.folder / "token"
         if party.entry and not file.exists():

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 import deploy.local
 from deploy.local import cli
-from deploy.local.authority import hosts_of
+from deploy.local.authority import AUTHORITY_DAYS, Authority, hosts_of, is_host
 from deploy.local.certs import make, write
 from wire.runtime.errors import UserError
 from wire.security import token_file
@@ -71,8 +72,7 @@ def test_services_are_called_by_their_names(tmp_path: Path) -> None:
     given = ["radio.example", "10.0.0.7", "fe80::1"]
     assert hosts(tmp_path / "certs", "center") == ["center", *loopback, *given]
     assert hosts(tmp_path / "certs", "emulator") == ["emulator", "channel-emulator", *loopback, *given]
-    with pytest.raises(x509.ExtensionNotFound):
-        hosts(tmp_path / "certs", "demo-left")
+    assert hosts(tmp_path / "certs", "demo-left") == []
 
 
 def test_who_only_calls_can_serve_nobody(certs: Path) -> None:
@@ -150,7 +150,15 @@ def test_a_token_that_was_withdrawn_stays_so(tmp_path: Path) -> None:
     [
         ("file", [], "DIR is not empty; give a new folder"),
         ("", ["--renew"], "DIR/authority holds no authority to renew from; leave --renew away to make one"),
-        ("", ["--days", "0"], "--days is 0; give a number above 0"),
+        ("", ["--days", "0"], "--days is 0; give a number above 0, at most the authority's 3650"),
+        ("", ["--days", "inf"], "--days is inf; give a number above 0, at most the authority's 3650"),
+        ("", ["--days", "nan"], "--days is nan; give a number above 0, at most the authority's 3650"),
+        ("", ["--host", ".."], "--host '..' is no name of a host; give a name or an address without a port"),
+        (
+            "",
+            ["--host", "10.0.0.256"],
+            "--host '10.0.0.256' is no name of a host; give a name or an address without a port",
+        ),
         ("", ["--host", "a b"], "--host 'a b' is no name of a host; give a name or an address without a port"),
         (
             "",
@@ -169,6 +177,68 @@ def test_what_cannot_be_is_one_line(
     assert cli.main(["certs", str(folder), *words]) == 1
     assert capsys.readouterr().err.strip().replace(str(folder), "DIR") == f"vergence: error: {line}"
     assert sorted(path.name for path in folder.iterdir()) == (["mine"] if prepare else [])
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe")
+
+
+@pytest.mark.parametrize(
+    ("harm", "file", "line"),
+    [
+        (damage, "center/certificate.pem", "is damaged; delete it, and give every --host again"),
+        (damage, "tokens.yaml", "not UTF-8; save the file as UTF-8"),
+        (
+            Path.unlink,
+            "tokens.yaml",
+            "is missing, and center, demo-left, demo-right, viewer, operator, metrics have tokens",
+        ),
+        (damage, "authority/key.pem", "holds no authority to renew from"),
+    ],
+)
+def test_a_renewal_from_damaged_files_is_refused_and_changes_nothing(
+    tmp_path: Path, harm: Callable[[Path], None], file: str, line: str
+) -> None:
+    """A book that was lost would be made anew without the tokens that are out, and shut out everybody who has one."""
+    make(tmp_path / "certs")
+    harm(tmp_path / "certs" / file)
+    before = contents(tmp_path / "certs")
+    with pytest.raises(UserError) as refused:
+        make(tmp_path / "certs", renew=True)
+    assert line in str(refused.value)
+    assert contents(tmp_path / "certs") == before
+
+
+def test_an_authority_signs_for_no_longer_than_it_counts() -> None:
+    then = datetime(2026, 1, 1, tzinfo=UTC)
+    authority = Authority.new(then)
+    late = then + timedelta(days=AUTHORITY_DAYS - 1)
+    signed = x509.load_pem_x509_certificate(authority.sign("late", [], 365.0, late).certificate)
+    assert signed.not_valid_after_utc == then + timedelta(days=AUTHORITY_DAYS)
+    assert not authority.ended(late)
+    assert authority.ended(late + timedelta(days=1))
+
+
+def test_nothing_is_renewed_by_an_authority_that_has_ended(tmp_path: Path) -> None:
+    make(tmp_path / "certs")
+    old = Authority.new(datetime.now(UTC) - timedelta(days=AUTHORITY_DAYS + 1)).pem()
+    write(tmp_path / "certs" / "authority" / "authority.pem", old.certificate)
+    write(tmp_path / "certs" / "authority" / "key.pem", old.key)
+    with pytest.raises(UserError, match="has expired; make a new folder"):
+        make(tmp_path / "certs", renew=True)
+
+
+@pytest.mark.parametrize("host", ["center", "*.example.org", "a_b.example", "10.0.0.7", "::1", "fe80::1", "7.example"])
+def test_names_and_addresses_can_be_certified(host: str) -> None:
+    assert is_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", "..", "*", "*.*", "-", "a:b", "a..b", "1.2.3.4.5", "a.*.b", "x" * 64, "a." * 127 + "a", "é.example", "a\n"],
+)
+def test_what_nobody_could_call_cannot(host: str) -> None:
+    assert not is_host(host)
 
 
 def test_a_folder_in_which_others_may_write_is_not_taken(tmp_path: Path) -> None:
