@@ -26,7 +26,9 @@ def _stage(about: Mapping[str, Any]) -> str:
     sizes = [f"{settings['patches']} pairs of 64x128 patches a step"] if whole < 1 else []
     if whole > 0:
         last = f"the last {whole:.0%} on " if sizes else ""
-        sizes.append(f"{last}{settings['pictures']} whole pairs{'' if sizes else ' a step'}")
+        several = " or ".join(settings["sizes"])
+        drawn = f" ({several}, drawn for each step, of larger ones fewer)" if several else ""
+        sizes.append(f"{last}{settings['pictures']} whole pairs{'' if sizes else ' a step'}{drawn}")
     skew = draws["absent_skew"]
     skewed = f" (the SNR there a uniform number to the power {skew:g})" if skew != 1 else ""
     time = f" in {duration(about['seconds'])}" if "seconds" in about else ""
@@ -141,8 +143,8 @@ def model_card(
     lines = [
         f"# {name}",
         "",
-        f"A joint source-channel codec for pairs of {geometry.HEIGHT} x {geometry.WIDTH} RGB pictures,"
-        f" {geometry.SYMBOLS} complex symbols a picture. Hash of the weights `{codec.codec_hash}`.",
+        f"A joint source-channel codec for pairs of RGB pictures, {geometry.SYMBOLS} complex symbols for one of"
+        f" {geometry.HEIGHT} x {geometry.WIDTH}, others in proportion. Hash of the weights `{codec.codec_hash}`.",
         "",
         f"- Preset `{about['preset']}`{_beside(about['preset'], codec.config)},"
         f" joint decoding {'on' if codec.config.joint else 'off'};"

@@ -73,6 +73,8 @@ def test_an_ms_ssim_training_is_on_whole_pictures_alone(tiny: Codec) -> None:
     assert "loss `ms-ssim`" in stage
     assert "; 4 whole pairs a step;" in stage
     assert "patches" not in stage
+    several = model_card("mine", tiny, later(whole_share=1.0, sizes=["128x256", "256x512"]))
+    assert "; 4 whole pairs a step (128x256 or 256x512, drawn for each step, of larger ones fewer);" in several
     patches = model_card("mine", tiny, {**FIRST, "settings": {**SETTINGS, "whole_share": 0.0}})
     assert "; 12 pairs of 64x128 patches a step; the other" in patches
 
