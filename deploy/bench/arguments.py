@@ -58,7 +58,7 @@ def _checked(text: str, kind: type[int] | type[float], least: float, wanted: str
     try:
         number = kind(text)
     except ValueError:
-        number = kind(-1)
+        number = math.nan
     if not least <= number < math.inf:
         raise argparse.ArgumentTypeError(f"'{text}' is not {wanted}")
     return number

@@ -80,8 +80,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table."""
-    if arguments.rounds < 1 or min(arguments.batches) < 1:
-        raise UserError("--rounds and --batches must be at least 1")
     size = size_of(arguments.size)
     loaded = load_all(arguments.codec, arguments.kinds, arguments.threads)
     rows = [

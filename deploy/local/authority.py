@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -45,9 +46,12 @@ class Authority:
 
     @staticmethod
     def read(certificate: bytes, key: bytes) -> "Authority":
-        """From PEM texts. raises ValueError if they are none, or no pair"""
-        made = x509.load_pem_x509_certificate(certificate)
-        private = serialization.load_pem_private_key(key, password=None)
+        """From PEM texts. raises ValueError if they are none, no pair, or the key has a password"""
+        try:
+            made = x509.load_pem_x509_certificate(certificate)
+            private = serialization.load_pem_private_key(key, password=None)
+        except (TypeError, UnsupportedAlgorithm) as error:
+            raise ValueError(str(error)) from error
         if not isinstance(private, ec.EllipticCurvePrivateKey) or private.public_key() != made.public_key():
             raise ValueError("no pair")
         return Authority(made, private)
@@ -66,6 +70,7 @@ class Authority:
         hosts  names and addresses by which it is called; none for who only calls others
         days   that it counts, but no longer than the authority
         now    for tests
+        raises ValueError if the authority has ended
         """
         key = ec.generate_private_key(ec.SECP256R1())
         uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if hosts else [])]
@@ -86,21 +91,23 @@ def hosts_of(certificate: bytes) -> list[str]:
 
     raises  ValueError if it is none
     """
-    extensions = x509.load_pem_x509_certificate(certificate).extensions
+    read = x509.load_pem_x509_certificate(certificate)
     try:
-        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return []
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise ValueError(str(error)) from error
     return [str(name.value) for name in names]
 
 
 def is_host(text: str) -> bool:
-    """Whether a certificate can name it: a name of DNS, which may begin with `*.`, or an address."""
+    """Whether a certificate can name it: a name of DNS, which may begin with `*.`, or an address without a zone."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
         return len(text) <= _LONGEST_HOST and bool(_HOST.fullmatch(text))
-    return True
+    return "%" not in text
 
 
 def _builder(

@@ -123,6 +123,11 @@ def _authority(folder: Path, renew: bool) -> Authority:
         try:
             authority = Authority.read(certificate.read_bytes(), key.read_bytes())
         except (OSError, ValueError):
+            if folder.exists() and any(folder.iterdir()):
+                line = (
+                    "is lost, damaged or has a password; bring it back, or make a new folder and exchange all at once"
+                )
+                raise UserError(f"the authority in {place} {line}") from None
             raise UserError(f"{place} holds no authority to renew from; leave --renew away to make one") from None
         if authority.ended():
             raise UserError(f"the authority of {folder} has expired; make a new folder, and exchange all at once")
@@ -150,8 +155,10 @@ def _check_ours(folder: Path) -> None:
 def _parties(folder: Path, hosts: Sequence[str], rigs: Sequence[str]) -> Iterator[Party]:
     """Those that are asked for, and those that are there. raises OSError, UserError"""
     rigs = [*(check_rig(rig) for rig in rigs), *_rigs(folder)] or [DEFAULT_RIG]
+    former = [name for service in SERVERS for name in _former_hosts(folder / service / "certificate.pem")]
+    own = {name for names in SERVERS.values() for name in names}
     for service, names in SERVERS.items():
-        further = [*hosts, *_former_hosts(folder / service / "certificate.pem")]
+        further = [*hosts, *(name for name in former if name not in own)]
         entry = f"role: {Role.OPERATOR}" if service == "center" else ""  # the page sets links in its name
         yield Party(service, entry, tuple(dict.fromkeys([*names, *LOOPBACK, *further])))
     for rig in dict.fromkeys(rigs):
@@ -191,14 +198,16 @@ def _make_tokens(folder: Path, parties: Sequence[Party]) -> bytes:
             f"{book} is missing, and {', '.join(had)} have tokens; bring it back, for example that of {folder}/center,"
             " or delete each file `token` for new ones"
         )
+    new: dict[Path, str] = {}
     for party in parties:
         file = folder / party.folder / "token"
         if party.entry and not file.exists():
-            token = tokens.new_token()
-            write(file, f"{token}\n".encode())
+            new[file] = token = tokens.new_token()
             sha256 = tokens.digest(token).hex()
             former = rf"^ *- {{name: '{re.escape(party.folder)}',.*\n?"  # of a token whose file was taken away
             text = re.sub(former, "", text, flags=re.MULTILINE)
             text = f"{text.rstrip()}\n  - {{name: '{party.folder}', {party.entry}, sha256: '{sha256}'}}\n"
     write(book, text.encode())
+    for file, token in new.items():  # after the book: one that is missing is made anew, one that no book has is refused
+        write(file, f"{token}\n".encode())
     return text.encode()

@@ -27,7 +27,11 @@ def _stage(about: Mapping[str, Any]) -> str:
     if whole > 0:
         last = f"the last {whole:.0%} on " if sizes else ""
         several = " or ".join(settings["sizes"])
-        drawn = f" ({several}, drawn for each step, of larger ones fewer)" if several else ""
+        drawn = (
+            f" ({several}{', drawn for each step, of larger ones fewer' if ' or ' in several else ''})"
+            if several
+            else ""
+        )
         sizes.append(f"{last}{settings['pictures']} whole pairs{'' if sizes else ' a step'}{drawn}")
     skew = draws["absent_skew"]
     skewed = f" (the SNR there a uniform number to the power {skew:g})" if skew != 1 else ""

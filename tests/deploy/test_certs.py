@@ -1,5 +1,6 @@
 """`vergence certs`: what is made, who may read it, and that nothing is overwritten by mistake."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 import deploy.local
@@ -183,6 +185,13 @@ def damage(path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
 
 
+def lock(path: Path) -> None:
+    """Give a key a password."""
+    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    secret = serialization.BestAvailableEncryption(b"secret")
+    path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, secret))
+
+
 @pytest.mark.parametrize(
     ("harm", "file", "line"),
     [
@@ -193,7 +202,9 @@ def damage(path: Path) -> None:
             "tokens.yaml",
             "is missing, and center, demo-left, demo-right, viewer, operator, metrics have tokens",
         ),
-        (damage, "authority/key.pem", "holds no authority to renew from"),
+        (damage, "authority/key.pem", "is lost, damaged or has a password; bring it back, or make a new folder"),
+        (Path.unlink, "authority/authority.pem", "is lost, damaged or has a password"),
+        (lock, "authority/key.pem", "is lost, damaged or has a password"),
     ],
 )
 def test_a_renewal_from_damaged_files_is_refused_and_changes_nothing(
@@ -207,6 +218,31 @@ def test_a_renewal_from_damaged_files_is_refused_and_changes_nothing(
         make(tmp_path / "certs", renew=True)
     assert line in str(refused.value)
     assert contents(tmp_path / "certs") == before
+
+
+def test_a_lost_certificate_is_made_anew_with_the_hosts_of_the_other_service(tmp_path: Path) -> None:
+    make(tmp_path / "certs", ["radio.example"])
+    before = hosts(tmp_path / "certs", "center"), hosts(tmp_path / "certs", "emulator")
+    (tmp_path / "certs" / "center" / "certificate.pem").unlink()
+    make(tmp_path / "certs", renew=True)
+    assert (hosts(tmp_path / "certs", "center"), hosts(tmp_path / "certs", "emulator")) == before
+
+
+def test_a_run_that_was_cut_off_shuts_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes, mode: int = 0o600) -> None:
+        if path.parent.name == "viewer":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write(path, data, mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("deploy.local.certs.write", full)
+        with pytest.raises(UserError, match=r"(?i)no space left"):
+            make(tmp_path / "certs")
+    make(tmp_path / "certs", renew=True)
+    book = token_file.load(tmp_path / "certs" / "center" / "tokens.yaml")
+    for name in ("demo-left", "viewer", "metrics"):
+        token = (tmp_path / "certs" / name / "token").read_text().strip()
+        assert book.authenticate(token, 0.0).name == name
 
 
 def test_an_authority_signs_for_no_longer_than_it_counts() -> None:
@@ -235,7 +271,22 @@ def test_names_and_addresses_can_be_certified(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["", "..", "*", "*.*", "-", "a:b", "a..b", "1.2.3.4.5", "a.*.b", "x" * 64, "a." * 127 + "a", "é.example", "a\n"],
+    [
+        "",
+        "..",
+        "*",
+        "*.*",
+        "-",
+        "a:b",
+        "a..b",
+        "1.2.3.4.5",
+        "a.*.b",
+        "x" * 64,
+        "a." * 127 + "a",
+        "é.example",
+        "a\n",
+        "fe80::1%eth0",
+    ],
 )
 def test_what_nobody_could_call_cannot(host: str) -> None:
     assert not is_host(host)

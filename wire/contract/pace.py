@@ -8,7 +8,7 @@ from collections import deque
 from typing import Final
 
 MOST_AT_ONCE: Final = 256
-"""Frames that may come within LEAST_SECONDS: 320 a second, where a Hello may name 240."""
+"""Frames that end a stream when they come within LEAST_SECONDS: 320 a second, where a Hello may name 240."""
 LEAST_SECONDS: Final = 0.8
 
 _RATE_WINDOW: Final = 3.0
@@ -25,8 +25,11 @@ class Pace:
         self._arrivals.append(now)
 
     def rate(self, now: float) -> float:
-        """Frames per second over the last three seconds."""
-        return sum(at > now - _RATE_WINDOW for at in self._arrivals) / _RATE_WINDOW
+        """Frames per second over the last three seconds, or over the last MOST_AT_ONCE frames where those are fewer."""
+        within = [at for at in self._arrivals if at > now - _RATE_WINDOW]
+        if len(within) < MOST_AT_ONCE:
+            return len(within) / _RATE_WINDOW
+        return (MOST_AT_ONCE - 1) / max(within[-1] - within[0], 1e-3)
 
     def complaint(self) -> str:
         """Why the stream is to end, in one line for its sender; "" if it keeps to the pace."""

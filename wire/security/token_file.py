@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from wire.contract.names import RigName
 from wire.runtime import yaml_config
@@ -72,7 +72,8 @@ class TokenSection(Section):
 
 
 class _TokensFile(Section):
-    tokens: tuple[TokenSection, ...]
+    tokens: Annotated[tuple[TokenSection, ...], BeforeValidator(lambda given: () if given is None else given)]
+    """None, where the last token was withdrawn; were that an error, the former book would stay in force."""
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:

@@ -28,10 +28,6 @@ NEAR: Final = 3e-4
 """Mean squared distance of pictures in [0, 1] that rounding may make, on symbols of noise: there it is larger than on
 pictures."""
 
-HOPELESS: Final = 1.5
-"""Times as slow as the fastest, alone and among others: who is that at one turn has no further one, as a center that
-starts keeps cameras waiting."""
-
 _TRIES: Final = 3
 _LONGEST_REASON: Final = 200
 
@@ -66,8 +62,8 @@ def fastest(engines: Sequence[Engine], clock: Callable[[], float] = time.perf_co
     """The engine that decodes fastest, of those whose pictures are nearly the first one's: by the time of a pair alone,
     and the time for each pair when there are as many at once as the engine takes; the two are added.
 
-    The first one stays unless another is plainly faster; who is plainly slower has one turn only. Some old CPUs
-    overflow in sums of 8-bit products: their pictures are not near.
+    The first one stays unless another is plainly faster. Some old CPUs overflow in sums of 8-bit products: their
+    pictures are not near.
 
     clock  gives seconds
     """
@@ -75,19 +71,15 @@ def fastest(engines: Sequence[Engine], clock: Callable[[], float] = time.perf_co
     exact = engines[0].decode(batch)
     near = [engines[0], *(each for each in engines[1:] if _is_near(each, batch, exact))]
     alone, among_others = [float("inf")] * len(near), [float("inf")] * len(near)
-    in_turns = list(range(len(near)))
     with ThreadPoolExecutor(MOST_IN_FLIGHT) as threads:
         for _ in range(_TRIES):  # in turns, so that a busy moment of the machine slows all alike
-            for i in in_turns:
-                engine = near[i]
+            for i, engine in enumerate(near):
                 began = clock()
                 engine.decode(batch)
                 alone[i] = min(alone[i], clock() - began)
                 began, count = clock(), in_flight(engine)
                 list(threads.map(engine.decode, [batch] * count))
                 among_others[i] = min(among_others[i], (clock() - began) / count)
-            limits = HOPELESS * min(alone), HOPELESS * min(among_others)
-            in_turns = [i for i in in_turns if alone[i] < limits[0] or among_others[i] < limits[1]]
     times = [sum(each) for each in zip(alone, among_others, strict=True)]
     quickest = min(range(len(near)), key=times.__getitem__)
     return near[quickest if times[quickest] < WORTH * times[0] else 0]

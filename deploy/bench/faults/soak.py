@@ -50,7 +50,8 @@ def drill(minutes: float, fps: float, say: Callable[[str], None], chart: Path | 
                     say(f"{now / 60:.0f} of {minutes:g} minutes, {witness.shown} pictures")
                 time.sleep(max(0.0, began + len(times) * SAMPLE_SECONDS - time.monotonic()))
             until_ns, busy = time.time_ns(), Cores.now().busy_since(cores)
-            watcher.wait_for_pair(until_ns, 10.0)
+            for rig in RIGS:
+                counter.wait_for_pair(until_ns, 10.0, rig)
             seen, came = watcher.since(began), counter.since(began)
             died = [process.name for process in stack.processes if process.exit_code() is not None]
         finally:
@@ -122,7 +123,7 @@ def report(result: dict[str, Any]) -> None:
     print(
         f"\n{result['minutes']:g} minutes, two rigs at {result['fps']:g}/s, all cores {result['busy']:.0%} busy:"
         f" {result['lost']} of {result['instants']} instants lost; age p50 {p50:.0f} ms, p99 {p99:.0f} ms"
-        f" ({slope} ms an hour); {result['pictures']} pictures checked (none of"
+        f" ({slope} ms an hour); {result['pictures']} pictures checked (no pair of"
         f" {result['not_looked_at']} instants), {len(result['wrong'])} wrong, {result['unreadable']} unreadable;"
         f" growing for certain: {', '.join(result['growing']) or 'nothing'}"
     )

@@ -56,8 +56,8 @@ class Cores:
 
     @staticmethod
     def now() -> "Cores":
-        """Time that a host kept for itself counts as work: nobody here could have it. What gives way to all others,
-        being nice, counts as rest."""
+        """Time that a host kept for itself counts as work: nobody here could have it. That of programs with a nice
+        value above 0 counts as rest: they are to give way."""
         user, nice, system, idle, disks, *kept = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9])
         return Cores(user + system + sum(kept), nice + idle + disks)
 

@@ -59,8 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start a center, load it, print the tables; 1 if a goal was given and no rate holds it."""
-    if arguments.rigs < 1 or not arguments.rate > 0.0 or not arguments.seconds > 0.0:
-        raise UserError("--rigs, --rate and --seconds must be above 0")
     try:
         size = PictureSize.parse(arguments.size)
     except ValueError as problem:

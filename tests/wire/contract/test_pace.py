@@ -1,5 +1,7 @@
 """How fast frames come, by a clock of the test's own."""
 
+import pytest
+
 from wire.contract.handshake import FRAME_RATES
 from wire.contract.pace import LEAST_SECONDS, MOST_AT_ONCE, Pace
 
@@ -37,3 +39,7 @@ def test_who_slows_down_again_is_forgiven() -> None:
 def test_the_rate_is_of_the_last_three_seconds() -> None:
     assert paced(0.1, 101).rate(10.0) == 10.0
     assert paced(0.1, 101).rate(20.0) == 0.0
+
+
+def test_the_rate_of_a_fast_camera_is_told_too() -> None:
+    assert paced(1 / 240, 2000).rate(2000 / 240) == pytest.approx(240)

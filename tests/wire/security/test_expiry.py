@@ -21,7 +21,7 @@ def test_it_is_what_the_certificate_says(certs: Path) -> None:
 def test_years_with_two_digits_and_with_four(year: int) -> None:
     """RFC 5280: up to 2049 as UTCTime, from 2050 on as GeneralizedTime."""
     end = datetime(year, 7, 1, 12, tzinfo=UTC)
-    made = Authority.new(datetime(1980, 1, 1, tzinfo=UTC)).sign("test", (), 1.0, end - timedelta(days=1))
+    made = Authority.new(end - timedelta(days=2)).sign("test", (), 1.0, end - timedelta(days=1))
     assert ends(made.certificate) == [end.timestamp()]
 
 

@@ -170,6 +170,16 @@ def test_a_broken_new_file_keeps_the_former_book_and_is_told_once(
     assert refusal(file, "vgt_old", 200.1) is Denial.UNKNOWN
 
 
+@pytest.mark.parametrize("empty", ["tokens:\n", "tokens: []\n", "tokens:\n# nobody\n"])
+def test_the_last_token_can_be_withdrawn(tmp_path: Path, empty: str) -> None:
+    """What YAML makes of the file then is no list; were that an error, the former book would count on."""
+    path = book(tmp_path / "tokens.yaml", entry("vgt_old"))
+    file = TokenFile(path)
+    assert file.authenticate("vgt_old", 100.0).name == "anna"
+    path.write_text(empty, encoding="utf-8")
+    assert refusal(file, "vgt_old", 102.0) is Denial.UNKNOWN
+
+
 def test_a_book_in_systemds_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     book(tmp_path / "tokens", entry("vgt_old"))
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))

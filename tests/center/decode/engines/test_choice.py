@@ -70,13 +70,6 @@ def test_the_first_call_and_busy_moments_do_not_count() -> None:
     assert quickest([0.1, 0.1, 9.0, 9.0, 1.0, 1.0, 9.0, 9.0], [0.9]) == "first"
 
 
-def test_who_is_plainly_slower_has_one_turn() -> None:
-    clock = Clock()
-    first, second = Timed("first", [1.0], clock), Timed("second", [0.5], clock)
-    assert fastest([first, second], clock).name == "second"
-    assert (len(first.batches), len(second.batches)) == (1 + 2, 1 + 3 * 2), "the first picture is that to compare with"
-
-
 def test_other_pictures_are_no_price_for_speed() -> None:
     assert quickest([1.0], [0.1], grey=0.01) == "second"
     assert quickest([1.0], [0.1], grey=0.03) == "first"
