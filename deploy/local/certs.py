@@ -124,10 +124,10 @@ def _authority(folder: Path, renew: bool) -> Authority:
             authority = Authority.read(certificate.read_bytes(), key.read_bytes())
         except (OSError, ValueError):
             if folder.exists() and any(folder.iterdir()):
-                line = (
-                    "is lost, damaged or has a password; bring it back, or make a new folder and exchange all at once"
-                )
-                raise UserError(f"the authority in {place} {line}") from None
+                raise UserError(
+                    f"the authority in {place} is lost, damaged or has a password; bring it back, or make a new folder"
+                    " and exchange all at once"
+                ) from None
             raise UserError(f"{place} holds no authority to renew from; leave --renew away to make one") from None
         if authority.ended():
             raise UserError(f"the authority of {folder} has expired; make a new folder, and exchange all at once")
