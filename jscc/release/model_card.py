@@ -26,13 +26,10 @@ def _stage(about: Mapping[str, Any]) -> str:
     sizes = [f"{settings['patches']} pairs of 64x128 patches a step"] if whole < 1 else []
     if whole > 0:
         last = f"the last {whole:.0%} on " if sizes else ""
-        several = " or ".join(settings["sizes"])
-        drawn = (
-            f" ({several}{', drawn for each step, of larger ones fewer' if ' or ' in several else ''})"
-            if several
-            else ""
-        )
-        sizes.append(f"{last}{settings['pictures']} whole pairs{'' if sizes else ' a step'}{drawn}")
+        kinds = settings["sizes"]
+        drawn = ", drawn for each step, of larger ones fewer" if len(kinds) > 1 else ""
+        of_sizes = f" ({' or '.join(kinds)}{drawn})" if kinds else ""
+        sizes.append(f"{last}{settings['pictures']} whole pairs{'' if sizes else ' a step'}{of_sizes}")
     skew = draws["absent_skew"]
     skewed = f" (the SNR there a uniform number to the power {skew:g})" if skew != 1 else ""
     time = f" in {duration(about['seconds'])}" if "seconds" in about else ""

@@ -143,6 +143,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
     memory.set(ylabel="resident memory, MB", title=f"two rigs at {result['fps']:g} pairs/s each, all on one machine")
     held.set(ylabel="open files (solid), threads (dotted)")
     ages.set(ylabel="age when shown, ms (30 s each)", xlabel="minutes", ylim=(0, None))
-    memory.legend(fontsize="small", ncols=3)
+    memory.set(ylim=(0, None))
+    memory.legend(fontsize="small", ncols=3, loc="lower right")  # below every line
     ages.legend(fontsize="small")
     figure.savefig(path)
