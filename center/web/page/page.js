@@ -10,6 +10,7 @@ const POLL = 1000;
 const REFRESH = 200;
 const SILENCE = 1000; // without an answer of the center: a request that fails takes five times as long
 const RATE_WINDOW = 3000;
+const FIRST_PICTURE = 3000; // how long a camera may take from its connection to a picture here
 const VIEWS = ["left", "right"];
 
 const each = (of) => Object.fromEntries(VIEWS.map((view) => [view, of(view)]));
@@ -30,6 +31,7 @@ const state = {
   emulatorAway: false,
   drops: null, // frames of the rig that the center has dropped so far, by reason
   dropped: null, // the reason that has grown since
+  connectedAt: each(() => null), // since when each camera is
   arrivals: new Map(), // when pairs came, by capture time: a pair comes again when it has been measured
 };
 
@@ -53,6 +55,7 @@ function choose(rig) {
   state.rig = rig;
   state.drops = state.dropped = state.symbols = null;
   state.arrivals.clear();
+  state.connectedAt = each(() => null);
   for (const view of VIEWS) {
     panels[view].clear();
     panels[view].link.show(rig, linkOf(view), state.linksError, performance.now());
@@ -138,11 +141,13 @@ function connected(view) {
 
 function refresh() {
   const now = performance.now();
+  for (const view of VIEWS) state.connectedAt[view] = connected(view) ? (state.connectedAt[view] ?? now) : null;
   const situation = {
     ...state,
     centerSilent: state.asked !== null && now - state.asked > SILENCE,
     link: each(linkOf),
     connected: each(connected),
+    justConnected: each((view) => state.connectedAt[view] !== null && now - state.connectedAt[view] < FIRST_PICTURE),
     fresh: each((view) => panels[view].fresh(now)),
     ever: each((view) => Boolean(panels[view].live)),
   };

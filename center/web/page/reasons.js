@@ -1,7 +1,7 @@
 // What the page is looking at, in words. Pure: the state of things goes in, text comes out.
 //
 // state: { open, everOpen, center, centerError, centerSilent, linksError, emulatorAway, dropped, link: {left, right},
-//          connected: {left, right}, fresh: {left, right}, ever: {left, right} }
+//          connected: {left, right}, justConnected: {left, right}, fresh: {left, right}, ever: {left, right} }
 // dropped: why the center has dropped frames of this rig since it was asked before, or null
 
 import { count } from "./format.js";
@@ -83,6 +83,7 @@ function linkReason(view, state) {
   if (link?.settings.loss >= 1) return { title: "Every frame is lost", text: `The loss of the ${view} link is set to 100 %. Reset the link below.` };
   if (state.connected[view]) {
     if (state.dropped) return { title: "Connected, but its frames are dropped", text: alone(state) + dropped(state.dropped) };
+    if (state.justConnected[view]) return { title: "Connected", text: `${alone(state)}The first picture of the ${view} camera is on its way.` };
     return { title: "Connected, but no frame comes",
       text: `${alone(state)}The ${view} camera is connected, yet no frame of it reaches the decoder; the logs of edge and center say why.` };
   }

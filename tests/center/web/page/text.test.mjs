@@ -9,7 +9,8 @@ import { absence, grownMost, overall, recordingTrouble } from "../../../../cente
 const each = (left, right = left) => ({ left, right });
 const LIVE = {
   open: true, everOpen: true, center: { ready: true, emulator: "127.0.0.1:50052" }, centerError: "", centerSilent: false,
-  linksError: "", emulatorAway: false, link: each(null), connected: each(true), fresh: each(true), ever: each(true),
+  linksError: "", emulatorAway: false, link: each(null), connected: each(true),
+  justConnected: each(false), fresh: each(true), ever: each(true),
 };
 const without = (view, more = {}) => ({ ...LIVE, fresh: { ...LIVE.fresh, [view]: false }, ...more });
 
@@ -54,6 +55,9 @@ test("a camera whose frames are dropped is told apart from one that sends none",
   assert.match(absence("left", state).text, /too late/);
   assert.match(absence("left", { ...state, dropped: "power" }).text, /power/);
   assert.equal(absence("left", { ...state, dropped: null }).title, "Connected, but no frame comes");
+  const fresh = { ...state, justConnected: each(true) };
+  assert.equal(absence("left", { ...fresh, dropped: null }).title, "Connected");
+  assert.equal(absence("left", fresh).title, "Connected, but its frames are dropped");
 });
 
 test("a recording that has stopped says why, and what is missing", () => {
