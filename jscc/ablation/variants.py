@@ -94,6 +94,26 @@ VARIANTS: Final = (
         (),
         {"draws": EqualLinks(better_other=0.0, noiseless_other=0.0)},
     ),
+    Variant(
+        "half-width",
+        "all widths halved once more, 1 head",
+        ("codec.encoder_widths=[8,24,32]", "codec.decoder_widths=[32,20,4]", "codec.epipolar_heads=1"),
+    ),
+    Variant(
+        "double-width",
+        "all widths doubled, 4 heads: preset small",
+        ("codec.encoder_widths=[32,96,128]", "codec.decoder_widths=[128,80,16]", "codec.epipolar_heads=4"),
+    ),
+    Variant(
+        "wide-decoder",
+        "the decoder's widths doubled, 4 heads; the encoder as in the reference",
+        ("codec.decoder_widths=[128,80,16]", "codec.epipolar_heads=4"),
+    ),
+    Variant(
+        "deep-decoder",
+        "two residual blocks more in the decoder, one after SCAM and one after the epipolar attention",
+        ("codec.decoder_blocks=[2,3,1,3,0]",),
+    ),
 )
 
 
