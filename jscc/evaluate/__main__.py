@@ -23,6 +23,7 @@ from wire.runtime.errors import UserError
 
 SYSTEMS_HELP = f"of {', '.join((*NAMES, *GROUPS))}, NAME@WEIGHTS, module:Class"
 DEFAULT_SYSTEMS = (*NEURAL, *SIDE_INFORMATION, "bpg-capacity", "jpeg2000-capacity", *LDPC)
+"""At another size than the default one without those that know no other."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,9 +33,8 @@ def parser() -> argparse.ArgumentParser:
     add("--out", type=Path, required=True, metavar="DIR", help="table, figures; run again with the same to go on")
     add(
         "--systems",
-        default=",".join(DEFAULT_SYSTEMS),
         metavar="A,B",
-        help=SYSTEMS_HELP,
+        help=f"{SYSTEMS_HELP} (default: {','.join(DEFAULT_SYSTEMS)})",
     )
     add("--channel", default="awgn", metavar="A,B", help="awgn, rayleigh or both (default: awgn)")
     add("--snr", default="-2:12:2", metavar="FIRST:LAST:STEP", help="Es/N0 in dB, or a list such as 1,4,13")
@@ -90,7 +90,7 @@ def evaluate(arguments: argparse.Namespace, command: str) -> list[Row]:
             raise UserError(f"--{option} is {given}; it must be at least {least}")
     if not math.isfinite(arguments.show_snr):
         raise UserError(f"--show-snr is {arguments.show_snr}; give a finite number of dB")
-    names = arguments.systems.split(",")
+    names = systems_at(arguments.size, arguments.systems)
     request = Request(
         systems=names,
         channels=cast(list[Channel], channels),
@@ -107,6 +107,24 @@ def evaluate(arguments: argparse.Namespace, command: str) -> list[Row]:
     write_report(rows, arguments.out, request, shown, arguments.show_snr, command)
     print(f"wrote {arguments.out / 'results.csv'}, results.md, claims.md, figures and a gallery")
     return rows
+
+
+def systems_at(size: PictureSize, asked: str | None) -> list[str]:
+    """The systems of a run, from --systems or by default. Those of the default and of groups that know no other size
+    than 128x256 stay out at another one, and that is said.
+
+    raises  UserError if such a system is asked for by its name
+    """
+    names = list(DEFAULT_SYSTEMS) if asked is None else asked.split(",")
+    if size == DEFAULT_SIZE:
+        return names
+    if asked is not None and (named := [name for name in names if name in SIDE_INFORMATION]):
+        raise UserError(f"DSIN and DWSIC know pictures of {DEFAULT_SIZE} only; leave out {', '.join(named)}, or --size")
+    every = list(dict.fromkeys(one for name in names for one in GROUPS.get(name, (name,))))
+    left = [name for name in every if name not in SIDE_INFORMATION]
+    if left != every:
+        print(f"{', '.join(SIDE_INFORMATION)} left out: they know pictures of {DEFAULT_SIZE} only")
+    return left
 
 
 def _deltas(text: str | None, names: Sequence[str]) -> list[float]:

@@ -129,6 +129,10 @@ def _agree(
     aims = {name: str(getattr(system, "trained_for", "")) for name, system in systems.items()}
     if old.get("seed", seed) != seed:
         raise UserError(f"{path.parent} was made with --seed {old['seed']}; use that, or another --out")
+    size = str(pairs[0].size)
+    before = old.get("size", str(DEFAULT_SIZE)) if "seed" in old else size
+    if before != size:
+        raise UserError(f"{path.parent} was made with pictures of {before}, not {size}; use another --out")
     for kind, new in (("pictures", pictures), ("systems", prints)):
         for name, mark in new.items():
             before = old.get(kind, {}).get(name, mark)
@@ -140,6 +144,7 @@ def _agree(
                 raise UserError(f"{path.parent} has results of another {name} ({before}, now {mark}); {mend}")
     settings = old | {
         "seed": seed,
+        "size": size,
         "ms_ssim": quality.MS_SSIM_DEFINITION,
         "seconds": old.get("seconds", 0.0),
         "systems": old["systems"] | prints,

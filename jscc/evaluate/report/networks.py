@@ -22,6 +22,7 @@ from jscc.evaluate.systems.registry import NEURAL, SIDE_INFORMATION
 from jscc.model.checkpoint import read_about, resolve
 from jscc.model.codec import load as load_codec
 from wire import geometry
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
 
 PICTURE = (1, geometry.CHANNELS, geometry.HEIGHT, geometry.WIDTH)
@@ -67,11 +68,11 @@ def of_side_information(trained: Trained) -> Cost:
     )
 
 
-def of_network(name: str) -> Cost:
-    """Of one of the project's own networks, by the name of its weights."""
+def of_network(name: str, size: PictureSize = DEFAULT_SIZE) -> Cost:
+    """Of one of the project's own networks, by the name of its weights, with pictures of this size."""
     codec = load_codec(name)
     model: Any = codec.model
-    picture, snr = torch.rand(PICTURE), torch.zeros(1)
+    picture, snr = torch.rand(1, geometry.CHANNELS, size.rows, size.columns), torch.zeros(1)
     symbols = codec.encode(picture, snr)
     pair = symbols[None].expand(1, 2, *symbols.shape[1:])
     certain = torch.ones(pair.shape[:3])
@@ -79,7 +80,7 @@ def of_network(name: str) -> Cost:
         parameters(model.encoder),
         parameters(model.decoder),
         gmac(lambda: codec.encode(picture, snr)),
-        gmac(lambda: codec.decode(pair, certain, torch.zeros(1, 2))) / 2,
+        gmac(lambda: codec.decode(pair, certain, torch.zeros(1, 2), size)) / 2,
         _steps(read_about(resolve(name))),
     )
 
@@ -93,8 +94,10 @@ def _steps(about: dict[str, Any]) -> str:
     return f"{total:,}" if total else "see its card"
 
 
-def costs(names: Iterable[str]) -> dict[str, Cost]:
-    """Of the learned systems among names of the bench; those whose weights are no longer there are left out."""
+def costs(names: Iterable[str], size: PictureSize = DEFAULT_SIZE) -> dict[str, Cost]:
+    """Of the learned systems among names of the bench, with pictures of this size; those whose weights are no longer
+    there are left out.
+    """
     found: dict[str, Cost] = {}
     for name in names:
         base, _, weights = name.partition("@")
@@ -102,14 +105,14 @@ def costs(names: Iterable[str]) -> dict[str, Cost]:
             if base in SIDE_INFORMATION:
                 found[name] = of_side_information(load(shipped(base.removesuffix("-capacity"))))
             elif base in WEIGHTS:
-                found[name] = of_network(weights or WEIGHTS[base])
+                found[name] = of_network(weights or WEIGHTS[base], size)
     return found
 
 
-def table(names: Iterable[str]) -> str:
-    """Markdown: the learned systems among names of the bench; empty if there are none."""
-    found = costs(names)
-    head = "| system | parameters, encoder / decoder | GMAC a view, encoder / decoder | training steps |"
+def table(names: Iterable[str], size: PictureSize = DEFAULT_SIZE) -> str:
+    """Markdown, for pictures of this size: the learned systems among names of the bench; empty if there are none."""
+    found = costs(names, size)
+    head = f"| system | parameters, encoder / decoder | GMAC a view of {size}, encoder / decoder | training steps |"
     lines = [head, "|---|---|---|---|"]
     lines += [
         f"| {name} | {c.encoder_parameters / 1e6:.2f} M / {c.decoder_parameters / 1e6:.2f} M"

@@ -15,6 +15,7 @@ from jscc.evaluate.session import Request
 from jscc.evaluate.systems.base import MS_SSIM, Pair, System
 from jscc.evaluate.systems.live import best_mode
 from jscc.evaluate.systems.registry import Entry, envelope_of, expand
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.files import write_atomically
 
 _ORDER: Final = ("jpeg2000", "bpg", "baseline", "proposed-1", "proposed-2")
@@ -45,10 +46,12 @@ def write_page(rows: Sequence[Row], out: Path, settings: Mapping[str, Any], comm
     """`results.md`: tables, the command that made it, wall time, encoders and weights, and what the networks cost."""
     marks = {name: mark for name, mark in settings["systems"].items() if mark and envelope_of(name) is None}
     notes = [f"`{command}`", f"{settings['seconds'] / 60:.1f} minutes of wall time, seed {settings['seed']}."]
+    size = PictureSize.parse(settings.get("size", str(DEFAULT_SIZE)))
+    notes.append(f"Pictures of {size}, {size.symbols:,} symbols each.")
     notes += [f"{name}: {mark}." for name, mark in sorted(marks.items())]
     notes += [f"{name}: trained for MS-SSIM." for name in sorted(_aimed(settings))]
     page = markdown(rows, "Results of the bench", notes)
-    costs = table(settings["systems"])
+    costs = table(settings["systems"], size)
     write_atomically(out / "results.md", f"{page}\n## The learned systems\n\n{costs}\n" if costs else page)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from jscc.evaluate import runner
-from jscc.evaluate.__main__ import main, numbers
+from jscc.evaluate.__main__ import DEFAULT_SYSTEMS, main, numbers, systems_at
+from jscc.evaluate.report.networks import costs
 from jscc.evaluate.report.summary import markdown, means, with_envelopes
 from jscc.evaluate.rows import COLUMNS, Row, Table
 from jscc.evaluate.session import Progress, Request, read_scenes, run_session
@@ -294,7 +295,9 @@ def test_one_command_leaves_table_page_figures_and_gallery(folder: Path, tmp_pat
     assert json.loads((tmp_path / "settings.json").read_text())["systems"]["jpeg2000-capacity"] == "jpeg2000"
 
 
-def test_pictures_of_any_size_are_compared_at_the_symbols_of_that_size(tmp_path: Path) -> None:
+def test_pictures_of_any_size_are_compared_at_the_symbols_of_that_size(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     size = PictureSize(144, 272)
     folder = write_pairs(tmp_path / "pairs", [made_up_pair("a", 1, size)])
     words = ["--pairs", str(folder), "--systems", "jpeg2000-capacity", "--snr", "0", "--jobs", "1"]
@@ -302,8 +305,33 @@ def test_pictures_of_any_size_are_compared_at_the_symbols_of_that_size(tmp_path:
     rows = Table(tmp_path / "wide" / "results.csv").read()
     assert {row.symbols for row in rows} == {6120}
     assert all(0.9 * 6120 / 8 < (row.bytes or 0) <= 6120 / 8 for row in rows)
+    page = (tmp_path / "wide" / "results.md").read_text()
+    assert "Pictures of 144x272, 6,120 symbols each." in page
     with pytest.raises(SystemExit):
         main([*words, "--size", "100x200", "--out", str(tmp_path / "other")])
+    capsys.readouterr()
+    assert main([*words, "--out", str(tmp_path / "wide")]) == 2
+    assert "was made with pictures of 144x272, not 128x256; use another --out" in capsys.readouterr().err
+
+
+def test_systems_that_know_one_size_only_stay_out_at_others(capsys: pytest.CaptureFixture[str]) -> None:
+    small, large = PictureSize(128, 256), PictureSize(256, 512)
+    assert systems_at(small, None) == list(DEFAULT_SYSTEMS)
+    assert capsys.readouterr().out == ""
+    assert systems_at(large, None) == [
+        name for name in DEFAULT_SYSTEMS if name not in ("dsin-capacity", "dwsic-capacity")
+    ]
+    assert "dsin-capacity, dwsic-capacity left out: they know pictures of 128x256 only" in capsys.readouterr().out
+    assert not {"dsin-capacity", "dwsic-capacity", "paper"} & set(systems_at(large, "paper"))
+    assert systems_at(large, "separate,echo:Echo")[-1] == "echo:Echo"
+    with pytest.raises(UserError, match="leave out dwsic-capacity, or --size"):
+        systems_at(large, "baseline,dwsic-capacity")
+
+
+def test_what_a_network_costs_grows_with_the_picture() -> None:
+    small, large = (costs(["baseline"], PictureSize(rows, 2 * rows))["baseline"] for rows in (128, 256))
+    assert large.encoder_gmac == pytest.approx(4 * small.encoder_gmac, rel=0.01)
+    assert large.decoder_gmac == pytest.approx(4 * small.decoder_gmac, rel=0.01)
 
 
 def test_two_processes_find_what_one_finds(folder: Path, tmp_path: Path) -> None:
