@@ -38,7 +38,14 @@ async def run(config: EdgeConfig, stop: asyncio.Event) -> None:
     boot_id = secrets.randbits(64)
     references = References(config, boot_id, metrics, keys)
     maker = FrameEncoder(config, encoder, references, metrics)
-    source = sources.make(config.camera, config.view, config.rig, framing)
+
+    def wanted(captured_at_ns: int) -> bool:
+        if maker.thinning.wanted(captured_at_ns):
+            return True
+        camera.passed_over(captured_at_ns)
+        return False
+
+    source = sources.make(config.camera, config.view, config.rig, framing, wanted)
     has_picture = asyncio.Event()
 
     def on_frame() -> None:

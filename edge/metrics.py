@@ -78,6 +78,12 @@ class Metrics:
         self._last_frame.set(captured_at)
         self.stage("capture", seconds)
 
+    def passed_over(self, captured_at: float) -> None:
+        """The encoder is too slow for a picture, which was left where it was. captured_at: Unix time, seconds."""
+        self._captured.inc()
+        self._last_frame.set(captured_at)
+        self.dropped("encoder")
+
     def camera_failed(self) -> None:
         """The camera gave no picture."""
         self._failures.inc()

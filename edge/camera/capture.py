@@ -89,6 +89,14 @@ class Camera:
             if thread.is_alive():
                 thread.join(_JOIN_SECONDS)
 
+    def passed_over(self, captured_at_ns: int) -> None:
+        """The source has a picture that nobody wants, and did not make it. Called in the capture thread.
+
+        captured_at_ns: Unix time in nanoseconds
+        """
+        self._newest = time.monotonic()
+        self._metrics.passed_over(captured_at_ns / 1e9)
+
     def take(self) -> CapturedFrame | None:
         """The newest shot, once."""
         return self._slot.take()

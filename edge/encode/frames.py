@@ -14,10 +14,13 @@ from edge.camera.capture import CapturedFrame
 from edge.camera.sources import Picture
 from edge.config import EdgeConfig
 from edge.encode.references import References
+from edge.encode.thinning import Thinning
 from edge.metrics import Metrics
 from wire.contract import arrays
 from wire.runtime.log_throttle import Throttle
 from wire.v1 import symbol_link_service_pb2 as link_pb2
+
+_log = logging.getLogger("edge")
 
 
 class Codec(Protocol):
@@ -30,7 +33,10 @@ class Codec(Protocol):
 
 
 class FrameEncoder:
-    """Makes frames, one at a time; the encoder runs beside the event loop."""
+    """Makes frames, one at a time; the encoder runs beside the event loop.
+
+    thinning  which pictures are to be brought here, as the encoder is fast or slow
+    """
 
     def __init__(
         self,
@@ -42,10 +48,11 @@ class FrameEncoder:
     ) -> None:
         self.codec_hash = encoder.codec_hash
         self._sample_type = config.link.sample_type
-        self._budget_ms = config.age_budget_ms
+        self._budget_ms, self._fps = config.age_budget_ms, config.camera.fps
         self._encoder, self._references, self._metrics, self._clock_ns = encoder, references, metrics, clock_ns
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
-        self._throttle = Throttle(logging.getLogger("edge"))
+        self._throttle = Throttle(_log)
+        self.thinning = Thinning(config.camera.fps)
 
     async def make(self, captured: CapturedFrame, sequence: int, snr_db: float) -> link_pb2.SymbolFrame | None:
         """Encode a captured frame for an SNR in dB.
@@ -66,6 +73,9 @@ class FrameEncoder:
             return None
         seconds = time.perf_counter() - began
         self._metrics.stage("encode", seconds)
+        before = self.thinning.factor
+        if self.thinning.encoded(seconds):
+            self._tell_thinning(self.thinning.factor > before)
         if self._too_old(captured):
             return None
         return link_pb2.SymbolFrame(
@@ -84,6 +94,22 @@ class FrameEncoder:
     def close(self) -> None:
         """End the encoder's thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _tell_thinning(self, slower: bool) -> None:
+        """Say which pictures are encoded from now on."""
+        thinning = self.thinning
+        if thinning.factor == 1:
+            _log.info("encoding keeps up with the camera: every picture is sent again")
+            return
+        _log.log(
+            logging.WARNING if slower else logging.INFO,
+            "encoding takes %.0f ms a picture, too long for %g a second: one in %d is sent, the same of both views; set"
+            " camera.fps of both edges to at most %g, or size to a smaller one, or codec.threads to more",
+            1e3 * thinning.encode_s,
+            self._fps,
+            thinning.factor,
+            thinning.highest_fps,
+        )
 
     def _too_old(self, captured: CapturedFrame) -> bool:
         too_old = 0 < self._budget_ms * 1_000_000 < self._clock_ns() - captured.captured_at_ns

@@ -17,6 +17,7 @@ from PIL import Image
 import jscc.release
 from edge.__main__ import EdgeService
 from edge.daemon import run
+from edge.encode.encoder import Encoder
 from tests.edge.conftest import FakeLink, settings, until
 from wire.geometry import PictureSize
 from wire.runtime.errors import UserError
@@ -53,6 +54,50 @@ async def test_two_edges_send_the_same_instants(link: FakeLink, tiny_codec: str)
     assert all(instant % 20_000_000 == 0 for instant in instants)
     assert len({hello.boot_id for hello in link.hellos}) == 2
     assert link.ended == 2
+
+
+async def test_a_slow_encoder_gets_pictures_that_the_other_edge_encodes_too(
+    link: FakeLink, tiny_codec: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both edges need longer than a period, and not equally long: at first each takes what comes."""
+    encode = Encoder.encode
+    slowness = iter((0.11, 0.13))
+
+    class Slow(Encoder):
+        def __init__(self, name: str, threads: int, size: PictureSize) -> None:
+            super().__init__(name, threads, size)
+            self.seconds = next(slowness)
+
+        def encode(self, picture: NDArray[np.uint8], snr_db: float) -> NDArray[np.complex64]:
+            time.sleep(getattr(self, "seconds", 0.0))
+            return encode(self, picture, snr_db)
+
+    monkeypatch.setattr("edge.daemon.Encoder", Slow)
+    stop = asyncio.Event()
+    configs = [
+        settings(
+            view=view,
+            camera={"kind": "synthetic", "fps": 20},
+            link={"address": f"127.0.0.1:{link.port}", "age_budget_ms": 0},
+            codec={"name": tiny_codec},
+        )
+        for view in View
+    ]
+    running = [asyncio.create_task(run(config, stop)) for config in configs]
+
+    def in_step() -> bool:
+        """By the clock that both share: on a busy machine even fewer, which is in step too."""
+        newest = [frame.captured_at_ns // 50_000_000 for frame in link.frames[-12:]]
+        return len(newest) == 12 and not any(tick % 4 for tick in newest)
+
+    await until(in_step, seconds=30)
+    stop.set()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*running)
+    lines = [message for message in caplog.messages if message.startswith("encoding takes")]
+    assert len(lines) >= 2, "each edge says so"
+    assert "too long for 20 a second: one in " in lines[0]
+    assert "set camera.fps of both edges to at most " in lines[0]
 
 
 async def test_the_hello_says_the_rate_and_after_how_long_the_clip_starts_over(

@@ -16,6 +16,15 @@ from wire.runtime.errors import FrameError, UserError
 Picture = NDArray[np.uint8]
 """RGB, uint8 [rows, columns, 3]."""
 
+Wanted = Callable[[int], bool]
+"""Says of a capture time (Unix, ns) whether its picture is of use. A source asks once for each picture that it could
+give, in their order, and before it makes it: to draw, to decode or to convert one may take longer than a period."""
+
+
+def every_picture(captured_at_ns: int) -> bool:
+    """The `Wanted` of who can use all."""
+    return True
+
 
 class SkippedFrame(UserError):
     """One frame or file could not be read or decoded; the source goes on with the next one.
@@ -47,7 +56,7 @@ class Source(Protocol):
         """Connect, and make sure that a picture can be had."""
 
     def next(self, stop: threading.Event) -> tuple[int, Picture] | None:
-        """Block until the next picture.
+        """Block until the next picture that is wanted.
 
         returns  its capture time (Unix, ns) and it, or None once `stop` is set
         raises   SkippedFrame if it cannot be shown and the next one may be
@@ -87,11 +96,13 @@ class Clocked:
         clock_ns: Callable[[], int] = time.time_ns,
         delay_ms: float = 0.0,
         fit: Fit = fit,
+        wanted: Wanted = every_picture,
     ) -> None:
         """delay_ms: taken off the capture time, so that a clock that is off can be tried out.
         fit: brings pictures to the size that is sent."""
         self.name = footage.name
         self._footage, self._ticks, self._clock_ns, self._fit = footage, ticks, clock_ns, fit
+        self._wanted = wanted
         self._delay_ns = round(delay_ms * 1e6)
         self._last: int | None = None
 
@@ -103,20 +114,30 @@ class Clocked:
         self._footage.open()
 
     def next(self, stop: threading.Event) -> tuple[int, Picture] | None:
-        now = self._clock_ns()
-        tick = self._ticks.after(now, self._last)
-        at = self._ticks.time_ns(tick)
-        if stop.wait((at - now) / 1e9):
-            return None
-        self._last = tick
-        picture = self._footage.picture(tick)
-        try:
-            return at - self._delay_ns, self._fit(picture)
-        except FrameError as error:
-            raise SkippedFrame(str(error), f"{self.name}: {error}; skipped") from None
+        while (tick := self._wait(stop)) is not None:
+            captured_at = self._ticks.time_ns(tick) - self._delay_ns
+            if self._wanted(captured_at):
+                return captured_at, self._picture(tick)
+        return None
 
     def close(self) -> None:
         self._footage.close()
+
+    def _wait(self, stop: threading.Event) -> int | None:
+        """Until the next tick, which is returned; None once `stop` is set."""
+        now = self._clock_ns()
+        tick = self._ticks.after(now, self._last)
+        if stop.wait((self._ticks.time_ns(tick) - now) / 1e9):
+            return None
+        self._last = tick
+        return tick
+
+    def _picture(self, tick: int) -> Picture:
+        picture = self._footage.picture(tick)
+        try:
+            return self._fit(picture)
+        except FrameError as error:
+            raise SkippedFrame(str(error), f"{self.name}: {error}; skipped") from None
 
 
 def to_rgb(picture: object) -> Picture:

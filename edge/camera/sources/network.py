@@ -19,7 +19,7 @@ from av.error import (
 
 from edge.camera.address import CameraAddress
 from edge.camera.frame_clock import FrameRateLimiter
-from edge.camera.sources.base import CameraRefused, Picture, SkippedFrame
+from edge.camera.sources.base import CameraRefused, Picture, SkippedFrame, Wanted, every_picture
 from edge.camera.sources.decoding import PacketDecoder, Undecodable, to_picture, video_stream
 from wire.runtime.errors import UserError, cause
 
@@ -46,12 +46,14 @@ class NetworkCamera:
     patient = True
     loop_s = 0.0
 
-    def __init__(self, address: CameraAddress, fps: float, delay_ms: float, stall_s: float) -> None:
+    def __init__(
+        self, address: CameraAddress, fps: float, delay_ms: float, stall_s: float, wanted: Wanted = every_picture
+    ) -> None:
         """delay_ms: from the shutter to here, taken off the capture time; stall_s: longest silence, seconds."""
         self.name = f"camera {address.shown}"
         self._address, self._stall = address, stall_s
         self._delay_ns = round(delay_ms * 1e6)
-        self._limiter = FrameRateLimiter(fps)
+        self._limiter, self._wanted = FrameRateLimiter(fps), wanted
         self._container: av.container.InputContainer | None = None
         self._packets: Iterator[VideoPacket] = iter(())
         self._decoder: PacketDecoder | None = None
@@ -82,7 +84,7 @@ class NetworkCamera:
             packet, arrived_at = self._receive()
             captured_at = arrived_at - self._delay_ns
             for frame in self._decode(packet):
-                if self._limiter.accepts(captured_at / 1e9):
+                if self._limiter.accepts(captured_at / 1e9) and self._wanted(captured_at):
                     return captured_at, to_picture(frame)
         return None
 

@@ -8,7 +8,7 @@ import cv2
 
 from edge.camera.frame_clock import FrameRateLimiter
 from edge.camera.framing import Fit, fit
-from edge.camera.sources.base import Picture, to_rgb
+from edge.camera.sources.base import Picture, Wanted, every_picture, to_rgb
 from wire.runtime.errors import UserError
 
 
@@ -19,12 +19,18 @@ class Webcam:
     loop_s = 0.0
 
     def __init__(
-        self, name: str, connect: Callable[[], cv2.VideoCapture], fps: float, delay_ms: float, fit: Fit = fit
+        self,
+        name: str,
+        connect: Callable[[], cv2.VideoCapture],
+        fps: float,
+        delay_ms: float,
+        fit: Fit = fit,
+        wanted: Wanted = every_picture,
     ) -> None:
         """connect: opens the camera; delay_ms: from the shutter to here, taken off the capture time.
         fit: brings pictures to the size that is sent; here it looks whether the first one is large enough."""
         self.name = name
-        self._fit = fit
+        self._fit, self._wanted = fit, wanted
         self._connect = connect
         self._delay_ns = round(delay_ms * 1e6)
         self._limiter = FrameRateLimiter(fps)
@@ -42,7 +48,7 @@ class Webcam:
     def next(self, stop: threading.Event) -> tuple[int, Picture] | None:
         while not stop.is_set():
             captured_at = self._grab()
-            if self._limiter.accepts(captured_at / 1e9):
+            if self._limiter.accepts(captured_at / 1e9) and self._wanted(captured_at):
                 return captured_at, self._retrieve()
         return None
 
@@ -66,7 +72,7 @@ class Webcam:
         raise UserError("delivers pictures that cannot be decoded; opening it again")
 
 
-def webcam(device: int | str, fps: float, delay_ms: float, fit: Fit = fit) -> Webcam:
+def webcam(device: int | str, fps: float, delay_ms: float, fit: Fit = fit, wanted: Wanted = every_picture) -> Webcam:
     """A camera of this host by number, or by path such as /dev/video0."""
 
     def connect() -> cv2.VideoCapture:
@@ -76,4 +82,4 @@ def webcam(device: int | str, fps: float, delay_ms: float, fit: Fit = fit) -> We
         capture.set(cv2.CAP_PROP_FPS, fps)
         return capture
 
-    return Webcam(f"webcam {device}", connect, fps, delay_ms, fit)
+    return Webcam(f"webcam {device}", connect, fps, delay_ms, fit, wanted)

@@ -71,6 +71,24 @@ def picture(value: int, size: tuple[int, int] = (128, 256)) -> Picture:
     return np.full((*size, 3), value, np.uint8)
 
 
+def test_pictures_that_are_passed_over_are_no_silence() -> None:
+    """One in many is wanted of a camera whose encoder is slow."""
+    source = Scripted([picture(1)])
+    source.hangs = threading.Event()
+    camera, metrics, _ = run(source, silence_s=1.0)
+    assert counted(metrics, "camera_up") == 1
+    for number in range(30):
+        camera.passed_over(number * 10**9)
+        source.hangs.wait(0.05)
+    assert counted(metrics, "camera_up") == 1
+    assert counted(metrics, "captured_frames_total") == 31
+    assert counted(metrics, "drops_total", reason="encoder") == 30
+    assert counted(metrics, "last_frame_timestamp_seconds") == 29
+    wait_for(lambda: counted(metrics, "camera_up") == 0, 10)
+    source.hangs.set()
+    camera.stop()
+
+
 def test_only_the_newest_picture_waits_and_skipped_ones_are_told() -> None:
     camera, metrics, events = run(Scripted([picture(n) for n in range(5)]))
     shot = camera.take()

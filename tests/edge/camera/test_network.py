@@ -304,6 +304,21 @@ def test_a_camera_s_own_delay_is_taken_off_the_capture_time(motion_jpeg: str) ->
     assert 9.0 <= time.time() - taken[0] / 1e9 < 20.0
 
 
+def test_a_picture_that_nobody_wants_is_passed_over(motion_jpeg: str) -> None:
+    asked: list[int] = []
+
+    def the_third(captured_at_ns: int) -> bool:
+        asked.append(captured_at_ns)
+        return len(asked) == 3
+
+    source = NetworkCamera(parse_address(motion_jpeg), fps=240, delay_ms=0, stall_s=2.0, wanted=the_third)
+    source.open()
+    taken = source.next(threading.Event())
+    source.close()
+    assert taken is not None
+    assert taken[0] == asked[2]
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_no_proxy_is_asked_for_a_camera(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as proxy, socket.create_server(("127.0.0.1", 0)) as listener:

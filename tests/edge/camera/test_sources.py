@@ -121,6 +121,44 @@ def test_a_clocked_source_stops_at_once(folder: Path) -> None:
     assert source.next(stop) is None
 
 
+class Drawing:
+    """Footage that takes its time: longer than a tick for each picture."""
+
+    name = "drawing"
+
+    def __init__(self, clock: StoppedClock) -> None:
+        self.clock, self.drawn = clock, list[int]()
+
+    def open(self) -> None:
+        """Nothing can be missing."""
+
+    def picture(self, tick: int) -> np.ndarray:
+        self.drawn.append(tick)
+        self.clock.wait(0.13)
+        return numbered(tick % COUNT)
+
+    def loop_s(self, ticks: FrameClock) -> float:
+        return 0.0
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_picture_that_nobody_wants_is_not_drawn() -> None:
+    """To draw it would cost the next tick, on which the other edge may insist."""
+    clock, asked = StoppedClock(0), list[int]()
+
+    def one_in_four(captured_at_ns: int) -> bool:
+        asked.append(captured_at_ns)
+        return captured_at_ns % 400_000_000 == 0
+
+    drawing = Drawing(clock)
+    source = Clocked(drawing, FrameClock(10), clock_ns=lambda: clock.now_ns, wanted=one_in_four)
+    assert [at // 10**8 for at, _ in taken(source, clock, 4)] == [4, 8, 12, 16]
+    assert drawing.drawn == [4, 8, 12, 16]
+    assert [at // 10**8 for at in asked[:7]] == [1, 2, 3, 4, 6, 7, 8]
+
+
 @pytest.mark.parametrize(
     ("make", "line"),
     [
@@ -238,6 +276,7 @@ class Driver:
 
     def __init__(self) -> None:
         self.readable = True
+        self.decoded = 0
 
     def isOpened(self) -> bool:  # noqa: N802 as OpenCV names it
         return True
@@ -246,6 +285,7 @@ class Driver:
         return True
 
     def retrieve(self) -> tuple[bool, np.ndarray]:
+        self.decoded += 1
         return self.readable, np.zeros((128, 256, 3), np.uint8)
 
     def release(self) -> None:
@@ -260,6 +300,21 @@ def test_a_frame_that_a_webcam_s_driver_could_not_decode_is_not_shown() -> None:
     driver.readable = False
     with pytest.raises(UserError, match="delivers pictures that cannot be decoded; opening it again"):
         camera.next(threading.Event())
+
+
+def test_a_frame_of_a_webcam_that_nobody_wants_is_not_decoded() -> None:
+    driver, asked = Driver(), list[int]()
+
+    def the_third(captured_at_ns: int) -> bool:
+        asked.append(captured_at_ns)
+        return len(asked) == 3
+
+    camera = Webcam("test", lambda: cast("cv2.VideoCapture", driver), fps=1e6, delay_ms=0, wanted=the_third)
+    camera.open()
+    shot = camera.next(threading.Event())
+    assert shot is not None
+    assert shot[0] == asked[2]
+    assert driver.decoded == 2, "one of them at the start"
 
 
 def test_a_webcam_that_is_not_there_is_a_problem(capfd: pytest.CaptureFixture[str]) -> None:
