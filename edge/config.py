@@ -142,17 +142,18 @@ class EdgeConfig(SecuredConfig):
         """Where Prometheus scrapes, 0 for nowhere. Unless set, each view has its own: one host may run both."""
         return 9103 + self.view.position if self.metrics.port is None else self.metrics.port
 
-    @property
-    def age_budget_ms(self) -> int:
+    def age_budget_ms(self, size: PictureSize) -> int:
         """How old a frame may become, milliseconds; 0 leaves it to the center.
 
         Unless set: the camera's delay, which has passed before the edge has the picture, and three frame periods.
         Pictures larger than 128x256 take longer to encode and decode: they get that as often as they count, up to 3 s.
+
+        size: of the pictures, which with `auto` the first one tells
         """
         if self.link.age_budget_ms is not None:
             return self.link.age_budget_ms
-        periods, weight = 3_000 / self.camera.fps, (self.size or self.largest_size).weight
-        return round(self._delay_ms + max(periods, min(periods * weight, _LONGEST_BUDGET_MS)))
+        periods = 3_000 / self.camera.fps
+        return round(self._delay_ms + max(periods, min(periods * size.weight, _LONGEST_BUDGET_MS)))
 
     @property
     def _delay_ms(self) -> float:

@@ -17,6 +17,7 @@ from edge.encode.references import References
 from edge.encode.thinning import Thinning
 from edge.metrics import Metrics
 from wire.contract import arrays
+from wire.geometry import PictureSize
 from wire.runtime.log_throttle import Throttle
 from wire.v1 import symbol_link_service_pb2 as link_pb2
 
@@ -47,8 +48,7 @@ class FrameEncoder:
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.codec_hash = encoder.codec_hash
-        self._sample_type = config.link.sample_type
-        self._budget_ms, self._fps = config.age_budget_ms, config.camera.fps
+        self._config = config
         self._encoder, self._references, self._metrics, self._clock_ns = encoder, references, metrics, clock_ns
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         self._throttle = Throttle(_log)
@@ -81,9 +81,9 @@ class FrameEncoder:
         return link_pb2.SymbolFrame(
             sequence=sequence,
             captured_at_ns=captured.captured_at_ns,
-            age_budget_ms=self._budget_ms,
+            age_budget_ms=self._budget_ms(captured),
             encoder_snr_db=snr_db,
-            symbols=arrays.pack_complex(symbols, self._sample_type),
+            symbols=arrays.pack_complex(symbols, self._config.link.sample_type),
             stages=[
                 link_pb2.StageTime(stage="capture", microseconds=min(captured.capture_us, 2**32 - 1)),
                 link_pb2.StageTime(stage="encode", microseconds=round(seconds * 1e6)),
@@ -106,13 +106,17 @@ class FrameEncoder:
             "encoding takes %.0f ms a picture, too long for %g a second: one in %d is sent, the same of both views; set"
             " camera.fps of both edges to at most %g, or size to a smaller one, or codec.threads to more",
             1e3 * thinning.encode_s,
-            self._fps,
+            self._config.camera.fps,
             thinning.factor,
             thinning.highest_fps,
         )
 
+    def _budget_ms(self, captured: CapturedFrame) -> int:
+        """How old it may become. By its own size: with `size: auto` no other is known before it has come."""
+        return self._config.age_budget_ms(PictureSize(*captured.picture.shape[:2]))
+
     def _too_old(self, captured: CapturedFrame) -> bool:
-        too_old = 0 < self._budget_ms * 1_000_000 < self._clock_ns() - captured.captured_at_ns
+        too_old = 0 < self._budget_ms(captured) * 1_000_000 < self._clock_ns() - captured.captured_at_ns
         if too_old:
             self._metrics.dropped("age")
         return too_old

@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from edge.config import EdgeConfig
+from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.yaml_config import ConfigError, load
 from wire.views import View
 
@@ -23,7 +24,9 @@ def test_one_file_serves_both_views(view: View) -> None:
 
 def test_the_age_budget_is_three_frame_periods_unless_set() -> None:
     def budget(link: dict[str, object]) -> int:
-        return EdgeConfig.model_validate({"camera": {"kind": "synthetic", "fps": 30}, "link": link}).age_budget_ms
+        return EdgeConfig.model_validate({"camera": {"kind": "synthetic", "fps": 30}, "link": link}).age_budget_ms(
+            DEFAULT_SIZE
+        )
 
     assert budget({}) == 100
     assert budget({"age_budget_ms": 0}) == 0
@@ -38,13 +41,13 @@ def test_the_age_budget_is_three_frame_periods_unless_set() -> None:
         ("512x1024", 10, 3_000),
         ("512x1024", 100, 480),
         ("512x1024", 0.5, 6_000),
-        ("auto", 10, 1_200),
     ],
 )
 def test_larger_pictures_may_become_older(size: str, fps: float, budget: int) -> None:
     """On a CPU they are decoded later than pictures of 128x256 are worthless."""
-    config = EdgeConfig.model_validate({"size": size, "camera": {"kind": "synthetic", "fps": fps}})
-    assert config.age_budget_ms == budget
+    for configured in (size, "auto"):
+        config = EdgeConfig.model_validate({"size": configured, "camera": {"kind": "synthetic", "fps": fps}})
+        assert config.age_budget_ms(PictureSize.parse(size)) == budget
 
 
 def test_the_size_is_checked_before_anything_runs() -> None:
@@ -56,7 +59,7 @@ def test_the_size_is_checked_before_anything_runs() -> None:
 def test_the_age_budget_does_not_count_the_camera_s_own_delay() -> None:
     """Else a camera of 350 ms at 10 a second would have each of its pictures dropped before it is sent."""
     camera = {"kind": "synthetic", "fps": 10}
-    assert EdgeConfig.model_validate({"camera": {**camera, "delay_ms": 350}}).age_budget_ms == 650
+    assert EdgeConfig.model_validate({"camera": {**camera, "delay_ms": 350}}).age_budget_ms(DEFAULT_SIZE) == 650
     slow = {"camera": {**camera, "delay_ms": 350}, "link": {"age_budget_ms": 300}}
     with pytest.raises(
         ValidationError, match=r"link\.age_budget_ms 300 is used up by camera\.delay_ms 350, .* raise it"
