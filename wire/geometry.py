@@ -31,8 +31,8 @@ class PictureSize:
         fits = low[0] <= self.rows <= high[0] and low[1] <= self.columns <= high[1]
         if not fits or self.rows % STEP or self.columns % STEP:
             raise ValueError(
-                f"the size {self.rows}x{self.columns} (rows x columns) cannot be sent; take multiples of {STEP}"
-                f" from {low[0]}x{low[1]} to {high[0]}x{high[1]}"
+                f"the size {self.rows}x{self.columns} (rows x columns) cannot be sent; take multiples of {STEP},"
+                f" rows {low[0]} to {high[0]}, columns {low[1]} to {high[1]}"
             )
 
     @classmethod

@@ -63,7 +63,7 @@ def test_a_demo_has_the_size_that_is_asked_for() -> None:
     ("size", "line"),
     [
         ("large", "--size: 'large' is no size; write rows x columns, such as 128x256"),
-        ("250x500", "--size: the size 250x500 (rows x columns) cannot be sent; take multiples of 16 from 128x256 to"),
+        ("250x500", "--size: the size 250x500 (rows x columns) cannot be sent; take multiples of 16, rows 128 to"),
         ("512x1024", "--size 512x1024: the clip has pictures of 256x512; demo --synthetic draws any size"),
     ],
 )

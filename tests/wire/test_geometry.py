@@ -19,6 +19,14 @@ def test_no_size(text: str) -> None:
         PictureSize.parse(text)
 
 
+@pytest.mark.parametrize("text", ["256x128", "1024x512", "130x256"])
+def test_what_cannot_be_sent_is_told_by_side(text: str) -> None:
+    """A range from size to size does not say which side of 256x128 is wrong."""
+    line = rf"the size {text} .* take multiples of 16, rows 128 to 512, columns 256 to 1024$"
+    with pytest.raises(ValueError, match=line):
+        PictureSize.parse(text)
+
+
 def test_every_size_between_the_ends_is_taken() -> None:
     for rows in range(DEFAULT_SIZE.rows, LARGEST_SIZE.rows + 1, 16):
         for columns in range(DEFAULT_SIZE.columns, LARGEST_SIZE.columns + 1, 16):

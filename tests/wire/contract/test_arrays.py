@@ -51,7 +51,7 @@ def test_a_picture_comes_back_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"height": 64}, "64x256 .* cannot be sent; take multiples of 16 from 128x256 to 512x1024"),
+        ({"height": 64}, "64x256 .* cannot be sent; take multiples of 16, rows 128 to 512, columns 256 to 1024"),
         ({"width": 250}, "128x250 .* cannot be sent"),
         ({"height": 0}, "height and width are not set"),
         ({"height": 256, "width": 512}, "393216 are needed"),

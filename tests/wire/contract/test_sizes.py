@@ -30,7 +30,7 @@ def test_a_size_is_written_rows_x_columns() -> None:
         ({"size": "256"}, r"size: a size is rows x columns, such as 128x256 \(got 256\)"),
         (
             {"size": "250x500"},
-            r"size: the size 250x500 .* cannot be sent; take multiples of 16 from 128x256 to 512x1024",
+            r"size: the size 250x500 .* cannot be sent; take multiples of 16, rows 128 to 512, columns",
         ),
         ({"limit": "auto"}, r"limit: 'auto' is no size"),
         ({"limit": "1024x2048"}, r"limit: the size 1024x2048"),
