@@ -77,15 +77,18 @@ def of_size(text: str | None, largest: PictureSize | None = CLIP_SIZE) -> dict[s
     largest  of the pictures that there are; None for any
     raises   UserError if the text is no size, or none that is to be had
     """
-    if text is None:
-        return {}
+    return {} if text is None else {"VERGENCE_EDGE__SIZE": str(to_be_had(text, largest))}
+
+
+def to_be_had(text: str, largest: PictureSize | None = CLIP_SIZE) -> PictureSize:
+    """The size that --size asks for. largest, raises: as of `of_size`"""
     try:
         size = PictureSize.parse(text)
     except ValueError as problem:
         raise UserError(f"--size: {problem}") from None
     if largest is not None and not size.fits_in(largest):
         raise UserError(f"--size {size}: the clip has pictures of {largest}; demo --synthetic draws any size")
-    return {"VERGENCE_EDGE__SIZE": str(size)}
+    return size
 
 
 def temporary_certs(folder: Path, rigs: Sequence[str] = ()) -> Path:

@@ -67,8 +67,11 @@ def test_a_demo_has_the_size_that_is_asked_for() -> None:
         ("512x1024", "--size 512x1024: the clip has pictures of 256x512; demo --synthetic draws any size"),
     ],
 )
-def test_a_demo_of_a_size_that_cannot_be_is_one_line(size: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["demo", "--size", size]) == 1
+@pytest.mark.parametrize("command", [["demo"], ["bench", "live"], ["bench", "load"]], ids=" ".join)
+def test_a_size_that_cannot_be_is_one_line(
+    command: list[str], size: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*command, "--size", size]) == 1
     assert capsys.readouterr().err.startswith(f"vergence: error: {line}")
 
 

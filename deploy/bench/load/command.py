@@ -26,14 +26,13 @@ from deploy.bench.load.report import draw, report
 from deploy.bench.load.watcher import STAGES, Counters, Seen, Usage, quantile, sample_usage, watch
 from deploy.bench.result_file import measured_here, store
 from deploy.bench.started import wait_until_ready
-from deploy.local.demo import temporary_certs
+from deploy.local.demo import CLIP_SIZE, temporary_certs, to_be_had
 from deploy.local.process import ServiceProcess, stop_all
 from deploy.local.secured import Parties
 from deploy.local.stack import CONFIG, Ports
 from wire import codec
-from wire.geometry import DEFAULT_SIZE, PictureSize
+from wire.geometry import DEFAULT_SIZE
 from wire.runtime import direct
-from wire.runtime.errors import UserError
 
 _SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _DELIVERED: Final = 0.99
@@ -46,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=positive, default=20.0, help="how long to send (default %(default)s)")
     parser.add_argument("--snr", type=float, default=10.0, help="SNR of both links in dB (default %(default)s)")
     parser.add_argument("--sample-type", choices=("f32", "f16", "i8"), default="f32", help="default %(default)s")
-    parser.add_argument("--size", default=str(DEFAULT_SIZE), metavar="RxC", help="of pictures (default %(default)s)")
+    sizes = f"of pictures, at most {CLIP_SIZE} (default %(default)s)"
+    parser.add_argument("--size", default=str(DEFAULT_SIZE), metavar="RxC", help=sizes)
     parser.add_argument("--codec", default=codec.DEFAULT, help="shipped name or folder (default %(default)s)")
     parser.add_argument("--engine", default="auto", help="engine.kind of both (default %(default)s)")
     parser.add_argument("--threads", type=natural, default=2, help="of the decoder (default %(default)s)")
@@ -59,10 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start a center, load it, print the tables; 1 if a goal was given and no rate holds it."""
-    try:
-        size = PictureSize.parse(arguments.size)
-    except ValueError as problem:
-        raise UserError(f"--size: {problem}") from None
+    size = to_be_had(arguments.size)
     prepared = PreparedFrames.make(arguments.codec, arguments.snr, arguments.sample_type, size=size)
     period = 1.0 / (arguments.rigs * arguments.rate)
     bare = load_and_measure(arguments.codec, arguments.engine, arguments.threads, period, size)
