@@ -23,7 +23,8 @@ def area_resize(tiles_BVRK3: Tensor, heights_B: Tensor, widths_B: Tensor, size: 
     tiles    uint8 [B, V, R, K, 3]; what lies beyond a tile's height and width does not count
     returns  float [B, V, 3, rows, columns] in 0...255, not rounded
 
-    On CUDA the products run in float16, which holds the 256 levels exactly; the result is then within about 0.1 levels.
+    On CUDA the products run in float16, which holds the 256 levels exactly; weights, the shorter picture and the result
+    are rounded to it. Computed with that rounding on a CPU, the result is at most 0.26 levels off, 0.05 to 0.1 rms.
     """
     batch, views, reach_rows, reach_columns, channels = tiles_BVRK3.shape
     rows, columns = size
