@@ -53,7 +53,11 @@ class Steps(Protocol):
 
 
 class HostSteps:
-    """`train_step` on batches of `jscc.data.batches`, up to step `last`."""
+    """`train_step` on batches of `jscc.data.batches`, up to step `last`.
+
+    Every process of a team cuts the pictures of the whole step, and `train_step` keeps its slice: only the network's
+    part is shared out.
+    """
 
     keeps_good = False
 
