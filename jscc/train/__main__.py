@@ -41,13 +41,21 @@ SAVING_SECONDS = 5.0
 
 
 def read_device(name: str | None) -> torch.device:
-    """The device called `name`; by default CUDA if it is there, one for each of torchrun's processes. ValueError."""
+    """The device called `name`, made the current one; by default CUDA if it is there, else the CPU. ValueError.
+
+    Of several GPUs, each of torchrun's processes has its own where no number is given.
+    """
     if name is None:
-        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     try:
-        return torch.empty(0, device=name).device
+        device = torch.empty(0, device=name).device
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # graphs are captured, and NCCL sends, on the current one
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"--device {name} cannot be used: {str(error).splitlines()[0]}") from error
+    return device
 
 
 def check_team(processes: int, settings: TrainSettings) -> None:
