@@ -98,11 +98,12 @@ def make_steps(
         return HostSteps(state, settings, pictures.sources, device, settings.steps, team)
     graph = cuda and args.graph != "off"
     compiled = args.compile == "on"
+    steps = DeviceSteps(state, settings, PictureStore(pictures.sources, device), graph=graph, compiled=compiled)
     print(
-        f"pictures on {device.type}{', steps as CUDA graphs' if graph else ''}{', compiled' if compiled else ''}",
+        f"pictures on {device.type}{', steps as CUDA graphs' if steps.graph else ''}{', compiled' if compiled else ''}",
         flush=True,
     )
-    return DeviceSteps(state, settings, PictureStore(pictures.sources, device), graph=graph, compiled=compiled)
+    return steps
 
 
 def main(arguments: Sequence[str] | None = None) -> TrainState:

@@ -18,7 +18,7 @@ from jscc.data.device_batches import make_pairs
 from jscc.data.picture_store import PictureStore
 from jscc.data.window_draws import REALS, WHOLES, draw_windows
 from jscc.quality import psnr
-from jscc.train.cuda_graph import WARM_UPS, GraphRunner
+from jscc.train.cuda_graph import NO_GRAPH, WARM_UPS, GraphRunner
 from jscc.train.loss import pair_loss
 from jscc.train.optimizer import prepare_for_device
 from jscc.train.settings import TrainSettings
@@ -70,7 +70,8 @@ class Inputs:
 class DeviceSteps:
     """Training on pictures that lie on the device; see `jscc.train.host_steps.Steps`.
 
-    graph     capture a step of each size as a CUDA graph
+    graph     capture a step of each size as a CUDA graph; not with MS-SSIM, whose library copies numbers from the host
+              in every call, and a line says so
     compiled  compile the network with torch.compile
     """
 
@@ -86,7 +87,10 @@ class DeviceSteps:
         compiled: bool = False,
     ) -> None:
         self.state, self.settings, self.store, self.device = state, settings, store, store.device
-        self.waited, self.pairs, self.graph = 0.0, 0, graph
+        self.waited, self.pairs = 0.0, 0
+        if graph and settings.loss == "ms-ssim":
+            print(f"{NO_GRAPH}MS-SSIM copies from the host", flush=True)
+            graph = False
         self._lr, self._averaging = (torch.zeros((), device=self.device) for _ in range(2))
         prepare_for_device(state.optimisers, self._lr)
         self._network = torch.compile(state.model, dynamic=False) if compiled else state.model
@@ -98,6 +102,11 @@ class DeviceSteps:
         self._inputs: dict[tuple[int, tuple[int, int]], Inputs] = {}
         self._runner = GraphRunner() if graph else None
         self._good = Snapshot(state)
+
+    @property
+    def graph(self) -> bool:
+        """Whether steps are captured as CUDA graphs; no longer after one could not be."""
+        return self._runner is not None and self._runner.active
 
     def advance(self) -> None:
         """See `Steps`."""

@@ -1,5 +1,6 @@
 """Steps on one device, run on the CPU: the same function that a GPU captures."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,22 @@ def test_a_step_asks_the_host_nothing(name: str, joint: bool) -> None:
         torch.zeros(()).item()
     assert len(literals.found) == 1
     assert len(questions.found) == 2
+
+
+def test_ms_ssim_is_not_captured_and_a_line_says_so(sources: Sources, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its library asks the host in every call; here there is no CUDA that a capture could be tried with."""
+    settings = TrainSettings(steps=9, patches=2, pictures=1, loss="ms-ssim", whole_share=1)
+    steps = DeviceSteps(fresh(settings), settings, PictureStore(sources, CPU), graph=True)
+    assert not steps.graph
+    assert capsys.readouterr().out == "no CUDA graph, steps run one by one: MS-SSIM copies from the host\n"
+    assert steps.seconds_per_step(0, 0.0) > 0
+    others = dataclasses.replace(settings, loss="mse")
+    assert DeviceSteps(fresh(others), others, PictureStore(sources, CPU), graph=True).graph
+    assert not DeviceSteps(fresh(others), others, PictureStore(sources, CPU)).graph
+    assert capsys.readouterr().out == ""
+    with Literals() as literals:
+        pair_loss(torch.rand(1, 2, 3, 128, 256), torch.rand(1, 2, 3, 128, 256), torch.ones(1, 2), "ms-ssim")
+    assert literals.found, "it asks the host no more: its steps can be captured as well"
 
 
 def test_the_network_compiles_as_one_graph() -> None:
