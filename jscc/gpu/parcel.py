@@ -3,11 +3,14 @@
 `cat result.tar.* | tar x` puts it together.
 """
 
+import contextlib
 import io
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+from wire.runtime.files import replacing
 
 PIECE: Final = 16 * 2**20
 TOTAL: Final = 62 * 2**20
@@ -16,6 +19,8 @@ TOTAL: Final = 62 * 2**20
 
 def pack_parcel(files: Sequence[tuple[str, Path]], out: Path, *, piece: int = PIECE, total: int = TOTAL) -> list[str]:
     """Write `out`/result.tar.0, .1 ... of the files that exist, the most important first.
+
+    They take the place of a former parcel once all are written; a piece of that one would come home as a part of this.
 
     files    (name in the tar, path)
     returns  the names that were left out because there was no room
@@ -35,6 +40,10 @@ def pack_parcel(files: Sequence[tuple[str, Path]], out: Path, *, piece: int = PI
             tar.add(path, name)
     content = buffer.getvalue()
     out.mkdir(parents=True, exist_ok=True)
-    for number, start in enumerate(range(0, len(content), piece)):
-        (out / f"result.tar.{number}").write_bytes(content[start : start + piece])
+    pieces = {out / f"result.tar.{n}": content[n * piece :][:piece] for n in range(-(-len(content) // piece))}
+    with contextlib.ExitStack() as stack:
+        for path, part in pieces.items():
+            stack.enter_context(replacing(path)).write_bytes(part)
+    for former in set(out.glob("result.tar.*")) - pieces.keys():
+        former.unlink()
     return left_out
