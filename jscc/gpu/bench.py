@@ -1,11 +1,13 @@
 """How fast a device trains and decodes: `python3 -m jscc.gpu.bench --preset small --out bench.json`.
 
-Pictures of noise are as good as any here. On a CPU the same code runs, without CUDA graphs.
+Pictures of noise are as good as any here. On a CPU the same code runs, without CUDA graphs. What is measured is written
+down at once: a device whose memory is too small for the last batch has told the rest by then.
 """
 
 import argparse
 import dataclasses
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,26 +18,54 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from jscc.data.batches import Sources
+from jscc.data.batches import Mixture, Sources
 from jscc.data.device_batches import make_pairs
 from jscc.data.picture_store import PictureStore
-from jscc.model.config import PRESETS, preset
+from jscc.model.config import PRESETS, CodecConfig, preset
+from jscc.train.__main__ import read_device
 from jscc.train.cuda_graph import WARM_UPS, GraphRunner
 from jscc.train.device_steps import DeviceSteps, Inputs
+from jscc.train.overrides import changed
 from jscc.train.settings import TrainSettings
 from jscc.train.state import TrainState, new_model
 from wire import geometry
+from wire.runtime.files import write_atomically
 
 PEAK: Final = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
 """FLOP/s of dense bfloat16 products by the vendor's data sheets, for the SXM form; for others no share is told."""
 BATCHES: Final = (1, 4, 16, 64)
 
 
+class Findings:
+    """What was found so far: printed, and in a JSON file, row by row.
+
+    about  the device and what runs on it
+    file   is replaced with every row; None for none
+    """
+
+    def __init__(self, about: dict[str, Any], file: Path | None) -> None:
+        self.found: dict[str, Any] = {**about, "training": [], "decoding": []}
+        self._file = file
+
+    def add(self, part: str, row: dict[str, Any]) -> None:
+        """Keep a row of "training" or "decoding"."""
+        self.found[part].append(row)
+        print(json.dumps(row), flush=True)
+        if self._file is not None:
+            write_atomically(self._file, json.dumps(self.found, indent=1))
+
+
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python3 -m jscc.gpu.bench", description="Speed of training and decoding")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="small")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--baseline", action="store_true", help="without joint decoding")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="PART.KEY=VALUE", help="as in training"
+    )
+    parser.add_argument("--optimiser", choices=("adamw", "muon"), default=TrainSettings().optimiser)
+    parser.add_argument("--full-precision", action="store_true", help="train without bfloat16 autocast")
+    parser.add_argument("--device", help="cpu, cuda...; default: cuda if it is there")
     parser.add_argument("--patches", type=int, default=96)
     parser.add_argument("--pictures", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
@@ -43,34 +73,44 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--compile", action="store_true", help="also with torch.compile, which takes minutes to begin")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(arguments)
-    device = torch.device(args.device)
-    found: dict[str, Any] = {"device": device_name(device), "torch": torch.__version__, "preset": args.preset}
-    found["training"] = bench_training(args, device)
-    found["decoding"] = bench_decoding(args, device)
-    if args.out is not None:
-        args.out.write_text(json.dumps(found, indent=1))
-    return found
+    try:
+        config = changed(preset(args.preset, joint=not args.baseline), args.set, "codec")
+        settings = TrainSettings(
+            patches=args.patches,
+            pictures=args.pictures,
+            optimiser=args.optimiser,
+            half_precision=not args.full_precision,
+            mixture=changed(Mixture(), args.set, "mixture"),
+        )
+        device = read_device(args.device)
+    except ValueError as error:
+        sys.exit(f"{parser.prog}: {error}")
+    about = {"device": device_name(device), "torch": torch.__version__, "preset": args.preset}
+    findings = Findings({**about, "config": config.to_dict()}, args.out)
+    bench_training(args, config, settings, device, findings)
+    bench_decoding(args, config, device, findings)
+    return findings.found
 
 
-def bench_training(args: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
+def bench_training(
+    args: argparse.Namespace, config: CodecConfig, settings: TrainSettings, device: torch.device, findings: Findings
+) -> None:
     """Steps on patches and on whole pictures, as they stand and as CUDA graphs."""
-    settings = TrainSettings(patches=args.patches, pictures=args.pictures)
     noise = np.random.default_rng(0).integers(0, 256, (256, 860, 3), dtype=np.uint8)
     store = PictureStore(Sources([(noise, noise)], [], [noise]), device)
     kinds = [(graph, compiled) for compiled in (False, True)[: 1 + args.compile] for graph in (False, True)]
-    rows = []
     for graph, compiled in kinds if device.type == "cuda" else [(False, args.compile)]:
-        model = new_model(preset(args.preset), 1, device)
+        model = new_model(config, 1, device)
         state = TrainState(model, settings.optimiser, settings.lr, settings.weight_decay)
         steps = DeviceSteps(state, settings, store, graph=graph, compiled=compiled)
         for step in (0, settings.steps - 1):
             pairs, size = settings.size_at(step)
             seconds = steps.seconds_per_step(step, args.seconds)
-            flop = count_flop(args.preset, settings, step)
+            flop = count_flop(config, settings, step)
             row = {
                 "pairs": pairs,
                 "size": list(size),
-                "graph": graph,
+                "graph": steps.graph,
                 "compiled": compiled,
                 "steps_per_s": 1 / seconds,
                 "pairs_per_s": pairs / seconds,
@@ -78,12 +118,10 @@ def bench_training(args: argparse.Namespace, device: torch.device) -> list[dict[
                 "share_of_peak": share_of_peak(flop / seconds, device),
                 "pictures_share": seconds_for_pictures(steps, pairs, size, args.seconds) / seconds,
             }
-            rows.append(row)
-            print(json.dumps(row), flush=True)
-    return rows
+            findings.add("training", row)
 
 
-def count_flop(name: str, settings: TrainSettings, step: int) -> int:
+def count_flop(config: CodecConfig, settings: TrainSettings, step: int) -> int:
     """Floating-point operations of a step's products and convolutions, forwards and backwards.
 
     Counted on a device without memory. Muon's products count, AdamW has none.
@@ -91,7 +129,7 @@ def count_flop(name: str, settings: TrainSettings, step: int) -> int:
     nowhere = torch.device("meta")
     settings = dataclasses.replace(settings, half_precision=False)
     dot = np.zeros((256, 512, 3), np.uint8)
-    state = TrainState(new_model(preset(name), 1, nowhere), settings.optimiser, settings.lr, settings.weight_decay)
+    state = TrainState(new_model(config, 1, nowhere), settings.optimiser, settings.lr, settings.weight_decay)
     state.optimisers = [each for each in state.optimisers if not isinstance(each, torch.optim.AdamW)]
     steps = DeviceSteps(state, settings, PictureStore(Sources([(dot, dot)], [], []), nowhere))
     inputs = Inputs.empty(*settings.size_at(step), geometry.LATENT_CHANNELS, nowhere)
@@ -109,14 +147,13 @@ def seconds_for_pictures(steps: DeviceSteps, pairs: int, size: tuple[int, int], 
         make_pairs(steps.store, steps.settings.mixture, size, inputs.whole, inputs.real, inputs.view_noise)
 
     with torch.no_grad():
-        return seconds_of(captured(make) if steps.graph else make, steps.device, budget / 4)
+        return seconds_of(Repeated(make, graph=steps.graph), steps.device, budget / 4)
 
 
 @torch.inference_mode()
-def bench_decoding(args: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
+def bench_decoding(args: argparse.Namespace, config: CodecConfig, device: torch.device, findings: Findings) -> None:
     """Pairs a second through the decoder, in half precision on CUDA, with and without graph capture."""
-    decoder = new_model(preset(args.preset), 1, device).eval().decoder
-    rows = []
+    decoder = new_model(config, 1, device).eval().decoder
     for batch in args.batches:
         symbols = torch.randn(batch, 2, geometry.SYMBOLS, 2, device=device)
         reliability = torch.rand(batch, 2, geometry.SYMBOLS, device=device)
@@ -128,19 +165,30 @@ def bench_decoding(args: argparse.Namespace, device: torch.device) -> list[dict[
             return pictures
 
         for graph in (False, True) if device.type == "cuda" else (False,):
-            seconds = seconds_of(captured(decode) if graph else decode, device, args.seconds / 2)
-            row = {"batch": batch, "graph": graph, "pairs_per_s": batch / seconds, "ms": 1e3 * seconds}
-            rows.append(row)
-            print(json.dumps(row), flush=True)
-    return rows
+            work = Repeated(decode, graph=graph)
+            seconds = seconds_of(work, device, args.seconds / 2)
+            row = {"batch": batch, "graph": work.graph, "pairs_per_s": batch / seconds, "ms": 1e3 * seconds}
+            findings.add("decoding", row)
 
 
-def captured(work: Callable[[], object]) -> Callable[[], object]:
-    """The work as a CUDA graph, captured."""
-    runner = GraphRunner()
-    for _ in range(WARM_UPS + 1):
-        runner.run("work", work)
-    return lambda: runner.run("work", work)
+class Repeated:
+    """Work that is done again and again: as it stands, or as a CUDA graph if it can be captured."""
+
+    def __init__(self, work: Callable[[], object], *, graph: bool) -> None:
+        self._work, self._runner = work, GraphRunner() if graph else None
+        for _ in range(WARM_UPS + 1 if graph else 0):
+            self()
+
+    @property
+    def graph(self) -> bool:
+        """Whether it is a graph."""
+        return self._runner is not None and self._runner.active
+
+    def __call__(self) -> None:
+        if self._runner is None:
+            self._work()
+        else:
+            self._runner.run("work", self._work)
 
 
 def seconds_of(work: Callable[[], object], device: torch.device, budget: float) -> float:
