@@ -60,7 +60,7 @@ class GraphRunner:
     def _capture(self, name: Hashable, work: Callable[[], object]) -> bool:
         """Whether it could be captured; if not, nothing of the attempt is left when this returns, its memory neither.
 
-        torch cleans up after a capture only if `capture_end` finds nothing wrong.
+        After a capture, torch cleans up only if `capture_end` finds nothing wrong.
         """
         stream = torch.cuda.current_stream()
         pool = torch.cuda.graph_pool_handle() if self._pool is None else self._pool
