@@ -106,13 +106,13 @@ sleep()
 """)
     if by == "the time is over":
         monkeypatch.setattr(Children, "why_over", lambda _: by if (tmp_path / "job" / "ready").exists() else None)
-    monkeypatch.setattr(job, "SAVING", PATIENCE / 2)
+    monkeypatch.setattr(job, "SAVING", PATIENCE)
     began = time.monotonic()
     assert job.main(["--out", str(tmp_path / "out"), "--limit-minutes", "99"]) == job.CUT_OFF
     assert time.monotonic() - began < PATIENCE
     assert parcel(tmp_path / "out") == {"run/run.json": b"saved", "run/train.csv": b"step", "run/state.pt": b"damaged"}
     log = (tmp_path / "out" / "job.log").read_text()
-    assert f"job: {by}; told to end, with 50 s to save: -c" in log
+    assert f"job: {by}; told to end, with {PATIENCE} s to save: -c" in log
     assert f"job: {by}; left out: -c" in log, "the bench"
 
 
