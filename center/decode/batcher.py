@@ -170,6 +170,11 @@ class Batcher(Generic[J]):
         return self._next().queued_at + self.max_delay
 
     @property
+    def next_size(self) -> PictureSize | None:
+        """Of the pictures of the batch that `take` would give; None if nothing waits."""
+        return self._next().size if self._size else None
+
+    @property
     def next_expiry(self) -> float:
         """When `expire` is worth calling next; +inf when nothing expires."""
         return self._expiries[0][0] if self._expiries else float("inf")
@@ -210,7 +215,14 @@ class Batcher(Generic[J]):
         return max(1, self.max_size // self._next().size.weight)
 
     def _next(self) -> J:
-        return self._jobs[self._turns.first()][0] if self._turns else next(iter(self._deferred.values()))
+        return self._jobs[self._first()][0] if self._turns else next(iter(self._deferred.values()))
+
+    def _first(self) -> str:
+        """Who is next when all have let pass the turns that they owe: who owes fewest, of equals the first in turn."""
+        first = self._turns.first()
+        if first not in self._debts:
+            return first
+        return min(self._turns.in_order(self._jobs, len(self._jobs)), key=lambda rig: self._debts.get(rig, 0))
 
     def _append(self, job: J) -> None:
         """Put a job behind those of its rig."""

@@ -1,12 +1,12 @@
 """What the decoder works on: one instant of one rig, into a batch and out of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from center.decode.engines import Batch, Engine
+from center.decode.engines import Batch, Engine, base
 from center.ingest.frames import Frame
 from wire.geometry import DEFAULT_SIZE, STEP, PictureSize
 from wire.runtime.errors import UserError
@@ -76,9 +76,14 @@ def stack(jobs: Sequence[Job]) -> Batch:
     return batch
 
 
-def decode(engine: Engine, jobs: Sequence[Job]) -> list[tuple[Decoded, ...]]:
-    """Decode a batch, for the decoder's own thread; one tuple per job, in the order of its frames."""
-    pictures = np.clip(engine.decode(stack(jobs)), 0.0, 1.0).astype(np.float32, copy=False)
+def decode(
+    engine: Engine, jobs: Sequence[Job], begun: Callable[[], object] = lambda: None
+) -> list[tuple[Decoded, ...]]:
+    """Decode a batch, for the decoder's own thread; one tuple per job, in the order of its frames.
+
+    begun  called when the engine had to wait for other batches, and begins with this one; see `engines.base.decode`
+    """
+    pictures = np.clip(base.decode(engine, stack(jobs), begun), 0.0, 1.0).astype(np.float32, copy=False)
     return [
         tuple(_view(frame, views[frame.view.position]) for frame in job.frames)
         for job, views in zip(jobs, pictures, strict=True)

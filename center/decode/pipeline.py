@@ -238,16 +238,17 @@ class Pipeline:
             self._settle_superseded(job.rig)
             for frame in job.frames:
                 self.answers.accept(frame)
-        started = self._forecast.start((len(jobs), jobs[0].size), self._clock.now())
+        size = jobs[0].size
+        started = self._forecast.start((len(jobs), size), self._clock.now(), base.places(self.engine, size))
         number = next(self._numbers)
         task = asyncio.create_task(self._decode(self.engine, jobs, number, started), name="decode")
         self._decoding[task] = (number, len(jobs))
 
     def _free(self) -> tuple[int, float]:
-        """Batches in flight beyond those that would find a part of the engine idle, 0 while one is; and from when on it
-        may have one more, seconds. What works on several at once is not forecast: they end in any order."""
-        at_once = base.in_flight(self._engine)
-        return max(0, len(self._decoding) + 1 - at_once), self._forecast.soon_at if at_once == 1 else math.inf
+        """Whether the engine has room for the batch that is next in turn, see `Forecast.free`. One that needs all of it
+        holds up those behind it: a small one in the place beside another would come in before it again and again."""
+        engine, size = self._engine, self._batcher.next_size
+        return self._forecast.free(base.places(engine, size), base.in_flight(engine))
 
     async def _decode(self, engine: Engine, jobs: Sequence[Job], number: int, started: Started) -> None:
         loop = asyncio.get_running_loop()
@@ -291,7 +292,8 @@ class Pipeline:
                 self.answers.count_drop(job.rig, frame.view, "dropped", "late")
 
     def _timed(self, engine: Engine, jobs: Sequence[Job]) -> tuple[float, float, list[tuple[Decoded, ...]]]:
-        """In a thread of the decoder: when it began and ended, Unix seconds, and the pictures."""
-        began = self._clock.now()
-        decoded = decode(engine, jobs)
-        return began, self._clock.now(), decoded
+        """In a thread of the decoder: when it began and ended, Unix seconds, and the pictures. What waits for others in
+        the engine has not begun."""
+        began = [self._clock.now()]
+        decoded = decode(engine, jobs, lambda: began.append(self._clock.now()))
+        return began[-1], self._clock.now(), decoded

@@ -1,7 +1,8 @@
 """What an engine is: a batch of symbols in, pictures out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,8 +81,8 @@ class Engine(Protocol):
     """Turns symbols into pictures. Called from one thread only, never from the event loop's.
 
     One that works on several batches at once says how many in an attribute `in_flight`, which may change while it runs,
-    and is called from several threads; see `in_flight`. One that gains nothing by several pairs in a batch has an
-    attribute `largest_batch`; see `largest_batch`.
+    and is called from several threads; see `in_flight`. One that decodes large pictures alone is a `SharingEngine`. One
+    that gains nothing by several pairs in a batch has an attribute `largest_batch`; see `largest_batch`.
 
     name        for people: what decodes and where, such as "onnxruntime on cpu"
     codec_hash  see `wire.codec`; cameras must encode with the same
@@ -95,6 +96,19 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class SharingEngine(Protocol):
+    """An engine that works on several batches at once, but not on any: some take the place of several."""
+
+    def places(self, size: PictureSize) -> int:
+        """As how many of `in_flight` a batch of pictures of this size counts."""
+        ...
+
+    def decode(self, batch: Batch, begun: Callable[[], object] = ...) -> NDArray[np.float32]:
+        """As `Engine.decode`. begun: called once the places are there, which other batches may hold until then"""
+        ...
+
+
 class BatchLost(Exception):
     """Whoever had a batch is gone, and the batch with it; the next one goes elsewhere. Not the fault of the batch."""
 
@@ -105,6 +119,21 @@ MOST_IN_FLIGHT: Final = 32
 def in_flight(engine: Engine | None) -> int:
     """How many batches an engine wants at once, from 1 to MOST_IN_FLIGHT."""
     return min(max(1, getattr(engine, "in_flight", 1)), MOST_IN_FLIGHT)
+
+
+def places(engine: Engine | None, size: PictureSize | None) -> int:
+    """As how many of the batches that an engine wants at once one of pictures of this size counts; 1 for no batch."""
+    if size is None or not isinstance(engine, SharingEngine):
+        return 1
+    return min(max(1, engine.places(size)), in_flight(engine))
+
+
+def decode(engine: Engine, batch: Batch, begun: Callable[[], object]) -> NDArray[np.float32]:
+    """Decode a batch.
+
+    begun  called in this thread when the engine had to have its places first, and has them now; else not at all
+    """
+    return engine.decode(batch, begun) if isinstance(engine, SharingEngine) else engine.decode(batch)
 
 
 def threads(engine: Engine) -> int:

@@ -8,7 +8,7 @@ twice the memory.
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -58,9 +58,20 @@ class Lanes:
         self.count = len(self._free)
         self._changed = threading.Condition()
 
-    def run(self, feed: Mapping[str, NDArray[np.float32]], large: bool = False) -> NDArray[np.float32]:
-        """float32 [B, 2, 3, rows, columns]. feed: the inputs by name; large: nothing is decoded beside it"""
+    def run(
+        self,
+        feed: Mapping[str, NDArray[np.float32]],
+        large: bool = False,
+        begun: Callable[[], object] = lambda: None,
+    ) -> NDArray[np.float32]:
+        """float32 [B, 2, 3, rows, columns].
+
+        feed   the inputs by name
+        large  nothing is decoded beside it
+        begun  called once its lanes are free
+        """
         with self._lane(large) as session:
+            begun()
             pictures: NDArray[np.float32] = session.run(["pictures"], dict(feed))[0]
         return pictures
 

@@ -1,17 +1,18 @@
 """The exported decoder in onnxruntime: on any CPU, without torch, in 32-bit numbers or 8-bit integers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from center.decode.engines.base import FLAT_RANK, INPUTS, Batch
 from center.decode.engines.lanes import Lanes
+from wire.geometry import PictureSize
 from wire.runtime.errors import UserError
 
 
 class OnnxEngine:
-    """onnxruntime's own kernels. in_flight: batches at once, see `engines.base.in_flight`"""
+    """onnxruntime's own kernels, and a `SharingEngine`. in_flight: batches at once, see `engines.base.in_flight`"""
 
     largest_batch = 1
 
@@ -27,8 +28,15 @@ class OnnxEngine:
         self.name = f"onnxruntime{'-i8' if int8 else ''} on cpu"
         self._flat = check_inputs(name, self._lanes.ranks)
 
-    def decode(self, batch: Batch) -> NDArray[np.float32]:
-        return self._lanes.run(batch.feed(self._flat), large=batch.size.weight > 1)
+    def places(self, size: PictureSize) -> int:
+        return self._lanes.count if _is_large(size) else 1
+
+    def decode(self, batch: Batch, begun: Callable[[], object] = lambda: None) -> NDArray[np.float32]:
+        return self._lanes.run(batch.feed(self._flat), _is_large(batch.size), begun)
+
+
+def _is_large(size: PictureSize) -> bool:
+    return size.weight > 1
 
 
 def check_inputs(name: str, inputs: Mapping[str, int]) -> bool:

@@ -1,3 +1,4 @@
+import random
 from dataclasses import dataclass
 
 from center.decode.batcher import Batcher, Dropped
@@ -212,6 +213,22 @@ def test_a_large_picture_that_is_alone_waits_for_nobody() -> None:
     for at in range(5):
         queue.push(Task(float(at), rig="large", size=LARGEST_SIZE))
         assert [job.queued_at for job in queue.take(now=float(at), in_flight=0)] == [float(at)]
+
+
+def test_the_size_of_the_next_batch_is_known_whatever_rigs_owe() -> None:
+    queue: Batcher[Task] = Batcher(max_size=1, max_delay=0.0, capacity=16)
+    assert queue.next_size is None
+    draw, seen = random.Random(3), set[PictureSize]()
+    sizes = {"a": DEFAULT_SIZE, "b": DEFAULT_SIZE, "mid": FOURFOLD, "large": LARGEST_SIZE}
+    for tick in range(2_000):
+        for rig in draw.sample(sorted(sizes), draw.randint(0, 2)):
+            queue.push(Task(float(tick), rig=rig, size=sizes[rig], deferred=draw.random() < 0.1))
+        told = queue.next_size
+        assert queue.next_size == told, "to ask changes nothing"
+        taken = queue.take(now=float(tick), in_flight=0)
+        assert told == (taken[0].size if taken else None)
+        seen |= {job.size for job in taken}
+    assert seen == set(sizes.values())
 
 
 def test_what_rigs_owe_is_forgotten_with_them() -> None:

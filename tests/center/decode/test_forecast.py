@@ -98,6 +98,39 @@ def test_batches_that_end_in_any_order_teach_their_own_times() -> None:
     assert (forecast.usual(small), forecast.usual(large)) == (0.02, 0.8)
 
 
+def test_a_batch_that_counts_as_several_waits_until_all_of_them_are_there() -> None:
+    forecast = Forecast()
+    assert forecast.free(2, at_once=2) == (0, math.inf)
+    small = forecast.start("small", 0.0)
+    assert forecast.free(1, at_once=2) == (0, math.inf)
+    assert forecast.free(2, at_once=2) == (1, math.inf), "another small one could end before it"
+    beside = forecast.start("small", 0.0)
+    assert forecast.free(1, at_once=2) == forecast.free(2, at_once=2) == (1, math.inf)
+    forecast.start("large", 0.0, places=2)
+    assert forecast.free(1, at_once=2) == (2, math.inf), "one waits in the decoder already"
+    for each in (small, beside):
+        forecast.end(each, 0.0, 0.1)
+    assert forecast.free(1, at_once=2) == (1, math.inf), "it has all places, and nothing is known of its time yet"
+
+
+def test_the_end_of_a_batch_that_has_all_places_is_forecast() -> None:
+    forecast = Forecast()
+    forecast.end(forecast.start("large", 0.0, places=2), 0.0, 0.2)
+    forecast.start("large", 1.0, places=2)
+    for places in (1, 2):
+        assert forecast.free(places, at_once=2) == (1, pytest.approx(1.2 - MOST_LEAD))
+    forecast.start("large", 1.195, places=2)
+    assert forecast.free(2, at_once=2) == (2, math.inf)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_of_equal_batches_as_many_are_worked_on_as_there_are_places(at_once: int) -> None:
+    forecast = Forecast()
+    for number in range(8):
+        assert forecast.free(1, at_once)[0] == max(0, number + 1 - at_once)
+        forecast.start(1, 0.0)
+
+
 def test_a_batch_is_handed_over_in_time_and_no_sooner() -> None:
     queue: Batcher[Task] = Batcher(max_size=2, max_delay=9.0, capacity=8)
     queue.push(Task(0.0))

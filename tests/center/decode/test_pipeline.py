@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -332,6 +333,99 @@ async def test_the_end_of_large_pictures_is_not_forecast_by_the_time_of_small_on
     engine.gates[3.0].set()
     await bench.close()
     assert bench.shown() == {"small": [1, 2, 3], "large": [1]}
+
+
+LARGE = PictureSize(256, 512)
+
+
+class LargeAlone(SideBySide):
+    """Works on two batches at once, and on one of large pictures alone.
+
+    waits, takes  seconds on the bench's clock until a batch has its places, and then for it; where they are 0 the clock
+                  is left to the test's own thread
+    """
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__()
+        self.bench, self.waits, self.takes = bench, 0.0, 0.0
+
+    def pass_time(self, seconds: float) -> None:
+        if seconds:
+            self.bench.at += seconds
+
+    def places(self, size: PictureSize) -> int:
+        return 2 if size == LARGE else 1
+
+    def decode(self, batch: Batch, begun: Callable[[], object] = lambda: None) -> NDArray[np.float32]:
+        self.pass_time(self.waits)
+        begun()
+        self.pass_time(self.takes)
+        return super().decode(batch)
+
+
+async def test_what_is_next_while_a_large_picture_has_all_of_the_engine_can_still_be_replaced(bench: Bench) -> None:
+    """Handed over it would wait in a thread, and its cameras, answered, would send more."""
+    engine = LargeAlone(bench)
+    bench.pipeline.engine = engine
+    large, small = bench.rig("large"), bench.rig("small")
+    engine.gates = {1.0: threading.Event()}
+    bench.push_alone(large, 1, snr_db=1.0, size=LARGE)
+    bench.push_alone(large, 2, snr_db=2.0, size=LARGE)
+    bench.push_alone(small, 1, snr_db=2.0)
+    assert [answer[0] for answer in bench.answers] == [1]
+    bench.push_alone(large, 3, snr_db=2.0, size=LARGE)
+    bench.push_alone(small, 2, snr_db=2.0)
+    engine.gates[1.0].set()
+    await bench.close()
+    assert bench.shown() == {"large": [1, 3], "small": [2]}
+
+
+async def test_a_large_picture_that_is_next_waits_for_the_whole_engine_and_holds_up_what_is_behind(
+    bench: Bench,
+) -> None:
+    engine = LargeAlone(bench)
+    bench.pipeline.engine = engine
+    engine.gates = {1.0: threading.Event()}
+    small, large = bench.rig("small"), bench.rig("large")
+    bench.push_alone(small, 1, snr_db=1.0)
+    bench.push_alone(large, 1, snr_db=2.0, size=LARGE)
+    bench.push_alone(small, 2, snr_db=2.0)
+    assert (len(bench.answers), bench.pipeline.queued) == (1, 2)
+    engine.gates[1.0].set()
+    await eventually(lambda: bench.shown() == {"small": [1, 2], "large": [1]})
+    assert [float(batch.snr_db.max()) for batch in engine.batches] == [1.0, 2.0, 2.0]
+    assert engine.batches[1].size == LARGE
+    await bench.close()
+
+
+async def test_the_end_of_a_large_picture_that_has_all_of_the_engine_is_forecast(bench: Bench) -> None:
+    engine = LargeAlone(bench)
+    bench.pipeline.engine, engine.takes = engine, 0.2
+    rig = bench.rig("large")
+    bench.push_alone(rig, 1, snr_db=1.0, size=LARGE)
+    await eventually(lambda: bench.shown() == {"large": [1]})
+    engine.gates, engine.takes = {number: threading.Event() for number in (2.0, 3.0)}, 0.0
+    bench.push_alone(rig, 2, snr_db=2.0, size=LARGE)
+    bench.push_alone(rig, 3, snr_db=3.0, size=LARGE)
+    assert bench.pipeline.queued == 1
+    bench.at += 0.195  # a moment before the end, so that the engine need not wait for the event loop
+    bench.pipeline.pump()
+    assert bench.pipeline.queued == 0
+    engine.gates[2.0].set()
+    await eventually(lambda: bench.shown() == {"large": [1, 2]})
+    engine.gates[3.0].set()
+    await bench.close()
+
+
+async def test_waiting_for_the_engine_is_not_decoding(bench: Bench) -> None:
+    engine = LargeAlone(bench)
+    bench.pipeline.engine, engine.waits, engine.takes = engine, 0.4, 0.2
+    times: list[tuple[float, float]] = []
+    bench.pipeline.on_decoded = lambda jobs, decoded, began, ended: times.append((began, ended))
+    bench.push_alone(bench.rig("large"), 1, snr_db=1.0, size=LARGE)
+    queued_at = bench.at
+    await bench.close()
+    assert times == [(pytest.approx(queued_at + 0.4), pytest.approx(queued_at + 0.6))]
 
 
 async def test_two_batches_are_in_flight_where_the_engine_takes_two(bench: Bench) -> None:

@@ -1,6 +1,7 @@
 """Which engine decodes."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -99,8 +100,8 @@ class Gpu(OnnxEngine):
         super().__init__(name, threads)
         self.name = f"torch on {device}"
 
-    def decode(self, batch: Batch) -> NDArray[np.float32]:
-        return super().decode(batch) + np.float32(self.spoils)
+    def decode(self, batch: Batch, begun: Callable[[], object] = lambda: None) -> NDArray[np.float32]:
+        return super().decode(batch, begun) + np.float32(self.spoils)
 
 
 class BadGpu(Gpu):
@@ -108,7 +109,7 @@ class BadGpu(Gpu):
 
 
 class OldGpu(Gpu):
-    def decode(self, batch: Batch) -> NDArray[np.float32]:
+    def decode(self, batch: Batch, begun: Callable[[], object] = lambda: None) -> NDArray[np.float32]:
         raise RuntimeError("no kernel image is available for execution on the device")
 
 

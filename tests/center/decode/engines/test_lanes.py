@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from center.decode.engines import OnnxEngine
+from center.decode.engines import OnnxEngine, base
 from center.decode.engines.lanes import Lanes
 from tests.decoders import batch_of
 from wire import codec
-from wire.geometry import PictureSize
+from wire.geometry import DEFAULT_SIZE, PictureSize
 
 
 class Session:
@@ -69,10 +69,13 @@ def test_large_pictures_have_all_cores_for_themselves(lanes: tuple[Lanes, dict[i
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(decoder.run, {})
         assert sessions[2].began.acquire(timeout=20)
-        large = threads.submit(decoder.run, {}, True)
+        begun = threading.Event()
+        large = threads.submit(decoder.run, {}, True, begun.set)
+        assert not begun.wait(0.05), "what waits for a lane has not begun"
         sessions[2].go_on.release()
         first.result(20)
         assert sessions[2].began.acquire(timeout=20)
+        assert begun.is_set()
         beside = threads.submit(decoder.run, {})
         assert not beside.done()
         sessions[2].go_on.release(2)
@@ -114,6 +117,8 @@ def test_no_core_stands_by_while_two_are_decoded(
 def test_pictures_are_those_of_one_core(threads: int, count: int) -> None:
     engine = OnnxEngine("small-joint", threads)
     assert engine.in_flight == count
+    assert base.places(engine, DEFAULT_SIZE) == 1
+    assert base.places(engine, PictureSize(256, 512)) == count
     batch, large = batch_of(2), batch_of(1, PictureSize(144, 320))
     alone = OnnxEngine("small-joint", 1)
     with ThreadPoolExecutor(4) as callers:
