@@ -146,14 +146,16 @@ class EdgeConfig(SecuredConfig):
         """How old a frame may become, milliseconds; 0 leaves it to the center.
 
         Unless set: the camera's delay, which has passed before the edge has the picture, and three frame periods.
-        Pictures larger than 128x256 take longer to encode and decode: they get that as often as they count, up to 3 s.
+        Pictures larger than 128x256 take longer to encode and decode: they get as many times that as they have more
+        pixels, up to 3 s.
 
         size: of the pictures, which with `auto` the first one tells
         """
         if self.link.age_budget_ms is not None:
             return self.link.age_budget_ms
         periods = 3_000 / self.camera.fps
-        return round(self._delay_ms + max(periods, min(periods * size.weight, _LONGEST_BUDGET_MS)))
+        longer = min(periods * size.pixels / DEFAULT_SIZE.pixels, _LONGEST_BUDGET_MS)
+        return round(self._delay_ms + max(periods, longer))
 
     @property
     def _delay_ms(self) -> float:

@@ -59,8 +59,15 @@ class PictureSize:
 
     @property
     def weight(self) -> int:
-        """As how many pictures of the smallest size it counts where work and memory are shared out: rounded up."""
-        return -(-self.pixels // (_SMALLEST[0] * _SMALLEST[1]))
+        """As how many pictures of the smallest size it counts where work and room are shared out: its pixels, rounded.
+
+        So a size may have up to half as much again as it counts. What must not exceed a bound asks `most_in`.
+        """
+        return (2 * self.pixels + _UNIT) // (2 * _UNIT)
+
+    def most_in(self, pictures: int) -> int:
+        """How many of this size have no more pixels than so many of the smallest one; 1 at least."""
+        return max(1, pictures * _UNIT // self.pixels)
 
     def fits_in(self, limit: "PictureSize") -> bool:
         """Whether neither its rows nor its columns are more than those of a limit."""
@@ -77,6 +84,8 @@ def symbols_of(rows: int, columns: int) -> int:
 
 _SMALLEST: Final = (128, 256)
 _LARGEST: Final = (512, 1024)
+_UNIT: Final = _SMALLEST[0] * _SMALLEST[1]
+"""Pixels."""
 DEFAULT_SIZE: Final = PictureSize(*_SMALLEST)
 LARGEST_SIZE: Final = PictureSize(*_LARGEST)
 

@@ -23,7 +23,7 @@ _TRIES: Final = 3
 def learn(engine: Engine, most: int = MOST, clock: Callable[[], float] = time.perf_counter) -> int:
     """The size up to which doubling a batch is worth its wait: a power of two. Slow; not for the event loop.
 
-    Timed with pictures of 128x256. Of larger ones the batcher takes fewer, by their weight: the same work at once. A
+    Timed with pictures of 128x256. Of larger ones the batcher takes fewer, by their pixels: no more work at once. A
     machine that a batch of small pictures keeps busy, a batch of as many pixels keeps busy too.
 
     engine  decodes one pair already without first allocations

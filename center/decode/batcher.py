@@ -51,7 +51,7 @@ class Dropped(Generic[J]):
 class Batcher(Generic[J]):
     """A bounded queue that gives batches, one rig after the other; no clock, no thread. O(log n) per job.
 
-    max_size   jobs in a batch at most; larger pictures count as several (`PictureSize.weight`), but one always goes
+    max_size   jobs in a batch at most; of larger pictures so many that they have no more pixels, but one always goes
     max_delay  how long a job waits for company while the decoder is busy and could take one batch more, seconds
     capacity   jobs that wait at most; one more drops the oldest deferred one, or else the oldest of the rig that has
                most of them, of equals the one that was served last
@@ -66,8 +66,8 @@ class Batcher(Generic[J]):
     an overloaded decoder spends nothing on half an instant, and nothing is shown out of order.
 
     A batch holds one size: that of the first in turn, whom others of this size join. A rig whose pictures are the work
-    of w small ones lets w - 1 turns pass afterwards while others wait: shares are of work, not of pictures. (Deficit
-    round robin, Shreedhar and Varghese 1995, but paid afterwards: nobody waits for its first.)
+    of w small ones (`PictureSize.weight`) lets w - 1 turns pass afterwards while others wait: shares are of work, not
+    of pictures. (Deficit round robin, Shreedhar and Varghese 1995, but paid afterwards: nobody waits for its first.)
     """
 
     def __init__(self, max_size: int, max_delay: float, capacity: int, per_rig: int = 1, ahead: int = 0) -> None:
@@ -212,7 +212,7 @@ class Batcher(Generic[J]):
 
     def _most(self) -> int:
         """Jobs in a batch of the first one's size at most."""
-        return max(1, self.max_size // self._next().size.weight)
+        return self._next().size.most_in(self.max_size)
 
     def _next(self) -> J:
         return self._jobs[self._first()][0] if self._turns else next(iter(self._deferred.values()))

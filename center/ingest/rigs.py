@@ -9,7 +9,7 @@ from wire.geometry import DEFAULT_SIZE, PictureSize
 
 class Rigs:
     """Every rig that is known, at most `most`; those of larger pictures count as several (`PictureSize.weight`), which
-    bounds what all of them may hold."""
+    bounds what all of them may hold: the pixels of so many small pictures, and half as many again."""
 
     def __init__(
         self, tolerance: float | None, patience: float, silence: float, most: int, reunite: float = 0.0

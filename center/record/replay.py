@@ -122,7 +122,7 @@ class Replay:
                 if not 1 <= size <= _LARGEST_BATCH or pair.batch_size != size or pair.batch_position >= size:
                     raise UserError(f"batch {pair.batch} has size {pair.batch_size} and position {pair.batch_position}")
                 job = to_job(pair)
-                most = max(1, _LARGEST_BATCH // job.size.weight)
+                most = job.size.most_in(_LARGEST_BATCH)
                 if size > most:
                     line = f"batch {pair.batch} has {size} pairs of {job.size}; a center decodes {most} at once"
                     raise UserError(line)

@@ -86,7 +86,7 @@ class Bridge:
     ) -> None:
         self._link, self._upstream, self._edge, self._call, self._metrics = link, upstream, edge, call, metrics
         self._size = size
-        most = max(LEAST_QUEUE, QUEUE // size.weight)
+        most = max(LEAST_QUEUE, size.most_in(QUEUE))
         self._uplink: asyncio.Queue[tuple[float, link_pb2.TransmitRequest] | None] = asyncio.Queue(most)
         self._downlink: asyncio.Queue[link_pb2.TransmitResponse | StreamEnd] = asyncio.Queue(QUEUE)
         self._on_welcome, self._welcomed = welcomed, asyncio.Event()

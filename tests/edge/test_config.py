@@ -37,6 +37,7 @@ def test_the_age_budget_is_three_frame_periods_unless_set() -> None:
     ("size", "fps", "budget"),
     [
         ("128x256", 10, 300),
+        ("128x272", 10, 319),
         ("256x512", 10, 1_200),
         ("512x1024", 10, 3_000),
         ("512x1024", 100, 480),

@@ -34,6 +34,27 @@ def test_every_size_between_the_ends_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "weight", "in_four", "in_32"),
+    [
+        ("128x256", 1, 4, 32),
+        ("128x272", 1, 3, 30),
+        ("160x304", 1, 2, 21),
+        ("192x256", 2, 2, 21),
+        ("128x512", 2, 2, 16),
+        ("256x512", 4, 1, 8),
+        ("512x1024", 16, 1, 2),
+    ],
+)
+def test_a_size_counts_by_its_pixels_and_a_bound_is_never_exceeded(
+    text: str, weight: int, in_four: int, in_32: int
+) -> None:
+    size = PictureSize.parse(text)
+    assert size.weight == weight
+    assert (size.most_in(4), size.most_in(32)) == (in_four, in_32)
+    assert size.most_in(32) * size.pixels <= 32 * DEFAULT_SIZE.pixels
+
+
+@pytest.mark.parametrize(
     ("picture", "size", "crop"),
     [
         ((375, 1242), "128x256", (370, 740)),

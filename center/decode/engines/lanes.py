@@ -2,8 +2,7 @@
 
 Cores that share the work of one pair wait for each other after every layer, and the longer the more often other
 programs take one of them. So side by side more pairs are done (`docs/performance.md`). A pair that comes while nothing
-else is decoded gets all cores: it is done soonest so. Large pictures get all of them too, as two at once would need
-twice the memory.
+else is decoded gets all cores: it is done soonest so. Large pictures get all of them too: `is_large`.
 """
 
 import os
@@ -16,11 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wire import codec
+from wire.geometry import DEFAULT_SIZE, PictureSize
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 LANES: Final = 2
+
+MOST_PIXELS: Final = 2 * DEFAULT_SIZE.pixels
+"""Of a picture that is decoded beside another. Two at once bring half as many pairs again whatever their size, but take
+40 MB for every 32,768 pixels of one, where one alone takes 15: two of this size together about what 256x512 takes
+alone, and two of 256x512 160 to 190 MB."""
+
+
+def is_large(size: PictureSize) -> bool:
+    """Whether pictures of a size are decoded alone, with all cores: two at once would need too much memory."""
+    return size.pixels > MOST_PIXELS
 
 
 def usable_cores() -> int:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from center.decode.engines.base import FLAT_RANK, INPUTS, Batch
-from center.decode.engines.lanes import Lanes
+from center.decode.engines.lanes import Lanes, is_large
 from wire.geometry import PictureSize
 from wire.runtime.errors import UserError
 
@@ -29,14 +29,10 @@ class OnnxEngine:
         self._flat = check_inputs(name, self._lanes.ranks)
 
     def places(self, size: PictureSize) -> int:
-        return self._lanes.count if _is_large(size) else 1
+        return self._lanes.count if is_large(size) else 1
 
     def decode(self, batch: Batch, begun: Callable[[], object] = lambda: None) -> NDArray[np.float32]:
-        return self._lanes.run(batch.feed(self._flat), _is_large(batch.size), begun)
-
-
-def _is_large(size: PictureSize) -> bool:
-    return size.weight > 1
+        return self._lanes.run(batch.feed(self._flat), is_large(batch.size), begun)
 
 
 def check_inputs(name: str, inputs: Mapping[str, int]) -> bool:

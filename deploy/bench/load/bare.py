@@ -87,7 +87,7 @@ def load_and_measure(
     """
     engine = engines.load(codec, kind, "auto", threads)
     engines.warm_up(engine, 4)
-    sizes = tuple(size for size in (1, 2, 4) if size == 1 or size * picture.weight <= 4)
+    sizes = tuple(size for size in (1, 2, 4) if size <= picture.most_in(4))
     found = measure(engine, sizes, picture=picture)
     if period <= found.seconds[1]:
         return found

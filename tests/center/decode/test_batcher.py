@@ -159,7 +159,13 @@ def test_a_batch_holds_one_size_that_of_the_first_in_turn() -> None:
 
 
 def test_larger_pictures_fill_a_batch_sooner() -> None:
-    for size, at_once in ((DEFAULT_SIZE, 4), (PictureSize(128, 512), 2), (FOURFOLD, 1), (LARGEST_SIZE, 1)):
+    for size, at_once in (
+        (DEFAULT_SIZE, 4),
+        (PictureSize(128, 272), 3),
+        (PictureSize(128, 512), 2),
+        (FOURFOLD, 1),
+        (LARGEST_SIZE, 1),
+    ):
         queue: Batcher[Task] = Batcher(max_size=4, max_delay=0.1, capacity=16, ahead=1)
         for at in range(5):
             queue.push(Task(float(at), rig=f"rig-{at}", size=size))
@@ -193,6 +199,13 @@ def served_work(sizes: dict[str, PictureSize], max_size: int, ticks: int) -> dic
 def test_rigs_of_small_and_large_pictures_get_equal_shares_of_work() -> None:
     served = served_work({"a": DEFAULT_SIZE, "large": LARGEST_SIZE, "b": DEFAULT_SIZE, "mid": FOURFOLD}, 1, 6_000)
     assert max(served.values()) <= 1.02 * min(served.values())
+
+
+def test_a_rig_of_pictures_that_are_hardly_larger_gets_its_turns() -> None:
+    """Its pictures counted as two: it got half of them."""
+    sizes = {"a": DEFAULT_SIZE, "b": PictureSize(128, 272)}
+    served = served_work(sizes, 1, 1_000)
+    assert served["a"] == served["b"] == 500
 
 
 def test_no_size_starves_beside_many_of_another() -> None:

@@ -222,6 +222,14 @@ async def test_rigs_of_larger_pictures_take_more_of_the_room(start_center: Any) 
         assert "6 of 6 rigs are known, and one of 128x256 counts as 1" in (await refused.status())[1]
 
 
+async def test_pictures_that_are_hardly_larger_take_no_more_of_the_room(start_center: Any) -> None:
+    center = await start_center(links={"max_rigs": 2})
+    async with connect(f"127.0.0.1:{center.port}") as channel:
+        for name in ("first", "second"):
+            for side in View:
+                await Camera(channel, side, name, height=128, width=272).connect()
+
+
 async def test_a_camera_that_comes_back_with_another_size_leaves_no_frame_behind(center: Any, camera: Any) -> None:
     """What waits for its partner is decoded alone: there can be none of its size any more."""
     wait_for_partners(center)

@@ -12,7 +12,7 @@ from center.decode.engines import OnnxEngine, base
 from center.decode.engines.lanes import Lanes
 from tests.decoders import batch_of
 from wire import codec
-from wire.geometry import DEFAULT_SIZE, PictureSize
+from wire.geometry import DEFAULT_SIZE, LARGEST_SIZE, PictureSize
 
 
 class Session:
@@ -117,9 +117,9 @@ def test_no_core_stands_by_while_two_are_decoded(
 def test_pictures_are_those_of_one_core(threads: int, count: int) -> None:
     engine = OnnxEngine("small-joint", threads)
     assert engine.in_flight == count
-    assert base.places(engine, DEFAULT_SIZE) == 1
-    assert base.places(engine, PictureSize(256, 512)) == count
-    batch, large = batch_of(2), batch_of(1, PictureSize(144, 320))
+    assert base.places(engine, DEFAULT_SIZE) == base.places(engine, PictureSize(128, 512)) == 1
+    assert base.places(engine, PictureSize(144, 480)) == base.places(engine, LARGEST_SIZE) == count
+    batch, large = batch_of(2), batch_of(1, PictureSize(144, 480))
     alone = OnnxEngine("small-joint", 1)
     with ThreadPoolExecutor(4) as callers:
         found = list(callers.map(engine.decode, [batch, large, batch, batch]))
