@@ -96,10 +96,15 @@ def _view(frame: Frame, exact: NDArray[np.float32]) -> Decoded:
 
 
 def knows_sizes(engine: Engine) -> bool:
-    """Whether an engine decodes pictures of other sizes than 128x256: those of codecs of version 0.1 do not. Slow."""
+    """Whether an engine decodes pictures of other sizes than 128x256: those of codecs of version 0.1 do not. Slow.
+
+    Of the size that is tried nothing is kept.
+    """
     other = PictureSize(DEFAULT_SIZE.rows, DEFAULT_SIZE.columns + STEP)
     try:
         pictures = engine.decode(Batch.absent(1, other))
     except UserError:
         return False
+    finally:
+        base.forget(engine, other)
     return pictures.shape[-2:] == (other.rows, other.columns)

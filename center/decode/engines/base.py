@@ -136,6 +136,12 @@ def decode(engine: Engine, batch: Batch, begun: Callable[[], object]) -> NDArray
     return engine.decode(batch, begun) if isinstance(engine, SharingEngine) else engine.decode(batch)
 
 
+def forget(engine: Engine, size: PictureSize) -> None:
+    """Tell an engine that keeps something for each size of pictures, and so has `forget`, that one is not to come."""
+    if (let_go := getattr(engine, "forget", None)) is not None:
+        let_go(size)
+
+
 def threads(engine: Engine) -> int:
     """How many threads may have to call an engine at once."""
     return MOST_IN_FLIGHT if hasattr(engine, "in_flight") else 1

@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 MOST_SIZES: Final = 4
 """Sizes of pictures whose tensors and graphs are kept: a captured graph holds on to all of its device memory."""
 
+GRAPH_AFTER: Final = 8
+"""Runs of a size that drove another one out before its graph is captured: capturing takes four in each lane, while all
+stand still. Of more sizes than are kept, in turns, each would be captured anew whenever it comes."""
+
 IN_FLIGHT_ON_CUDA: Final = 2
 """Batches at once: while one is computed, the host fills the pinned memory of the next and reads that of the last."""
 
@@ -71,6 +75,13 @@ class TorchEngine:
             lane.run(slot)
             return slot.pictures.numpy()[:count].copy()  # type: ignore[no-any-return]
 
+    def forget(self, size: PictureSize) -> None:
+        """Let go of what is kept for a size of pictures."""
+        with self._changed:
+            self._changed.wait_for(self._all_are_free)
+            for each in self._lanes:
+                each.forget(size)
+
     def _decode(self, *inputs: Any) -> Any:
         return self._codec.decode(*inputs)
 
@@ -84,7 +95,10 @@ class TorchEngine:
         with self._changed:
             self._changed.wait_for(lambda: self._free and (self._free[-1].has(size, count) or self._all_are_free()))
             if not self._free[-1].has(size, count):
+                anew = self._free[-1].is_worth_graph(size)
                 for each in self._lanes:
+                    if anew:
+                        each.forget(size)
                     each.slot(size, count)
             lane = self._free.pop()
             slot = lane.slot(size, count)
@@ -106,7 +120,7 @@ class _Lane:
         """decode: symbols, reliability and SNR of a batch on the device, and the size of its pictures, to pictures"""
         self._torch, self._device, self._decode = torch, device, decode
         self._sizes: OrderedDict[PictureSize, _Sized] = OrderedDict()
-        self._new_run: Callable[[], Run] = lambda: lambda _, work: work()
+        self._new_run: Callable[[], Run] = lambda: _as_it_stands
         self._warm_ups = 0  # of a new slot, until its graph is captured; none where there are no graphs
         self._stream: Any = None
         if device == "cuda":
@@ -116,20 +130,28 @@ class _Lane:
             self._new_run, self._warm_ups = lambda: GraphRunner(log.warning, pool).run, WARM_UPS + 1
 
     def has(self, size: PictureSize, count: int) -> bool:
-        """Whether there are tensors for so many pairs of a size."""
-        return size in self._sizes and count in self._sizes[size].slots
+        """Whether there are tensors for so many pairs of a size, and all that they shall have."""
+        return size in self._sizes and count in self._sizes[size].slots and not self.is_worth_graph(size)
+
+    def is_worth_graph(self, size: PictureSize) -> bool:
+        """Whether a size that runs as it stands, as it drove out another one, has come often enough for a graph."""
+        sized = self._sizes.get(size)
+        return sized is not None and sized.warm_ups < self._warm_ups and sized.runs >= GRAPH_AFTER
+
+    def forget(self, size: PictureSize) -> None:
+        """Let go of all tensors and graphs of a size. No lane may work: the device's memory changes hands."""
+        self._sizes.pop(size, None)
 
     def slot(self, size: PictureSize, count: int) -> "_Slot":
-        """These tensors; new ones are made, and their graph captured.
+        """These tensors. New ones are made, and their graph captured, while no lane works.
 
-        Where sizes have to make room for one another, a graph is captured only when its size has come a few times in a
-        row: capturing takes as long as several runs.
+        A size that has to drive another one out runs as it stands, until it is made anew: see `is_worth_graph`.
         """
         if size not in self._sizes:
             crowded = len(self._sizes) == MOST_SIZES
             if crowded:
                 self._sizes.popitem(last=False)
-            self._sizes[size] = _Sized(self._new_run(), 0 if crowded else self._warm_ups)
+            self._sizes[size] = _Sized(_as_it_stands, 0) if crowded else _Sized(self._new_run(), self._warm_ups)
         self._sizes.move_to_end(size)
         sized = self._sizes[size]
         if count not in sized.slots:
@@ -151,19 +173,31 @@ class _Lane:
             slot.pictures.copy_(self._decode(*slot.uploaded, slot.size), non_blocking=True)
 
         with torch.inference_mode(), half, torch.cuda.stream(self._stream) if self._stream else nullcontext():
-            self._sizes[slot.size].run(slot.count, work)
+            sized = self._sizes[slot.size]
+            sized.runs += 1
+            sized.run(slot.count, work)
         if self._stream:
             self._stream.synchronize()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+def _as_it_stands(_: int, work: Callable[[], object]) -> object:
+    return work()
+
+
+@dataclass(slots=True, eq=False)
 class _Sized:
-    """What is kept for a size of pictures. run: how its work is run; warm_ups: of a new slot; slots: by their pairs, on
-    a CPU of the last number only."""
+    """What is kept for a size of pictures.
+
+    run       how its work is run
+    warm_ups  of a new slot
+    slots     by their pairs, on a CPU of the last number only
+    runs      how often it was run
+    """
 
     run: Run
     warm_ups: int
     slots: dict[int, "_Slot"] = field(default_factory=dict)
+    runs: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 
 import jscc.model
 from center.decode.engines import Batch, OnnxEngine, TorchEngine, load, warm_up
-from center.decode.engines.torch_engine import MOST_SIZES, _Lane, round_up
+from center.decode.engines.torch_engine import GRAPH_AFTER, MOST_SIZES, _Lane, round_up
+from center.decode.jobs import knows_sizes
 from tests.decoders import batch_of
 from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
@@ -163,6 +165,73 @@ def test_two_batches_are_decoded_at_once_each_into_pictures_of_its_own(monkeypat
         for first, second in ((1.0, 2.0), (3.0, 4.0), (5.0, 6.0)):
             pictures = list(pool.map(lambda snr_db: engine.decode(Batch.noise(1, snr_db)), (first, second)))
             assert [float(each[0, 0, 0, 0, 0]) for each in pictures] == [first, second]
+
+
+class Graphs:
+    """In the place of `GraphRunner`: work is captured when it comes for the fourth time. notes: what was, and whether
+    all lanes were free then"""
+
+    def __init__(self, engine: TorchEngine, notes: list[bool]) -> None:
+        self.engine, self.notes, self.runs = engine, notes, Counter[int]()
+
+    def run(self, name: int, work: Any) -> None:
+        self.runs[name] += 1
+        if self.runs[name] == 4:
+            self.notes.append(self.engine._all_are_free())
+        work()
+
+
+def with_graphs(monkeypatch: pytest.MonkeyPatch) -> tuple[TorchEngine, list[bool]]:
+    """Two lanes that capture, and the notes of it."""
+    torch = pytest.importorskip("torch")
+
+    def decode(symbols: Any, reliability: Any, snr_db: Any, size: PictureSize) -> Any:
+        return torch.zeros((len(symbols), 2, 3, size.rows, size.columns))
+
+    engine, notes = two_lanes(monkeypatch, decode), list[bool]()
+    for lane in engine._lanes:
+        lane._warm_ups, lane._new_run = 4, lambda: Graphs(engine, notes).run
+    return engine, notes
+
+
+SIZES = [PictureSize(128, 256 + 16 * i) for i in range(MOST_SIZES + 1)]
+
+
+def test_a_size_that_drove_another_out_has_its_graph_captured_once_it_stays_and_while_no_lane_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was captured in its fourth run, beside whatever the other lane was computing."""
+    engine, captured = with_graphs(monkeypatch)
+    for size in SIZES[:-1]:
+        engine.decode(Batch.noise(1, size=size))
+    assert captured == [True] * 2 * MOST_SIZES, "in each lane"
+    captured.clear()
+    for _ in range(GRAPH_AFTER):
+        engine.decode(Batch.noise(1, size=SIZES[-1]))
+    assert captured == []
+    engine.decode(Batch.noise(1, size=SIZES[-1]))
+    assert captured == [True, True]
+    for _ in range(3 * GRAPH_AFTER):
+        engine.decode(Batch.noise(1, size=SIZES[-1]))
+    assert captured == [True, True]
+
+
+def test_sizes_that_drive_each_other_out_are_not_captured_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, captured = with_graphs(monkeypatch)
+    for _ in range(2 * GRAPH_AFTER):
+        for size in SIZES:
+            engine.decode(Batch.noise(1, size=size))
+    assert captured == [True] * 2 * MOST_SIZES
+
+
+def test_the_size_that_is_tried_at_the_start_takes_no_other_s_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, captured = with_graphs(monkeypatch)
+    engine.decode(Batch.noise(1))
+    assert knows_sizes(engine)
+    captured.clear()
+    for size in (PictureSize(256, 512), PictureSize(192, 384), PictureSize(144, 320)):
+        engine.decode(Batch.noise(1, size=size))
+    assert captured == [True] * 2 * 3, "each at once"
 
 
 WARM = 10.0
