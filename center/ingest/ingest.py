@@ -89,7 +89,7 @@ class FrameIngest:
         rig = self._rigs.admit(hello.rig, size)
         clock = rig.known_clock(view, hello.boot_id) or _clock(gap, hello.frame_rate)
         session, former = Session(rig, view, hello.boot_id, clock, end, drain, size=size), rig.size
-        if (silent := rig.in_the_way(view, size, now)) is not None:
+        if (silent := rig.check(session, now)) is not None:
             silent.end(f"silent, and the other camera of rig {rig.name} has pictures of {size} now; connect again")
             self.disconnect(silent)
         rig.connect(session, hello.frame_rate, now, hello.loop_ms / 1e3)

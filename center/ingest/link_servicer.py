@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final, Literal
 
 import grpc
+from grpc import aio
 
 from center.config import LinksSection
 from center.ingest.camera import Session
@@ -96,6 +97,8 @@ class _Stream:
             self._end_if_done()
         except TimeoutError:
             self._end(grpc.StatusCode.UNAVAILABLE, f"no frame for {self._links.idle_s:.0f} s; connect again")
+        except aio.AbortError:
+            pass  # the writer has ended the stream, and said why
         except Exception:
             log.exception("rig %s: reading from the %s camera failed", session.rig.name, session.view)
             self._end(grpc.StatusCode.INTERNAL, "reading failed; see the center's log")

@@ -53,20 +53,33 @@ class Rig:
         self.view_order = ViewOrder()
         self._settle()
 
-    def connect(self, session: Session, frame_rate: float, now: float, loop_s: float = 0.0) -> None:
-        """A stream takes over its camera by the rule of `wire.contract.occupancy`; a stream that it replaces is ended.
+    def check(self, session: Session, now: float) -> Session | None:
+        """Whether a stream may speak for its camera, by the rule of `wire.contract.occupancy`. Changes nothing.
 
-        raises  StreamRefused if another camera lives as this view, or the other view has pictures of another size
+        returns  the stream of the other view where that is in the way: it has pictures of another size, and fell
+                 silent, as when its camera lost power. It has to go before this one comes
+        raises   StreamRefused if another camera lives as this view, or the other view with pictures of another size
         """
-        camera, other = self.cameras[session.view], self.cameras[session.view.other].session
-        if other is not None and other.size != session.size:
+        self._replaced(session, now)
+        camera = self.cameras[session.view.other]
+        other = camera.session
+        if other is None or other.size == session.size:
+            return None
+        if now < camera.holder().silent_at(self._silence):
             raise StreamRefused(
                 Refusal.SIZE,
                 f"the {session.view} camera of rig {self.name} sends pictures of {session.size}, the {other.view} one"
                 f" of {other.size}; set size of both edges alike",
             )
-        if camera.session is not None:
-            line = take_over(f"{self.name}/{session.view}", camera.holder(), session.boot_id, now, self._silence)
+        return other
+
+    def connect(self, session: Session, frame_rate: float, now: float, loop_s: float = 0.0) -> None:
+        """A stream for which `check` found nothing in the way takes over its camera; one that it replaces is ended.
+
+        raises  StreamRefused if another camera lives as this view
+        """
+        camera = self.cameras[session.view]
+        if camera.session is not None and (line := self._replaced(session, now)):
             if camera.boot_id != session.boot_id:
                 log.warning("rig %s: the %s camera was %s", self.name, session.view, line)
             camera.session.end(line)
@@ -79,12 +92,6 @@ class Rig:
         self.view_order = ViewOrder()  # they may have been swapped back
         self._settle()
         self.pairer.connect(session.view, now, restarted)
-
-    def in_the_way(self, view: View, size: PictureSize, now: float) -> Session | None:
-        """The stream of the other view, if it has another size and fell silent: it may have lost power."""
-        camera = self.cameras[view.other]
-        differs = camera.session is not None and camera.session.size != size
-        return camera.session if differs and now >= camera.holder().silent_at(self._silence) else None
 
     def known_clock(self, view: View, boot_id: int) -> CameraClock | None:
         """What is known of the clock of a camera that comes back; None for another start of it.
@@ -183,6 +190,16 @@ class Rig:
             "tolerance_ms": self.pairer.tolerance * 1e3,
             "disagree": sorted(self._disagree),
         }
+
+    def _replaced(self, session: Session, now: float) -> str:
+        """With which line the stream that a newcomer takes its camera from is to end; "" where there is none.
+
+        raises  StreamRefused if another camera lives as this view
+        """
+        camera, view = self.cameras[session.view], f"{self.name}/{session.view}"
+        if camera.session is None:
+            return ""
+        return take_over(view, camera.holder(), session.boot_id, now, self._silence)
 
     def _facts(self, view: View) -> CameraFacts | None:
         """What is known of a camera; None while it is not connected."""

@@ -295,6 +295,39 @@ async def test_a_camera_that_fell_silent_does_not_keep_its_rig_at_a_size(start_c
         assert len(center.rigs.get("lab").connected()) == 2
 
 
+async def test_a_hello_that_is_refused_itself_ends_no_other_stream(start_center: Any) -> None:
+    """It ended the other view, which had just fallen silent, before its own view was found to be taken."""
+    center = await start_center(pairing={"silence_ms": 30_000})
+    async with connect(f"127.0.0.1:{center.port}") as channel:
+        left, right = (Camera(channel, side, frame_rate=30.0) for side in View)
+        await left.connect()
+        await right.connect()
+        center.clock._monotonic = lambda: time.monotonic() + 31.0
+        await left.send(1)
+        await left.answer()  # it lives
+        third = Camera(channel, View.LEFT, boot_id=3, height=256, width=512)
+        await third.call.write(link_pb2.TransmitRequest(hello=third.hello))
+        code, line = await third.status()
+        assert (code, "lab/left has a camera already" in line) == ("FAILED_PRECONDITION", True)
+        assert len(center.rigs.get("lab").connected()) == 2
+        await right.send(1)
+        await right.answer()
+
+
+async def test_a_stream_that_is_ended_from_here_is_no_failure(
+    center: Any, camera: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever was reading it then was told so by an exception of gRPC, which counted as one of the center's own."""
+    for boot_id in range(1, 6):
+        left = camera(View.LEFT, boot_id=7)
+        await left.connect()
+        again = camera(View.LEFT, boot_id=7)
+        await again.connect()
+        assert (await left.status())[0] == "ABORTED", boot_id
+    await asyncio.sleep(0.1)
+    assert "reading from the" not in caplog.text
+
+
 async def test_what_a_replaced_stream_still_sends_spoils_no_batch(center: Any, camera: Any) -> None:
     """A sender that reads nothing holds up the end of its stream, and the reader takes one frame more: of another size
     than the rig has by now, it made a pair that no batch can hold, and every rig in the batch lost its instant."""
