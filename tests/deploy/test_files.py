@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 OURS = ("edge-left", "edge-right", "channel-emulator", "center")
 OVERLAYS = ("gpu", "cameras", "mtls")
+MEMORY_OF_CENTER = 2 << 30
+"""Bytes. `docs/reliability.md` has what was measured."""
 UNITS = ("vergence-edge@left.service", "vergence-emulator.service", "vergence-center.service")
 MOST_EXPOSED = 3.0
 
@@ -127,9 +129,21 @@ def test_no_service_has_rights_or_may_fill_the_machine() -> None:
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert int(service["mem_limit"]) <= 2**30, name
+        assert int(service["mem_limit"]) <= (MEMORY_OF_CENTER if name == "center" else 2**30), name
         assert service["logging"]["options"]["max-size"], name
         assert not service.get("privileged"), name
+
+
+def test_a_center_has_the_same_memory_everywhere_and_enough_for_the_largest_pictures() -> None:
+    """What `links.max_rigs` lets in of 512x1024 did not fit into the half of it that two of the three gave."""
+    limits = {
+        "compose.yaml": r"^  center:\n(?:    .*\n)*    mem_limit: (\d+)g\b",
+        "kubernetes/deployment.yaml": r"^ +limits: \{memory: (\d+)Gi\}",
+        "systemd/vergence-center.service": r"^MemoryMax=(\d+)G$",
+    }
+    for file, pattern in limits.items():
+        (gigabytes,) = re.findall(pattern, (DEPLOY / file).read_text(), re.MULTILINE)
+        assert int(gigabytes) << 30 == MEMORY_OF_CENTER, file
 
 
 def test_ports_are_published_to_this_machine_only() -> None:
