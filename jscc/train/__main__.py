@@ -7,12 +7,14 @@ Several processes: `torchrun --nproc-per-node 2 -m jscc.train ...`, with `--out`
 """
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import shlex
 import sys
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import torch
@@ -106,6 +108,31 @@ def make_steps(
     return steps
 
 
+class Job(NamedTuple):
+    """A training that can begin."""
+
+    state: TrainState
+    settings: TrainSettings
+    cadence: Cadence
+    pictures: TrainingPictures
+    folder: RunFolder
+    device: torch.device
+
+
+def prepare(args: argparse.Namespace) -> Job:
+    """Check what was asked for, and read what is needed for it. OSError, ValueError or UserError say what is wrong."""
+    check_together(args)
+    device = read_device(args.device)
+    settings = settings_of(args)
+    check_team(processes(), settings)
+    config = changed(preset(args.preset, joint=not args.baseline), args.set, "codec")
+    cadence = Cadence(args.log_every, args.val_every, args.save_minutes, args.stop_after)
+    pictures = read_pictures(args.pairs, args.mono, args.val, args.pack, settings.sizes)
+    folder = RunFolder(args.out)
+    settings = keep_timetable(args, settings, folder)
+    return Job(start(args, config, settings, folder, pictures, device), settings, cadence, pictures, folder, device)
+
+
 def main(arguments: Sequence[str] | None = None) -> TrainState:
     """Entry point. What the user can mend ends it with one line."""
     began = time.monotonic()
@@ -116,37 +143,22 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
         0
     )  # cutting batches has a thread of its own; OpenCV's would take the cores that torch computes on
     try:
-        check_together(args)
-        device = read_device(args.device)
-        settings = settings_of(args)
-        check_team(processes(), settings)
-        config = changed(preset(args.preset, joint=not args.baseline), args.set, "codec")
-        cadence = Cadence(args.log_every, args.val_every, args.save_minutes, args.stop_after)
-        pictures = read_pictures(args.pairs, args.mono, args.val, args.pack, settings.sizes)
-        folder = RunFolder(args.out)
-        settings = keep_timetable(args, settings, folder)
-        state = start(args, config, settings, folder, pictures, device)
+        job = prepare(args)
     except (OSError, ValueError, UserError) as error:
         sys.exit(f"{parser().prog}: {error}")
     except KeyboardInterrupt:
         sys.exit(f"{parser().prog}: stopped before this call's first step; what was saved stays")
 
+    state, settings, cadence, pictures, folder, device = job
     team = ProcessGroup.gather(device)
     if not team.agrees(state.step, device):
         team.shutdown()
         sys.exit(f"{parser().prog}: process {team.rank} is at step {state.step}, others are not: share --out with all")
     team.start_alike(state.model, state.ema)
-    if team.rank == 0:
-        sources = pictures.sources
-        print(
-            f"pictures: {len(sources.colour)} colour pairs, {len(sources.grey)} grey pairs, {len(sources.mono)} single"
-        )
-        print(
-            f"training {count(state.model) / 1e6:.2f} M parameters on {device.type}, processes: {team.size}", flush=True
-        )
-        if state.step:
-            print(f"resumed at step {state.step}", flush=True)
+    held = f"{folder.state} holds what was saved, if anything"
     try:
+        if team.rank == 0:
+            tell_start(state, pictures, team, device)
         steps = make_steps(args, state, settings, pictures, device, team) if state.step < settings.steps else None
         reserve = SAVING_SECONDS + (args.ship_seconds if args.ship else 0.0)
         timetable = Timetable(began + 60 * args.minutes, reserve) if args.minutes is not None else None
@@ -156,13 +168,31 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
             settings, cadence = plan(timetable, state, settings, cadence, steps, pictures.val, device)
             folder.describe({**described(folder.path), "settings": dataclasses.asdict(settings)})
         whole = run(state, settings, cadence, folder, pictures.sources, pictures.val, device, team, steps)
-    except (Diverged, ValueError) as error:
-        sys.exit(f"{parser().prog}: {error}; {folder.state} holds what was saved before, if anything")
+    except BrokenPipeError:
+        drop_output()
+        sys.exit(f"{parser().prog}: nobody reads what is printed any more; {held}; --resume goes on")
+    except (Diverged, OSError, ValueError, UserError) as error:
+        sys.exit(f"{parser().prog}: {error}; {held}")
     finally:
         team.shutdown()
     if team.rank == 0:
         finish(args, folder, pictures.val, device, whole=whole and state.step >= settings.steps)
     return state
+
+
+def tell_start(state: TrainState, pictures: TrainingPictures, team: ProcessGroup, device: torch.device) -> None:
+    """What is trained on what."""
+    sources = pictures.sources
+    print(f"pictures: {len(sources.colour)} colour pairs, {len(sources.grey)} grey pairs, {len(sources.mono)} single")
+    print(f"training {count(state.model) / 1e6:.2f} M parameters on {device.type}, processes: {team.size}", flush=True)
+    if state.step:
+        print(f"resumed at step {state.step}", flush=True)
+
+
+def drop_output() -> None:
+    """After a broken pipe: else Python would stumble over it once more at its end, in words that help nobody."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def keep_timetable(args: argparse.Namespace, settings: TrainSettings, folder: RunFolder) -> TrainSettings:

@@ -7,7 +7,7 @@ function runs as it stands.
 """
 
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 import torch
@@ -118,12 +118,14 @@ class DeviceSteps:
         self.draw(inputs, count, self.state.step)
         self.waited += time.monotonic() - began
         self._lr.fill_(self.settings.lr_at(self.state.step))
+        self.state.torn = True
         self.state.step += 1
         self._averaging.fill_(self.state.averaging_weight(self.settings.ema))
         if self._runner is None:
             self.compute(inputs)
         else:
             self._runner.run(kind, lambda: self.compute(inputs))
+        self.state.torn = False
         self._steps += 1
         self.pairs += count
 
@@ -175,6 +177,16 @@ class DeviceSteps:
         if float(self._sums[3]) > 0:
             self._diverged()
         self._good.take()
+
+    def recover(self) -> bool:
+        """See `Steps`; a step that was cut short, or was not finite, is undone with all since the last look."""
+        if self.state.torn:
+            self._good.go_back()
+            self.state.torn = False
+        else:
+            with suppress(Diverged):
+                self.verify()
+        return True
 
     def means(self) -> tuple[float, float] | None:
         """See `Steps`; here the host waits for the device."""

@@ -35,6 +35,10 @@ class Steps(Protocol):
         """Raises Diverged if a step since the last call was not finite; what is saved after it is sound."""
         ...
 
+    def recover(self) -> bool:
+        """After any error: put the state back to a whole step, if that can be done; returns whether it is at one."""
+        ...
+
     def means(self) -> tuple[float, float] | None:
         """Mean loss and PSNR, dB, since the last call; None if there were no steps. Raises Diverged."""
         ...
@@ -89,6 +93,10 @@ class HostSteps:
 
     def verify(self) -> None:
         """Nothing to do: `advance` looks at every step before it changes weights."""
+
+    def recover(self) -> bool:
+        """See `Steps`; there is no copy to go back to where a step was cut short."""
+        return not self.state.torn
 
     def means(self) -> tuple[float, float] | None:
         """See `Steps`."""

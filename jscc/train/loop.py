@@ -1,5 +1,6 @@
 """The training loop: from the state's step to the last one, with progress, validation and saves on the way."""
 
+import contextlib
 import dataclasses
 import signal
 import time
@@ -55,11 +56,12 @@ def run(
 ) -> bool:
     """Train until the last step, a signal to any process of the team, the deadline, or `stop_after` steps. Saves.
 
-    Only the team's first process writes, prints and validates.
+    Only the team's first process writes, prints and validates. It saves before it tells; whatever else goes wrong, the
+    last whole step is saved if it can be.
 
     steps    how a step is made; by default on pictures that the host cuts from `sources`
     returns  whether the last step is done, and no signal came
-    raises   Diverged; what was saved before stays
+    raises   Diverged; what was saved before stays. OSError: a full disk, or a screen that is gone
     """
     first, leads = state.step, team.rank == 0
     last = settings.steps if cadence.stop_after is None else min(settings.steps, first + cadence.stop_after)
@@ -67,38 +69,35 @@ def run(
         if leads:
             print(f"{folder.path} is at step {first:,} of {settings.steps:,}: there is nothing to do", flush=True)
         return True
-    described = dataclasses.asdict(settings)
     steps = HostSteps(state, settings, sources, device, last, team) if steps is None else steps
     progress = _Progress(folder, settings, steps, first, leads)
-    saved_at = time.monotonic()
-    try:
-        with Signals() as signals:
+    saves = _Saves(state, steps, folder, settings, cadence.save_minutes * 60, leads)
+    with Signals() as signals:
+        try:
             while state.step < last:
                 steps.advance()
+                reason = _reason_to_stop(team.any(signals.came, device), cadence, state.step, last)
+                if reason is not None or state.step == last or saves.late:
+                    saves.save()  # first: a full disk, no memory or a closed screen may end what follows
                 progress.tell_first(state.step, min(last, first + cadence.log_every))
-                if _due(state.step, cadence.log_every, last):
+                if reason is not None or _due(state.step, cadence.log_every, last):
                     progress.tell(state.step)
                 if leads and val_BV3HW is not None and _due(state.step, cadence.val_every, settings.steps):
                     steps.verify()
                     validate(state, folder, val_BV3HW.to(device))
-                if (reason := _reason_to_stop(team.any(signals.came, device), cadence, state.step, last)) is not None:
-                    progress.tell(state.step)
+                if reason is not None:
                     progress.say(f"{reason} at step {state.step} of {settings.steps}, saved")
                     break
-                if leads and time.monotonic() - saved_at > cadence.save_minutes * 60:
-                    steps.verify()
-                    state.save(folder.state, described)
-                    saved_at = time.monotonic()
-            if leads:
-                steps.verify()
-                state.save(folder.state, described)
             return state.step >= settings.steps and not team.any(signals.came, device)
-    except Diverged:
-        if steps.keeps_good and state.step > first:
-            state.save(folder.state, described)
-        raise
-    finally:
-        steps.close()
+        except Diverged:
+            if steps.keeps_good:
+                saves.rescue()
+            raise
+        except BaseException:
+            saves.rescue()
+            raise
+        finally:
+            steps.close()
 
 
 def validate(state: TrainState, folder: RunFolder, val_BV3HW: Tensor) -> dict[str, float]:
@@ -128,6 +127,41 @@ def _reason_to_stop(signalled: bool, cadence: Cadence, step: int, last: int) -> 
 
 def _due(step: int, every: int, last: int) -> bool:
     return step % every == 0 or step == last
+
+
+class _Saves:
+    """When state.pt was written last, and of which step. Only the team's first process writes.
+
+    seconds  between two saves
+    """
+
+    def __init__(
+        self, state: TrainState, steps: Steps, folder: RunFolder, settings: TrainSettings, seconds: float, leads: bool
+    ) -> None:
+        self.state, self.steps, self.folder, self.seconds, self.leads = state, steps, folder, seconds, leads
+        self.settings = dataclasses.asdict(settings)
+        self.step, self.at = state.step, time.monotonic()
+
+    @property
+    def late(self) -> bool:
+        """Whether it is time for the next one."""
+        return time.monotonic() - self.at > self.seconds
+
+    def save(self) -> None:
+        """Write the state if it is sound. Raises Diverged."""
+        if self.leads:
+            self.steps.verify()
+            self._write()
+
+    def rescue(self) -> None:
+        """After an error, which is the one to tell: one try to save what is newer than the file."""
+        with contextlib.suppress(Exception):
+            if self.leads and self.steps.recover() and self.state.step > self.step:
+                self._write()
+
+    def _write(self) -> None:
+        self.state.save(self.folder.state, self.settings)
+        self.step, self.at = self.state.step, time.monotonic()
 
 
 class _Progress:

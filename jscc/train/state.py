@@ -29,7 +29,10 @@ SAVED = {"config", "settings", "step", "model", "ema", "optimisers"}
 
 
 class TrainState:
-    """Model, averaged model (`ema`), optimisers and the number of finished steps."""
+    """Model, averaged model (`ema`), optimisers and the number of finished steps.
+
+    torn  whether a step is changing them: if it ends then by an error, they are of no step, and not to be saved
+    """
 
     def __init__(self, model: JointCodec, optimiser: str, lr: float, weight_decay: float) -> None:
         self.model = model
@@ -37,6 +40,7 @@ class TrainState:
         self.optimisers = make_optimisers(model, optimiser, lr, weight_decay)
         self.weight_decay = weight_decay
         self.step = 0
+        self.torn = False
 
     def set_lr(self, lr: float) -> None:
         """The learning rate of every group of every optimiser."""

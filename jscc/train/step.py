@@ -62,10 +62,12 @@ def train_step(
     if not bool(norm.isfinite()):  # the same in every process, whose gradients have been added up
         raise Diverged(f"the gradients of step {step} are not finite; a lower --lr or --full-precision may help")
     state.set_lr(settings.lr_at(step))
+    state.torn = True
     for optimiser in state.optimisers:
         optimiser.step()
     state.step += 1
     state.average(settings.ema)
+    state.torn = False
     with torch.no_grad():
         quality = psnr(decoded.flatten(0, 1), pairs.flatten(0, 1))[present.flatten()]
     whole_loss, decibels, views = team.total([loss.item(), quality.sum().item(), quality.numel()], device)
