@@ -73,14 +73,29 @@ def check_together(args: argparse.Namespace) -> None:
     """ValueError for options that exclude each other or that do nothing alone."""
     if args.pictures_on == "device" and processes() > 1:
         raise ValueError("--pictures-on device is for one process; leave it out, or leave torchrun out")
-    if args.graph == "on" and not (args.device or "cuda").startswith("cuda"):
-        raise ValueError(f"--graph on needs a CUDA device, not {args.device}")
     if args.minutes is not None and not args.minutes > 0:
         raise ValueError(f"--minutes is {args.minutes}; it must be above 0")
     if args.minutes is not None and processes() > 1:
         raise ValueError("--minutes is for one process; give --steps")
     if args.freeze_encoder and args.init is None:
         raise ValueError("--freeze-encoder needs --init: a codec or run whose symbols the decoder is for")
+
+
+def on_device(args: argparse.Namespace, device: torch.device) -> bool:
+    """Whether windows are cut there: as --pictures-on says; else on CUDA and of packs, by one process."""
+    if args.pictures_on != "auto":
+        return bool(args.pictures_on == "device")
+    return processes() == 1 and (device.type == "cuda" or bool(args.pack))
+
+
+def check_speed(args: argparse.Namespace, device: torch.device) -> None:
+    """ValueError for --graph and --compile where steps of this kind are not made: they would be slower unnoticed."""
+    if args.graph == "on" and device.type != "cuda":
+        raise ValueError(f"--graph on needs a CUDA device, not {device}; leave it out, or give --device cuda")
+    for option in ("graph", "compile"):
+        if getattr(args, option) == "on" and not on_device(args, device):
+            remedy = "leave torchrun out" if processes() > 1 else "give --pictures-on device"
+            raise ValueError(f"--{option} on is for pictures that lie on the device; {remedy}, or leave it out")
 
 
 def make_steps(
@@ -92,13 +107,9 @@ def make_steps(
     team: ProcessGroup,
 ) -> Steps:
     """Steps on the device or with pictures from the host, as the options say or as the device suggests."""
-    cuda = device.type == "cuda"
-    on_device = args.pictures_on == "device" or (
-        args.pictures_on == "auto" and team.size == 1 and (cuda or bool(args.pack))
-    )
-    if not on_device:
+    if not on_device(args, device):
         return HostSteps(state, settings, pictures.sources, device, settings.steps, team)
-    graph = cuda and args.graph != "off"
+    graph = device.type == "cuda" and args.graph != "off"
     compiled = args.compile == "on"
     steps = DeviceSteps(state, settings, PictureStore(pictures.sources, device), graph=graph, compiled=compiled)
     print(
@@ -123,6 +134,7 @@ def prepare(args: argparse.Namespace) -> Job:
     """Check what was asked for, and read what is needed for it. OSError, ValueError or UserError say what is wrong."""
     check_together(args)
     device = read_device(args.device)
+    check_speed(args, device)
     settings = settings_of(args)
     check_team(processes(), settings)
     config = changed(preset(args.preset, joint=not args.baseline), args.set, "codec")

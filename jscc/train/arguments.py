@@ -77,13 +77,17 @@ def parser() -> argparse.ArgumentParser:
         " for CUDA and for --pack, host otherwise and for several processes",
     )
     p.add_argument(
-        "--graph", choices=("auto", "on", "off"), default="auto", help="a step as a CUDA graph; default: on for CUDA"
+        "--graph",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="a step as a CUDA graph; default: on where pictures lie on a CUDA device",
     )
     p.add_argument(
         "--compile",
         choices=("on", "off"),
         default="off",
-        help="torch.compile the network: each of the two sizes takes minutes to begin; pays in long trainings",
+        help="torch.compile the network where pictures lie on the device: each of the two sizes takes minutes to begin;"
+        " pays in long trainings",
     )
     p.add_argument(
         "--minutes",

@@ -5,8 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from jscc.train.__main__ import check_team
+from jscc.train.__main__ import check_speed, check_team, main, on_device
+from jscc.train.arguments import parser
 from jscc.train.settings import TrainSettings
 from tests.jscc.conftest import refusal, train
 
@@ -123,3 +125,38 @@ def test_validation_wants_two_pairs_that_are_large_enough(tmp_path: Path, pictur
 def test_ms_ssim_training_needs_whole_pictures(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
     with pytest.raises(SystemExit, match="--whole-share 1"):
         train(tmp_path, picture_folders, "--loss", "ms-ssim")
+
+
+def test_what_makes_steps_faster_is_refused_where_it_does_nothing(
+    tmp_path: Path, picture_folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a word the training would be a slow one, or on the CPU."""
+    pairs = ["--preset", "tiny", "--pairs", str(picture_folders[0]), "--out", str(tmp_path / "run"), "--steps", "1"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="--graph on needs a CUDA device, not cpu; leave it out, or give --device"):
+        main([*pairs, "--graph", "on"])
+    for more in ([], ["--pictures-on", "host"]):
+        line = refusal(tmp_path / "run", picture_folders, "--compile", "on", *more)
+        assert "--compile on is for pictures that lie on the device; give --pictures-on device, or leave it out" in line
+
+    monkeypatch.setattr("jscc.train.__main__.read_device", lambda name: torch.device("cuda:0"))
+    said = "--graph on is for pictures that lie on the device; "
+    assert f"{said}give --pictures-on device" in refusal(
+        tmp_path / "run", picture_folders, "--graph", "on", "--pictures-on", "host"
+    )
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for option in ("--graph", "--compile"):
+        line = refusal(tmp_path / "run", picture_folders, option, "on", "--pictures", "2")
+        assert f"{option} on is for pictures that lie on the device; leave torchrun out, or leave it out" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_where_pictures_lie_by_default() -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda:0")
+    for more, device, there in (
+        ([], cpu, False), ([], cuda, True), (["--pack", "p"], cpu, True), (["--pictures-on", "host"], cuda, False),
+        (["--pictures-on", "device"], cpu, True),
+    ):  # fmt: skip
+        args = parser().parse_args(["--out", "run", *more])
+        assert on_device(args, device) is there
+        check_speed(args, device)  # what is chosen by itself is never refused
