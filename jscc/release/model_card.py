@@ -14,7 +14,9 @@ from wire.codec import ONNX_FILES, WEIGHTS_FILE
 
 
 def stages(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The trainings that made the weights, as far back as is known; each began with the average of the one before."""
+    """The trainings that made the weights, as far back as is known; each began with the average of the one before, as
+    far as its line does not say otherwise.
+    """
     before = about.get("before", {})
     return [*(stages(before) if "settings" in before else []), about]
 
@@ -40,9 +42,23 @@ def _stage(about: Mapping[str, Any]) -> str:
         f" the other link 10 to 20 dB better in {draws['better_other']:.0%} of the pairs, noiseless in"
         f" {draws['noiseless_other']:.0%}, absent in {draws['absent_other']:.0%}{skewed}; Rayleigh fading in"
         f" {draws['fast_fading']:.0%} (fast) and {draws['block_fading']:.0%} (block); second views made from single"
-        f" pictures in up to {mixture['mono_share']:.0%}.{_network(about)}{_earlier(about)}"
+        f" pictures in up to {mixture['mono_share']:.0%}.{_frozen(about)}{_network(about)}{_earlier(about)}"
         f"{_pictures(about.get('data'))}"
     )
+
+
+def _frozen(about: Mapping[str, Any]) -> str:
+    """What was not trained, and what did not begin with the weights of before, which older runs do not say."""
+    if about.get("frozen") != "encoder":
+        return ""
+    fresh = about.get("fresh")
+    if fresh is None:
+        began = "what did not fit began at random"
+    elif fresh:
+        began = f"of {', '.join(f'`{part}`' for part in fresh)} what did not fit began at random"
+    else:
+        began = "all of it began with the weights of before"
+    return f" The decoder alone was trained, for an encoder that stayed as it was; {began}."
 
 
 def _beside(name: str, config: CodecConfig) -> str:
@@ -90,11 +106,12 @@ def _history(about: Mapping[str, Any]) -> list[str]:
     if len(made) == 1:
         return [*start, f"- Trained {_stage(about)}"]
     times = [stage["seconds"] for stage in made if "seconds" in stage]
+    frozen = any("frozen" in stage for stage in made)
     time = f", {duration(sum(times))}" if len(times) == len(made) else ""
     return [
         *start,
         f"- Trained {sum(stage['step'] for stage in made):,} steps{time} in {len(made)} stages, each begun with the"
-        " averaged weights of the one before:",
+        f" averaged weights of the one before{', as far as its line does not say otherwise' if frozen else ''}:",
         *(f"  {number}. {_kind(stage, about)}{_stage(stage)}" for number, stage in enumerate(made, 1)),
     ]
 

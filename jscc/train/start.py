@@ -74,6 +74,7 @@ def start(
         try:
             if args.freeze_encoder:
                 about["before"], new = start_decoder_for(args.init, model)
+                about["fresh"] = new  # for the card: all else of the decoder began with the weights of before
             else:
                 about["before"], new = start_from(args.init, model, args.preset)
         except (OSError, ValueError, UserError) as error:

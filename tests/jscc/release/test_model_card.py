@@ -99,6 +99,26 @@ def test_a_stage_that_grew_the_network_says_so(tiny: Codec) -> None:
     assert "Network" not in first
 
 
+def test_a_stage_for_a_frozen_encoder_says_what_was_not_trained_and_what_is_new(tiny: Codec) -> None:
+    stage = {**later(), "frozen": "encoder", "fresh": ["decoder.stem", "decoder.at8"]}
+    first, second = (line for line in model_card("mine", tiny, stage).splitlines() if line.startswith(("  1.", "  2.")))
+    alone = "The decoder alone was trained, for an encoder that stayed as it was; "
+    assert f" in up to 35%. {alone}of `decoder.stem`, `decoder.at8` what did not fit began at random." in second
+    assert "encoder" not in first
+    said = "each begun with the averaged weights of the one before"
+    assert f"{said}, as far as its line does not say otherwise:" in model_card("mine", tiny, stage)
+    assert f"{said}:" in model_card("mine", tiny, later())
+    known: dict[str, Any] = {"fresh": []}
+    for fresh, told in (
+        (known, "all of it began with the weights of before."),
+        ({}, "what did not fit began at random."),  # a run of an older version
+    ):
+        one = {**FIRST, "frozen": "encoder", **fresh, "before": {"from": "66b1", "preset": "tiny"}}
+        assert f"{alone}{told}" in model_card("mine", tiny, one)
+    afterwards = {**later(), "before": {**stage, "from": "second"}}
+    assert "as far as its line does not say otherwise" in model_card("mine", tiny, afterwards)
+
+
 def test_what_the_preset_has_not_is_told(tiny: Codec) -> None:
     assert "- Preset `tiny`, joint decoding on;" in model_card("mine", tiny, {**FIRST, "preset": "tiny"})
     other = dataclasses.replace(preset("tiny"), epipolar=False, encoder_blocks=(0, 1, 2))

@@ -94,6 +94,8 @@ def test_a_larger_decoder_is_trained_for_a_frozen_encoder(
         said = capsys.readouterr().out
         assert "new: decoder.stem" in said
         assert "decoder.linear" not in said
+        about = json.loads((tmp_path / where / "run.json").read_text())
+        assert f"new: {', '.join(about['fresh'])}\n" in said
     assert "begun with --freeze-encoder" in refusal(
         tmp_path / "host", picture_folders, "--resume", "--set", "codec.decoder_widths=[24,16,8]"
     )
