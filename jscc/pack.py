@@ -4,6 +4,7 @@
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,13 +21,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--val", type=Path, help="folder with left/ and right/, kept without loss")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--limit-mb", type=float, default=40.0, help="most megabytes (1e6 bytes); default 40")
-    parser.add_argument("--rows", type=int, default=256, help="taller pictures are area-resized; default 256")
+    parser.add_argument(
+        "--rows",
+        type=int,
+        default=256,
+        help="taller pictures are area-resized, as far as 256 columns are left; at least 128, default 256",
+    )
     parser.add_argument("--quality", type=int, help="of WebP, 1 to 100; default: the best that fits")
     args = parser.parse_args(arguments)
     if not args.pairs and not args.mono:
         parser.error("no pictures to pack: give folders of pairs, or --mono")
     if args.quality is not None and not 1 <= args.quality <= 100:
         parser.error(f"--quality is {args.quality}; it must be in 1...100")
+    if not 0 < args.limit_mb < math.inf:
+        parser.error(f"--limit-mb is {args.limit_mb}; it must be above 0, and finite")
+    if args.out.is_dir() or not args.out.parent.is_dir():
+        parser.error(f"--out {args.out} is a folder, or its folder does not exist; name a file in one that does")
     try:
         size, quality = write_pack(
             args.out,

@@ -8,13 +8,16 @@ An uncompressed zip whose folders are those of the pictures, so that `unzip` sho
     mono/FOLDER/NAME.webp          single pictures
     val/left/NAME.webp             and right/: validation pairs, lossless
 
-Everything else is WebP of one quality for both views, 8 bit, at most `rows` rows (area-resized).
+Everything else is WebP of one quality for both views, 8 bit, at most `rows` rows (area-resized), but for pictures that
+would have less than 256 columns then.
 """
 
 import json
 import os
+import struct
 import zipfile
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,19 +28,27 @@ import numpy as np
 
 from jscc.data.batches import Sources
 from jscc.data.pairs import Picture, is_grey, list_pairs, list_pictures, read_pair, read_picture
+from wire import geometry
 from wire.crop import resize_area
-from wire.runtime.errors import UserError
+from wire.runtime.errors import UserError, one_line
 from wire.runtime.files import replacing
 
 FORMAT: Final = "vergence-pack-1"
 ABOUT: Final = "pack.json"
+_ANEW: Final = "python -m jscc.pack makes it anew"
 LOSSLESS: Final = 101
 """For OpenCV a WebP quality above 100 is lossless."""
 QUALITIES: Final = range(40, 96)
+SIDES: Final = ("left", "right")
 SAMPLE: Final = 48
 """Pictures that are encoded to choose the quality."""
 SAFETY: Final = 0.985
 """The share of the limit that the sample aims at; what is wrong is seen when all are encoded."""
+DAMAGED: Final = (
+    OSError, EOFError, LookupError, MemoryError, OverflowError, RuntimeError, ValueError, struct.error, zlib.error,
+    zipfile.BadZipFile,
+)  # fmt: skip
+"""What zipfile and json raise for a file that is not one of ours, depending on which of its bytes are wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,31 +77,52 @@ def read_packs(paths: Sequence[Path]) -> Pack:
 
 
 def read_pack(path: Path) -> Pack:
-    """Decode a pack with all cores. UserError if it is none, or damaged."""
+    """Decode a pack with all cores. UserError if it is none, or damaged, or has pictures that training would refuse."""
     try:
         with zipfile.ZipFile(path) as file:
             about = json.loads(file.read(ABOUT))
-            names = sorted(name for name in file.namelist() if name != ABOUT)
+            # A pack that was unpacked and packed again by hand has entries for its folders too.
+            names = sorted({name for name in file.namelist() if name != ABOUT and not name.endswith("/")})
             contents = {name: file.read(name) for name in names}
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"--pack {path} cannot be read ({error}); python -m jscc.pack makes one") from None
-    if about.get("format") != FORMAT:
-        raise UserError(f"--pack {path} has format {about.get('format')!r}; this version reads {FORMAT!r}")
+    except DAMAGED as error:
+        raise UserError(f"--pack {path} cannot be read ({_why(error)}); python -m jscc.pack makes one") from None
+    found = about.get("format") if isinstance(about, dict) else None
+    if found != FORMAT:
+        raise UserError(f"--pack {path} has format {one_line(str(found), 40)!r}; this version reads {FORMAT!r}")
+    _check_names(path, names)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         pictures = dict(zip(names, pool.map(lambda name: _decode(path, name, contents[name]), names), strict=True))
 
     def pairs(kind: str) -> list[tuple[Picture, Picture]]:
-        lefts = [name for name in names if name.startswith(f"{kind}/") and _side(name) == "left"]
-        return [(pictures[left], pictures[_partner(left)]) for left in lefts]
+        return [_pair(path, left, pictures) for left in names if left.startswith(f"{kind}/") and _side(left) == "left"]
 
     def folders(*kinds: str) -> list[str]:
         return list(dict.fromkeys(name.split("/")[1] for name in names if name.split("/")[0] in kinds))
 
-    try:
-        sources = Sources(pairs("colour"), pairs("grey"), [pictures[n] for n in names if n.startswith("mono/")])
-        return Pack(sources, pairs("val"), folders("colour", "grey"), folders("mono"))
-    except KeyError as error:
-        raise UserError(f"--pack {path} lacks {error}; python -m jscc.pack makes it anew") from None
+    sources = Sources(pairs("colour"), pairs("grey"), [pictures[n] for n in names if n.startswith("mono/")])
+    return Pack(sources, pairs("val"), folders("colour", "grey"), folders("mono"))
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    """UserError for an entry that no pack has, and for a view without its partner."""
+    known = set(names)
+    for name in names:
+        kind, side = name.split("/")[0], _side(name)
+        if not (kind == "mono" and side is not None) and not (kind in ("colour", "grey", "val") and side in SIDES):
+            raise UserError(f"--pack {path} holds {one_line(name, 80)!r}, which no pack has; {_ANEW}")
+        if kind != "mono" and (partner := _partner(name)) not in known:
+            raise UserError(f"--pack {path} lacks {one_line(partner, 80)!r}; {_ANEW}")
+
+
+def _pair(path: Path, left: str, pictures: Mapping[str, Picture]) -> tuple[Picture, Picture]:
+    pair = pictures[left], pictures[_partner(left)]
+    if pair[0].shape != pair[1].shape:
+        raise UserError(f"--pack {path}: the views of {one_line(left, 80)} differ in size; {_ANEW}")
+    return pair
+
+
+def _why(error: Exception) -> str:
+    return one_line(str(error), 120) or type(error).__name__
 
 
 def write_pack(
@@ -105,14 +137,16 @@ def write_pack(
 ) -> tuple[int, int]:
     """Write a pack of at most `limit` bytes; returns (bytes, quality).
 
-    rows     taller pictures are area-resized to so many rows
+    rows     taller pictures are area-resized to so many rows, or as far as 256 columns are left
     quality  of WebP; None takes the best that fits
-    raises   what `list_pairs` and `read_pair` do; UserError if nothing fits, or two folders have one name
+    raises   what `list_pairs` and `read_pair` do; UserError if nothing fits, two folders have one name, or `rows` are
+             fewer than training takes
     """
+    if rows < geometry.HEIGHT:
+        raise UserError(f"--rows is {rows}; it must be at least {geometry.HEIGHT}, which training needs")
     entries = _training_entries(pair_folders, mono_folders, rows)
     kept = _validation_entries(val) if val is not None else {}
-    overhead = 400 * (len(entries) + len(kept)) + 4096  # a name stands twice in a zip
-    room = limit - sum(map(len, kept.values())) - overhead
+    room = limit - sum(map(len, kept.values())) - _overhead([*entries, *kept])
     chosen = _best_quality(list(entries.values()), room) if quality is None else quality
     while True:
         encoded = _encode_all(entries, chosen)
@@ -152,7 +186,7 @@ def _validation_entries(folder: Path) -> dict[str, bytes]:
     return {
         f"val/{side}/{name}.webp": _encode(picture, LOSSLESS)
         for name, files in list_pairs(folder).items()
-        for side, picture in zip(("left", "right"), read_pair(*files, "validation"), strict=True)
+        for side, picture in zip(SIDES, read_pair(*files, "validation"), strict=True)
     }
 
 
@@ -162,11 +196,20 @@ def _add(entries: dict[str, Picture], name: str, picture: Picture) -> None:
     entries[name] = picture
 
 
+def _overhead(names: Sequence[str]) -> int:
+    """Bytes of a zip that are not its pictures, at most: headers, and each name twice (APPNOTE 4.3.7, 4.3.12 to 16)."""
+    each = sum(30 + 46 + 28 + 2 * len(name.encode()) for name in (ABOUT, *names))  # 28: of an entry beyond 2 GiB
+    return each + 22 + 20 + 56 + 100  # the end, for a zip beyond 4 GiB too, and the content of pack.json
+
+
 def _shrunk(picture: Picture, rows: int) -> Picture:
-    if picture.shape[0] <= rows:
+    """As `rows` asks for, but no smaller than training needs."""
+    height, width = picture.shape[:2]
+    if height <= rows or width <= geometry.WIDTH:
         return picture
-    columns = round(picture.shape[1] * rows / picture.shape[0])
-    return resize_area(picture, rows, columns)
+    if rows * width >= geometry.WIDTH * height:
+        return resize_area(picture, rows, round(width * rows / height))
+    return resize_area(picture, round(height * geometry.WIDTH / width), geometry.WIDTH)
 
 
 def _best_quality(entries: Sequence[Picture], room: int) -> int:
@@ -195,18 +238,31 @@ def _encode(picture: Picture, quality: int) -> bytes:
 
 def _decode(path: Path, name: str, content: bytes) -> Picture:
     grey = name.startswith("grey/")
-    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
+    try:
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
+    except cv2.error:  # of an empty one, or one that is too large
+        picture = None
     if picture is None:
-        raise UserError(f"--pack {path}: {name} cannot be decoded; python -m jscc.pack makes it anew")
+        raise UserError(f"--pack {path}: {one_line(name, 80)} cannot be decoded; {_ANEW}")
+    rows, columns = picture.shape[:2]
+    if rows < geometry.HEIGHT or columns < geometry.WIDTH:
+        raise UserError(
+            f"--pack {path}: {one_line(name, 80)} is {rows}x{columns} (rows x columns); training needs at least"
+            f" {geometry.DEFAULT_SIZE}; {_ANEW}"
+        )
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB if grey else cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _side(name: str) -> str:
+def _side(name: str) -> str | None:
+    """The folder that tells left from right, or of a single picture what follows its folder; None if there is none."""
     parts = name.split("/")
-    return parts[1] if parts[0] == "val" else parts[2]
+    at = 1 if parts[0] == "val" else 2
+    return parts[at] if len(parts) > at + (parts[0] != "mono") else None
 
 
-def _partner(left: str) -> str:
-    parts = left.split("/")
-    parts[1 if parts[0] == "val" else 2] = "right"
+def _partner(name: str) -> str:
+    """The other view's name."""
+    parts = name.split("/")
+    at = 1 if parts[0] == "val" else 2
+    parts[at] = SIDES[1 - SIDES.index(parts[at])]
     return "/".join(parts)

@@ -47,6 +47,7 @@ def _read(pairs: Sequence[Path], mono: Sequence[Path], val: Path | None, packs: 
         if pairs or mono:
             raise ValueError("--pack stands in the place of --pairs and --mono; keep one")
         pack = read_packs(packs)
+        _check_any(pack.sources, "the packs hold none")
         validation = read_validation(val) if val else _validation_of(pack)
         return TrainingPictures(pack.sources, validation, pack.pair_folders, pack.mono_folders)
     sources = read_training(pairs, mono)
@@ -69,6 +70,10 @@ def read_training(pairs: Sequence[Path], mono: Sequence[Path]) -> Sources:
             if not folder.is_dir():
                 raise FileNotFoundError(f"{option}: there is no folder {folder}")
     sources = read_sources(pairs, mono)
-    if not (sources.colour or sources.grey or sources.mono):
-        raise ValueError("no pictures to train on: give --pairs or --mono")
+    _check_any(sources, "give --pairs or --mono")
     return sources
+
+
+def _check_any(sources: Sources, remedy: str) -> None:
+    if not any(sources.counts().values()):
+        raise ValueError(f"no pictures to train on: {remedy}")

@@ -1,6 +1,8 @@
 """Packs: what goes in comes out, within the loss of WebP and the limit."""
 
+import random
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -11,6 +13,7 @@ from jscc.data.batches import read_sources
 from jscc.data.pack import read_pack, read_packs, write_pack
 from jscc.data.pairs import read_pairs, read_picture
 from jscc.pack import main
+from jscc.train.pictures import read_pictures
 from wire.runtime.errors import UserError
 
 
@@ -91,3 +94,149 @@ def test_the_command_says_what_it_made(
     with pytest.raises(SystemExit, match=r"python -m jscc.pack: .* has no folder left"):
         main([str(tmp_path), "--out", str(tmp_path / "q")])
     assert read_picture(next(Path(mono).iterdir())).shape == (200, 620, 3)
+
+
+def write_noise(folder: Path, *sizes: tuple[int, int], name: str = "{}") -> Path:
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(3)
+    for number, size in enumerate(sizes):
+        noise = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{name.format(number)}.png"), noise)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The entries of a pack that has each kind."""
+    root = tmp_path_factory.mktemp("small")
+    for kind in ("colour", "val"):
+        for side in ("left", "right"):
+            write_noise(root / kind / side, (128, 256))
+    write_noise(root / "mono", (128, 256))
+    write_pack(root / "p", [root / "colour"], [root / "mono"], root / "val", rows=256, limit=10**6, quality=40)
+    with zipfile.ZipFile(root / "p") as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def write_entries(path: Path, entries: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in entries.items():
+            file.writestr(name, content)
+    return path
+
+
+def test_a_pack_keeps_what_training_needs(tmp_path: Path) -> None:
+    folder = write_noise(tmp_path / "narrow", (1000, 600), (1000, 256), (300, 2000))
+    write_pack(tmp_path / "p", [], [folder], None, rows=256, limit=10**7, quality=40)
+    found = [picture.shape[:2] for picture in read_pack(tmp_path / "p").sources.mono]
+    assert found == [(427, 256), (1000, 256), (256, 1707)]
+    for rows in (127, 64, 0, -1):
+        with pytest.raises(SystemExit, match=rf"--rows is {rows}; it must be at least 128"):
+            main(["--mono", str(folder), "--out", str(tmp_path / "q"), "--rows", str(rows)])
+    assert not (tmp_path / "q").exists()
+
+
+def test_pictures_that_folders_would_be_refused_for_are_refused_in_a_pack(
+    tmp_path: Path, small: dict[str, bytes]
+) -> None:
+    """Such as those of a version whose --rows knew no bound."""
+    low = cv2.imencode(".webp", np.zeros((64, 256, 3), np.uint8))[1]
+    mono = next(name for name in small if name.startswith("mono/"))
+    with pytest.raises(UserError, match=r"mono/0.png.webp is 64x256 \(rows x columns\); training needs"):
+        read_pack(write_entries(tmp_path / "p", {**small, mono: bytes(low)}))
+    wide = cv2.imencode(".webp", np.zeros((128, 272, 3), np.uint8))[1]
+    with pytest.raises(UserError, match=r"the views of val/left/0\.webp differ in size"):
+        read_pack(write_entries(tmp_path / "p", {**small, "val/right/0.webp": bytes(wide)}))
+    only_val = {name: content for name, content in small.items() if name.startswith(("val/", "pack.json"))}
+    with pytest.raises(ValueError, match="no pictures to train on: the packs hold none"):
+        read_pictures([], [], None, [write_entries(tmp_path / "p", only_val)])
+
+
+def test_the_limit_holds_for_long_names_too(tmp_path: Path) -> None:
+    """The smaller the pictures, the more of a pack is names."""
+    folder = write_noise(tmp_path / ("folder" * 40), name="{:03}" + "n" * 240)
+    for number in range(40):
+        cv2.imwrite(str(folder / f"{number:03}{'n' * 240}.png"), np.full((128, 256, 3), number, np.uint8))
+    size, _ = write_pack(tmp_path / "p", [], [folder], None, rows=256, limit=10**7, quality=40)
+    assert size > 40_000  # 40 names of 500 bytes, each twice
+    made, _ = write_pack(tmp_path / "p", [], [folder], None, rows=256, limit=size + 1500, quality=40)
+    assert made == size
+    with pytest.raises(UserError, match="and there is room for"):
+        write_pack(tmp_path / "p", [], [folder], None, rows=256, limit=30_000, quality=40)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda entries: entries | {"pack.json": b"[]"}, "has format 'None'"),
+        (lambda entries: entries | {"pack.json": b"7"}, "has format 'None'"),
+        (lambda entries: entries | {"pack.json": b"[" * 100_000}, "cannot be read"),
+        (lambda entries: entries | {"colour/x.webp": entries["val/left/0.webp"]}, "holds 'colour/x.webp', which no"),
+        (lambda entries: entries | {"val/left": b""}, "holds 'val/left', which no pack has"),
+        (lambda entries: entries | {"mono/x": b""}, "holds 'mono/x', which no pack has"),
+        (lambda entries: entries | {"notes.txt": b""}, "holds 'notes.txt', which no pack has"),
+        (lambda entries: entries | {"val/middle/0.webp": b""}, "holds 'val/middle/0.webp', which no pack has"),
+        (lambda entries: entries | {"val/right/1.webp": entries["val/left/0.webp"]}, "lacks 'val/left/1.webp'"),
+        (lambda entries: entries | {"val/left/0.webp": b""}, "val/left/0.webp cannot be decoded"),
+        (lambda entries: entries | {"val/left/0.webp": b"nonsense"}, "val/left/0.webp cannot be decoded"),
+    ],
+)  # fmt: skip
+def test_what_a_pack_has_not_is_named(
+    tmp_path: Path, small: dict[str, bytes], change: Callable[[dict[str, bytes]], dict[str, bytes]], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        read_pack(write_entries(tmp_path / "p", change(small)))
+
+
+def test_a_pack_may_be_packed_again_by_hand(tmp_path: Path, small: dict[str, bytes]) -> None:
+    """Which writes entries for folders."""
+    pack = read_pack(write_entries(tmp_path / "p", {"val/": b"", "val/left/": b"", **small}))
+    assert (len(pack.val), pack.sources.counts()["single"]) == (1, 1)
+
+
+def test_a_damaged_byte_is_never_more_than_one_line(tmp_path: Path, small: dict[str, bytes]) -> None:
+    """Of the whole file, most of which are pictures that a checksum covers; of all that is none; and of pictures whose
+    checksum is right."""
+    chance, path = random.Random(1), write_entries(tmp_path / "p", small)
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as file:
+        heads = [at for info in file.infolist() for at in range(info.header_offset, info.header_offset + 30)]
+        heads += range(file.start_dir, len(whole))
+    refused, lines = 0, list[str]()
+
+    def damaged(content: bytes, at: int) -> bytes:
+        return content[:at] + bytes([content[at] ^ chance.randrange(1, 256)]) + content[at + 1 :]
+
+    def read() -> bool:
+        try:
+            read_pack(path)
+        except UserError as error:
+            lines.append(str(error))
+            return True
+        return False
+
+    for number in range(450):
+        at = chance.choice(heads) if number % 3 else chance.randrange(len(whole))
+        path.write_bytes(damaged(whole, at))
+        refused += read()
+    assert refused > 150  # bytes such as a date do not matter
+    for _ in range(100):
+        name = chance.choice(list(small))
+        write_entries(path, {**small, name: damaged(small[name], chance.randrange(min(60, len(small[name]))))})
+        read()
+    for length in range(0, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:length])
+        assert read()
+    assert not any("\n" in line for line in lines)
+
+
+def test_the_command_refuses_before_it_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for more, said in (
+        (["--out", str(tmp_path / "p"), "--limit-mb", "inf"], "--limit-mb is inf; it must be above 0, and finite"),
+        (["--out", str(tmp_path / "p"), "--limit-mb", "0"], "--limit-mb is 0.0; it must be above 0"),
+        (["--out", str(tmp_path)], f"--out {tmp_path} is a folder"),
+        (["--out", str(tmp_path / "none" / "p")], "or its folder does not exist; name a file in one that does"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["nowhere", *more])
+        assert said in capsys.readouterr().err
