@@ -9,11 +9,15 @@ Several processes: `torchrun --nproc-per-node 2 -m jscc.train ...`, with `--out`
 import argparse
 import contextlib
 import dataclasses
+import math
 import os
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -36,10 +40,11 @@ from jscc.train.start import start
 from jscc.train.state import TrainState
 from jscc.train.step import Diverged
 from jscc.train.timetable import Timetable, plan
-from wire.runtime.errors import UserError
+from wire.runtime.errors import UserError, not_installed
 
 SAVING_SECONDS = 5.0
 """Of --minutes, kept for the last save."""
+STOPPED = "stopped before this call's first step; what was saved stays"
 
 
 def read_device(name: str | None) -> torch.device:
@@ -73,12 +78,31 @@ def check_together(args: argparse.Namespace) -> None:
     """ValueError for options that exclude each other or that do nothing alone."""
     if args.pictures_on == "device" and processes() > 1:
         raise ValueError("--pictures-on device is for one process; leave it out, or leave torchrun out")
-    if args.minutes is not None and not args.minutes > 0:
-        raise ValueError(f"--minutes is {args.minutes}; it must be above 0")
+    if args.minutes is not None and not 0 < args.minutes < math.inf:
+        raise ValueError(f"--minutes is {args.minutes}; it must be above 0, and finite")
+    for name in ("ship_seconds", "threads"):
+        if not 0 <= getattr(args, name) < math.inf:
+            raise ValueError(f"--{name.replace('_', '-')} is {getattr(args, name)}; it must be at least 0, and finite")
     if args.minutes is not None and processes() > 1:
         raise ValueError("--minutes is for one process; give --steps")
     if args.freeze_encoder and args.init is None:
         raise ValueError("--freeze-encoder needs --init: a codec or run whose symbols the decoder is for")
+
+
+def check_ship(folder: Path) -> None:
+    """Whether a codec can be made there in the end: UserError for a missing library, OSError. Leaves nothing there."""
+    try:
+        for name in ("jscc.release.bundle", "onnxscript"):  # torch's exporter asks for the latter when it is called
+            import_module(name)
+    except ModuleNotFoundError as error:
+        raise not_installed(error.name, "train") from error
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise OSError(f"--ship {folder} cannot be written: {error.strerror}") from error
 
 
 def on_device(args: argparse.Namespace, device: torch.device) -> bool:
@@ -135,6 +159,8 @@ def prepare(args: argparse.Namespace) -> Job:
     check_together(args)
     device = read_device(args.device)
     check_speed(args, device)
+    if args.ship is not None:
+        check_ship(args.ship)
     settings = settings_of(args)
     check_team(processes(), settings)
     config = changed(preset(args.preset, joint=not args.baseline), args.set, "codec")
@@ -159,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
     except (OSError, ValueError, UserError) as error:
         sys.exit(f"{parser().prog}: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"{parser().prog}: stopped before this call's first step; what was saved stays")
+        sys.exit(f"{parser().prog}: {STOPPED}")
 
     state, settings, cadence, pictures, folder, device = job
     team = ProcessGroup.gather(device)
@@ -183,6 +209,8 @@ def main(arguments: Sequence[str] | None = None) -> TrainState:
     except BrokenPipeError:
         drop_output()
         sys.exit(f"{parser().prog}: nobody reads what is printed any more; {held}; --resume goes on")
+    except KeyboardInterrupt:  # while --minutes measures: a training takes it as a wish to stop
+        sys.exit(f"{parser().prog}: {STOPPED}")
     except (Diverged, OSError, ValueError, UserError) as error:
         sys.exit(f"{parser().prog}: {error}; {held}")
     finally:
@@ -218,16 +246,29 @@ def finish(
     args: argparse.Namespace, folder: RunFolder, val: Tensor | None, device: torch.device, *, whole: bool
 ) -> None:
     """Ship if that was asked for, or say how; a run that the time has cut short is shipped too."""
-    if args.ship is not None and (whole or args.minutes is not None):
+    asks = args.ship is not None and (whole or args.minutes is not None)
+    words = ["python", "-m", "jscc.ship", "--run", str(args.out), "--out", str(args.ship) if asks else "my-codec"]
+    words += ["--val", str(args.val)] if args.val else []
+    command = shlex.join([*words, "--data", args.data if asks and args.data else "PICTURES (LICENCE)"])
+    if asks:
         from jscc.release.bundle import ship
 
         began = time.monotonic()
-        codec_hash = ship(folder.path, args.ship, val, args.ship_snrs, args.data, device)
-        print(f"{args.ship}: codec hash {codec_hash}, shipped in {time.monotonic() - began:.0f} s", flush=True)
+        try:
+            codec_hash = ship(folder.path, args.ship, val, args.ship_snrs, args.data, device)
+        except (OSError, ValueError, UserError) as error:
+            sys.exit(f"{parser().prog}: no codec was made: {error}; {folder.state} is saved: {command}")
+        except KeyboardInterrupt:
+            sys.exit(f"{parser().prog}: no codec was made: stopped; {folder.state} is saved: {command}")
+        said = f"{args.ship}: codec hash {codec_hash}, shipped in {time.monotonic() - began:.0f} s"
     elif whole:
-        words = ["python", "-m", "jscc.ship", "--run", str(args.out), "--out", "my-codec"]
-        words += ["--val", str(args.val)] if args.val else []
-        print(f"finished: {shlex.join([*words, '--data', 'PICTURES (LICENCE)'])}")
+        said = f"finished: {command}"
+    else:
+        return
+    try:
+        print(said, flush=True)
+    except BrokenPipeError:  # and all is done
+        drop_output()
 
 
 if __name__ == "__main__":

@@ -66,14 +66,16 @@ class TrainSettings(Schedule):
         return max(1, count), (size.rows, size.columns)
 
     def shares(self) -> dict[int, float]:
-        """Steps that stand for all of their kind, as far as there are such, and the share of the kind."""
+        """Steps that stand for all of their kind, as far as there are such, and the share of the kind; together 1."""
         last = self.steps - 1
         found: dict[tuple[int, tuple[int, int]], int] = {}
         for step in range(last, max(last - _ALL_SIZES_BY, -1), -1):
             found.setdefault(self.size_at(step), step)
         kinds = {self._of(PictureSize.parse(size)) for size in self.sizes} or {self.size_at(last)}
         whole = {found[kind]: self.whole_share / len(kinds) for kind in kinds if kind in found}
-        return {**whole, 0: 1 - self.whole_share}
+        shares = {**whole, 0: whole.get(0, 0.0) + 1 - self.whole_share}  # of a single step, the first is the last too
+        total = sum(shares.values())
+        return {step: share / total for step, share in shares.items()}
 
     def fewest_pairs(self) -> int:
         """Pairs of the smallest step."""

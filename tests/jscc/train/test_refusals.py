@@ -1,13 +1,16 @@
 """What the trainer says to mistakes: one line each."""
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from jscc.train.__main__ import check_speed, check_team, main, on_device
+import jscc.release.bundle  # noqa: F401 - what --ship imports
+from jscc.train.__main__ import check_ship, check_speed, check_team, main, on_device
 from jscc.train.arguments import parser
 from jscc.train.settings import TrainSettings
 from tests.jscc.conftest import refusal, train
@@ -72,6 +75,10 @@ def test_what_cannot_be_begun_with_is_one_clear_line(
         (["--set", "epipolar=false"], "write PART.KEY=VALUE"),
         (["--set", "codec.decoder_kernel=4"], "kernel sizes must be odd"),
         (["--device", "toaster"], "--device toaster"),
+        (["--threads", "-1"], "--threads is -1; it must be at least 0"),
+        (["--minutes", "inf"], "--minutes is inf; it must be above 0, and finite"),
+        (["--ship-seconds", "-100"], "--ship-seconds is -100.0; it must be at least 0, and finite"),
+        (["--ship-seconds", "nan"], "--ship-seconds is nan; it must be at least 0"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_line(
@@ -160,3 +167,64 @@ def test_where_pictures_lie_by_default() -> None:
         args = parser().parse_args(["--out", "run", *more])
         assert on_device(args, device) is there
         check_speed(args, device)  # what is chosen by itself is never refused
+
+
+def test_where_no_codec_can_be_made_nothing_is_trained(tmp_path: Path, picture_folders: tuple[Path, Path]) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "codec"):
+        line = refusal(tmp_path / "run", picture_folders, "--ship", str(folder))
+        assert f"--ship {folder} cannot be written: Not a directory" in line
+    check_ship(tmp_path / "some" / "codec")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(("library", "importer"), [("onnx", "jscc.release.bundle"), ("onnxscript", "onnxscript")])
+def test_what_a_codec_is_made_with_is_there_before_the_training(
+    tmp_path: Path,
+    picture_folders: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    library: str,
+    importer: str,
+) -> None:
+    def missing(name: str) -> ModuleType:
+        if name == importer:
+            raise ModuleNotFoundError(f"No module named {library!r}", name=library)
+        return sys.modules[name]
+
+    monkeypatch.setattr("jscc.train.__main__.import_module", missing)
+    line = refusal(tmp_path / "run", picture_folders, "--ship", str(tmp_path / "codec"))
+    assert f"{library} is not installed; in a checkout of vergence: pip install '.[train]'" in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(OSError(28, "No space left on device"), "[Errno 28] No space left on device"), (KeyboardInterrupt(), "stopped")],
+    ids=["full-disk", "ctrl-c"],
+)
+def test_a_codec_that_could_not_be_made_can_be_made_later(
+    tmp_path: Path,
+    picture_folders: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    said: str,
+) -> None:
+    def ship(*arguments: object) -> str:
+        raise error
+
+    monkeypatch.setattr("jscc.release.bundle.ship", ship)
+    line = refusal(tmp_path, picture_folders, "--ship", str(tmp_path / "codec"), "--data", "noise (CC0)")
+    command = f"python -m jscc.ship --run {tmp_path} --out {tmp_path / 'codec'} --data 'noise (CC0)'"
+    assert f"no codec was made: {said}; " in line
+    assert line.endswith(f"{tmp_path / 'state.pt'} is saved: {command}")
+    assert (tmp_path / "state.pt").exists()
+
+
+def test_ctrl_c_while_the_speed_is_measured_is_one_line(
+    tmp_path: Path, picture_folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jscc.train.__main__.plan", interrupted)
+    assert "stopped before this call's first step" in refusal(tmp_path, picture_folders, "--minutes", "1")

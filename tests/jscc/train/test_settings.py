@@ -33,6 +33,23 @@ def test_whole_pictures_may_be_of_several_sizes_at_as_many_pixels_a_step() -> No
     assert sum(settings.shares().values()) == pytest.approx(1)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        TrainSettings(steps=1, whole_share=1),
+        TrainSettings(steps=1, whole_share=0.9),
+        TrainSettings(steps=1, whole_share=0.25),
+        TrainSettings(steps=1, whole_share=0),
+        TrainSettings(steps=2, whole_share=1, sizes=("128x256", "256x512")),
+        TrainSettings(steps=2, whole_share=0.25, sizes=("128x256", "256x512")),
+    ],
+)
+def test_of_few_steps_the_shares_are_whole_too(settings: TrainSettings) -> None:
+    """--minutes measures them with whatever --steps says, and divides by the time that they take."""
+    assert sum(settings.shares().values()) == pytest.approx(1)
+    assert all(0 <= step < settings.steps for step in settings.shares())
+
+
 def test_one_size_is_what_there_was_before() -> None:
     plain = TrainSettings(steps=1000)
     assert plain.shares() == {999: 0.25, 0: 0.75}
