@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from wire import codec_graph, codec_manifest
-from wire.codec_manifest import ANEW, MANIFEST_FILE
+from wire.codec_manifest import ANEW, MAKE_INT8, MANIFEST_FILE
 from wire.runtime.errors import UserError, cause, not_installed, one_line
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ SPIN_MICROSECONDS: Final = 20
 """That a worker of onnxruntime spins for the next layer: most come within, and more costs CPU time and wins nothing."""
 
 _LONGEST_REASON: Final = 200
-_MAKE_INT8: Final = "make one with `python -m jscc.release.int8` (needs the train extra)"
 _log = logging.getLogger(__name__)
 
 
@@ -78,7 +77,7 @@ def verified(path: Path) -> tuple[bytes, str | None]:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        remedy = _MAKE_INT8 if path.name == INT8_FILE else ANEW
+        remedy = MAKE_INT8 if path.name == INT8_FILE else ANEW
         raise UserError(f"{path} does not exist; {remedy}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({cause(error)}); {ANEW}") from error

@@ -23,6 +23,9 @@ LISTED: Final = (*COVERED, INT8_FILE)
 its line, which is no part of the codec hash."""
 ANEW: Final = "copy the codec's folder again, or make it with `vergence-edge export` (needs the train extra)"
 
+MAKE_INT8: Final = "make one with `python -m jscc.release.int8` (needs the train extra)"
+"""What to do where the decoder in 8-bit integers is missing, or of another decoder."""
+
 _LARGEST: Final = 64 * 2**10
 _LINE: Final = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
@@ -45,10 +48,11 @@ class Manifest:
 
     def check(self, path: Path, content: bytes) -> None:
         """raises UserError if the content is not that of the listed file of this name"""
+        remedy = MAKE_INT8 if path.name == INT8_FILE else ANEW
         if path.name not in self.sums:
-            raise UserError(f"{path} is not listed in {MANIFEST_FILE} beside it; {ANEW}")
+            raise UserError(f"{path} is not listed in {MANIFEST_FILE} beside it; {remedy}")
         if hashlib.sha256(content).hexdigest() != self.sums[path.name]:
-            raise UserError(f"{path} is not the file that {MANIFEST_FILE} beside it lists: it is damaged; {ANEW}")
+            raise UserError(f"{path} is not the file that {MANIFEST_FILE} beside it lists: it is damaged; {remedy}")
 
 
 def read(folder: Path) -> Manifest | None:

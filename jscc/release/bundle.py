@@ -18,13 +18,13 @@ from torch import Tensor
 from jscc.model.checkpoint import load_weights, rounded, save_weights
 from jscc.model.codec import load
 from jscc.release.model_card import model_card
-from jscc.release.onnx import export
+from jscc.release.onnx import export, int8_settled
 from jscc.train.run_folder import STATE, described
 from jscc.train.run_log import differences, read_run, read_table, wall_seconds
 from jscc.train.state import read_ema
 from jscc.train.validation import ms_ssim_table, neighbour_table, read_validation
 from wire import codec_manifest
-from wire.codec import WEIGHTS_FILE, shipped_folder, verified
+from wire.codec import ONNX_FILES, WEIGHTS_FILE, shipped_folder, verified
 from wire.codec_manifest import MANIFEST_FILE
 from wire.runtime.errors import UserError
 from wire.runtime.files import replacing
@@ -40,7 +40,8 @@ def ship(
     data: str | None = None,
     device: str | torch.device = "cpu",
 ) -> str:
-    """Make a codec of the averaged weights of `run`/state.pt.
+    """Make a codec of the averaged weights of `run`/state.pt. What a former one has in 8-bit integers goes, unless
+    it is of the same decoder.
 
     run      folder of a training
     folder   of the codec; its files are replaced, each in one move
@@ -67,9 +68,10 @@ def ship(
             table = psnr, ms_ssim_table(codec.model, pairs, snrs_db), len(pairs)
         (fresh / CARD_FILE).write_text(model_card(folder.name, codec, about, table, data))
         # The manifest last: a program that starts in between finds that the files are not those of the old one.
-        for file in sorted(fresh.iterdir(), key=lambda file: file.name == MANIFEST_FILE):
-            with replacing(folder / file.name) as partial:
-                file.rename(partial)
+        with int8_settled(folder, fresh / ONNX_FILES["decoder"]):
+            for file in sorted(fresh.iterdir(), key=lambda file: file.name == MANIFEST_FILE):
+                with replacing(folder / file.name) as partial:
+                    file.rename(partial)
     return _hash_of(folder)
 
 

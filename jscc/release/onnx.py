@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from jscc.model.checkpoint import canonical, fill, load_weights, read_about, resolve
 from jscc.model.codec import JointCodec
 from wire import codec, codec_manifest, geometry
+from wire.runtime.errors import UserError
 
 OPSET: Final = 18
 BATCH: Final = torch.export.Dim("batch")
@@ -65,7 +66,7 @@ class DecoderGraph(nn.Module):
 
 
 def export(weights: Path, out: Path) -> tuple[Path, Path]:
-    """Write encoder.onnx, decoder.onnx and SHA256SUMS.
+    """Write encoder.onnx, decoder.onnx and SHA256SUMS. A decoder in 8-bit integers stays if it is of the same decoder.
 
     weights  a safetensors file
     out      folder to write to; it is made
@@ -105,8 +106,44 @@ def export(weights: Path, out: Path) -> tuple[Path, Path]:
         helper.set_model_props(graph, {**described, codec.ROLE_KEY: role})
         onnx.checker.check_model(graph)
         onnx.save_model(graph, str(out / codec.ONNX_FILES[role]))
-    codec_manifest.write(out, weights)
+    with int8_settled(out, out / codec.ONNX_FILES["decoder"]):
+        codec_manifest.write(out, weights)
     return out / codec.ONNX_FILES["encoder"], out / codec.ONNX_FILES["decoder"]
+
+
+@contextlib.contextmanager
+def int8_settled(folder: Path, decoder: Path) -> Iterator[None]:
+    """Around the writing of a folder's manifest: its decoder in 8-bit integers stays listed, or goes with a line.
+
+    A manifest without it would have onnxruntime-i8 refuse the file.
+
+    decoder  the decoder.onnx that the folder has from now on, there or elsewhere
+    """
+    coarse = folder / codec.INT8_FILE
+    stays = coarse.exists() and _made_of(coarse, decoder)
+    if coarse.exists() and not stays:
+        coarse.unlink()
+        print(
+            f"{coarse} is removed: it was made of another decoder;"
+            f" python -m jscc.release.int8 --codec {folder} --pairs VALIDATION makes it anew",
+            flush=True,
+        )
+    yield
+    if stays:
+        codec_manifest.add_int8(folder)
+
+
+def _made_of(coarse: Path, decoder: Path) -> bool:
+    """Whether the manifest beside a decoder in 8-bit integers lists it, and this very decoder."""
+    try:
+        listed = codec_manifest.read(coarse.parent)
+        if listed is None:
+            return False
+        for path in (coarse, decoder):
+            listed.check(path, path.read_bytes())
+    except UserError:
+        return False
+    return True
 
 
 def trace(

@@ -7,8 +7,12 @@ import numpy as np
 import onnx
 import pytest
 
+from jscc.release.bundle import ship
 from jscc.release.int8 import choose, main, multiplications
-from wire import codec
+from jscc.release.onnx import export
+from tests.jscc.conftest import train
+from wire import codec, codec_manifest
+from wire.runtime.errors import UserError
 
 
 def test_errors_are_weighed_against_the_time_saved() -> None:
@@ -62,3 +66,58 @@ def test_multiplications_are_counted_as_in_the_definition() -> None:
     graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:], [weight])
     found = multiplications(onnx.helper.make_model(graph), {"y": (2, 8, 16, 32)})
     assert found == {"c": 8 * 3 * 5 * 5 * 16 * 32}
+
+
+@pytest.fixture
+def graph(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stands in for what is traced, which takes a minute: the last name in the list makes another decoder."""
+    names = ["one"]
+
+    def trace(*arguments: object) -> onnx.ModelProto:
+        ends = [onnx.helper.make_tensor_value_info(name, 1, ["n"]) for name in "xy"]
+        node = onnx.helper.make_node("Identity", ["x"], ["y"])
+        return onnx.helper.make_model(onnx.helper.make_graph([node], names[-1], ends[:1], ends[1:]))
+
+    monkeypatch.setattr("jscc.release.onnx.trace", trace)
+    return names
+
+
+@pytest.mark.parametrize("how", ["ship", "export"])
+def test_a_former_decoder_in_integers_goes_with_the_decoder_that_it_was_made_of(
+    tmp_path: Path,
+    tiny_folder: Path,
+    picture_folders: tuple[Path, Path],
+    graph: list[str],
+    how: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if how == "ship":
+        train(tmp_path / "run", picture_folders, "--stop-after", "1")
+    folder = tmp_path / "codec"
+    coarse = folder / codec.INT8_FILE
+
+    def make() -> str:
+        capsys.readouterr()
+        if how == "ship":
+            ship(tmp_path / "run", folder, None, [])
+        else:
+            export(tiny_folder / codec.WEIGHTS_FILE, folder)
+        return capsys.readouterr().out
+
+    assert make() == ""
+    coarse.write_bytes(b"of one")
+    codec_manifest.add_int8(folder)
+    assert make() == ""
+    assert codec.verified(coarse)[0] == b"of one"  # as long as the decoder is the same
+
+    graph.append("other")
+    assert make() == (
+        f"{coarse} is removed: it was made of another decoder; python -m jscc.release.int8 --codec {folder}"
+        " --pairs VALIDATION makes it anew\n"
+    )
+    with pytest.raises(UserError, match=r"i8\.onnx does not exist; make one with `python -m jscc\.release\.int8`"):
+        codec.verified(coarse)
+    coarse.write_bytes(b"that nobody lists, as an older version left it")
+    with pytest.raises(UserError, match=r"is not listed in .* beside it; make one with `python -m jscc\.release"):
+        codec.verified(coarse)
+    assert "is removed" in make()
