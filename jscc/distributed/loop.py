@@ -1,5 +1,6 @@
 """The training loop: step, log, validate, save; every step is a function of (seed, step)."""
 
+import contextlib
 import dataclasses
 import time
 from dataclasses import dataclass
@@ -60,7 +61,8 @@ def run(
 ) -> None:
     """Train up to the last step, for as long as the pace allows, or until a signal; then save.
 
-    raises  FloatingPointError for a loss that is not finite; what was saved before stays
+    raises  FloatingPointError for a loss that is not finite; what was saved before stays. OSError if a figure cannot be
+            written or printed, on a full disk, say: the step is saved before, if it can be
     """
     log = _Log(folder, settings, pace, val)
     kept = dataclasses.asdict(settings)
@@ -69,7 +71,13 @@ def run(
         while state.step < settings.steps and not signals.came and time.monotonic() - log.began < 60 * pace.minutes:
             count, size = settings.size_at(state.step)
             pairs = batch(sources, settings.mixture, count, size, seed=settings.seed, step=state.step)
-            log.tell(state, train_step(state, settings, torch.from_numpy(pairs)))
+            figures = train_step(state, settings, torch.from_numpy(pairs))
+            try:
+                log.tell(state, figures)
+            except BaseException:  # a screen that is gone, a full disk, no memory to validate: the step is whole
+                with contextlib.suppress(Exception):
+                    state.save(folder.state, kept)
+                raise
             if time.monotonic() - saved_at > 60 * pace.save_minutes:
                 state.save(folder.state, kept)
                 saved_at = time.monotonic()

@@ -73,6 +73,21 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     assert (tmp_path / "parts" / "train.csv").read_text().count("\n") == 5
 
 
+def test_a_step_is_saved_when_its_figures_cannot_be_told(
+    widths: Widths, sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*rest: object) -> None:
+        raise BrokenPipeError("nobody reads")
+
+    monkeypatch.setattr(loop._Log, "tell", gone)
+    out = RunFolder(tmp_path / "run")
+    with pytest.raises(BrokenPipeError, match="nobody reads"):
+        run(DistributedState("codec", widths, SETTINGS), SETTINGS, sources, None, out, Pace())
+    saved = DistributedState("codec", widths, SETTINGS)
+    saved.restore(out.state)
+    assert saved.step == 1
+
+
 def stop_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """As SIGTERM does: the loop sees it after its step."""
 
