@@ -17,7 +17,7 @@ from jscc.evaluate.report.page import write_report
 from jscc.evaluate.rows import Row
 from jscc.evaluate.session import DELTAS, Request, read_scenes, run_session
 from jscc.evaluate.systems.base import CHANNELS, Channel, Pair
-from jscc.evaluate.systems.registry import GROUPS, LDPC, NAMES, NEURAL, SIDE_INFORMATION, expand
+from jscc.evaluate.systems.registry import GROUPS, LDPC, NAMES, NEURAL, SIDE_INFORMATION, expand, ungrouped
 from wire.geometry import DEFAULT_SIZE, PictureSize
 from wire.runtime.errors import UserError
 
@@ -120,7 +120,7 @@ def systems_at(size: PictureSize, asked: str | None) -> list[str]:
         return names
     if asked is not None and (named := [name for name in names if name in SIDE_INFORMATION]):
         raise UserError(f"DSIN and DWSIC know pictures of {DEFAULT_SIZE} only; leave out {', '.join(named)}, or --size")
-    every = list(dict.fromkeys(one for name in names for one in GROUPS.get(name, (name,))))
+    every = ungrouped(names)
     left = [name for name in every if name not in SIDE_INFORMATION]
     if left != every:
         print(f"{', '.join(SIDE_INFORMATION)} left out: they know pictures of {DEFAULT_SIZE} only")

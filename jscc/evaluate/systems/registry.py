@@ -39,13 +39,18 @@ class Entry:
     build: Callable[[], System]
 
 
+def ungrouped(names: Sequence[str]) -> list[str]:
+    """Names as a user gives them, with those that a group is short for in its place; each once."""
+    return list(dict.fromkeys(one for given in names for one in GROUPS.get(given, (given,))))
+
+
 def expand(names: Sequence[str]) -> list[Entry]:
     """Names as a user gives them -> the systems to run; `bpg-ldpc` becomes one system per mode.
 
     raises  UserError for a name that is not known
     """
     entries: list[Entry] = []
-    for name in dict.fromkeys(one for given in names for one in GROUPS.get(given, (given,))):
+    for name in ungrouped(names):
         if name in LDPC:
             codec = name.removesuffix("-ldpc")
             entries += [Entry(f"{name}-{mode.name}", partial(_ldpc, codec, mode)) for mode in MODES]
