@@ -12,6 +12,7 @@ from jscc.ablation.runner import ablate
 from jscc.ablation.variants import HALF, VARIANTS, reference_settings
 from jscc.train.__main__ import read_device
 from jscc.train.pictures import read_training
+from jscc.train.precision import half_precision
 from jscc.train.step import Diverged
 from jscc.train.validation import read_validation
 from wire.runtime.errors import UserError
@@ -34,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cv2.setNumThreads(0)  # as in `jscc.train`
     chosen = [variant for variant in VARIANTS if args.only is None or variant.name in args.only]
     try:
-        settings, device = reference_settings(args.steps), read_device(args.device)
+        device = read_device(args.device)
+        settings = reference_settings(args.steps, half=half_precision(device, full=False))
         sources, val = read_training(args.pairs, args.mono), read_validation(args.val)
         finished = ablate(chosen, HALF, settings, sources, val, args.out, device)
     except (OSError, ValueError, Diverged, UserError) as error:

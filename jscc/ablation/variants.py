@@ -117,6 +117,8 @@ VARIANTS: Final = (
 )
 
 
-def reference_settings(steps: int) -> TrainSettings:
-    """Six pairs of patches a step, two whole pairs in the last quarter."""
-    return TrainSettings(steps=steps, patches=6, pictures=2, mixture=Mixture(), draws=LinkSampling())
+def reference_settings(steps: int, *, half: bool = True) -> TrainSettings:
+    """Six pairs of patches a step, two whole pairs in the last quarter; `half`: in bfloat16."""
+    return TrainSettings(
+        steps=steps, patches=6, pictures=2, half_precision=half, mixture=Mixture(), draws=LinkSampling()
+    )

@@ -18,6 +18,7 @@ from jscc.distributed.settings import DistributedSettings
 from jscc.distributed.state import DistributedState
 from jscc.train.overrides import changed
 from jscc.train.pictures import read_pictures
+from jscc.train.precision import half_precision
 from jscc.train.run_folder import RunFolder, described
 from jscc.train.schedule import PATCH
 from wire.runtime.errors import UserError
@@ -57,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--log-every", type=int, default=pace.log_every)
     p.add_argument("--val-every", type=int, default=pace.val_every)
     p.add_argument("--set", nargs="+", action="extend", default=[], metavar="mixture.KEY=VALUE")
-    p.add_argument("--full-precision", action="store_true", help="no bfloat16 autocast")
+    p.add_argument("--full-precision", action="store_true", help="no bfloat16 autocast; so on a CPU without bfloat16")
     for name in NUMBERS:
         value = getattr(default, name)
         p.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=f"default {value}")
@@ -70,7 +71,7 @@ def main(args: argparse.Namespace) -> None:
     try:
         settings = DistributedSettings(
             **{name: getattr(args, name) for name in NUMBERS},
-            half_precision=not args.full_precision,
+            half_precision=half_precision(torch.device("cpu"), full=args.full_precision),
             mixture=changed(Mixture(), args.set, "mixture"),
         )
         widths = Widths(lambdas=tuple(args.lambdas))

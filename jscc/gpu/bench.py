@@ -26,6 +26,7 @@ from jscc.train.__main__ import read_device
 from jscc.train.cuda_graph import WARM_UPS, GraphRunner
 from jscc.train.device_steps import DeviceSteps, Inputs
 from jscc.train.overrides import changed
+from jscc.train.precision import half_precision
 from jscc.train.settings import TrainSettings
 from jscc.train.state import TrainState, new_model
 from wire import geometry
@@ -74,15 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(arguments)
     try:
+        device = read_device(args.device)
         config = changed(preset(args.preset, joint=not args.baseline), args.set, "codec")
         settings = TrainSettings(
             patches=args.patches,
             pictures=args.pictures,
             optimiser=args.optimiser,
-            half_precision=not args.full_precision,
+            half_precision=half_precision(device, full=args.full_precision),
             mixture=changed(Mixture(), args.set, "mixture"),
         )
-        device = read_device(args.device)
     except ValueError as error:
         sys.exit(f"{parser.prog}: {error}")
     about = {"device": device_name(device), "torch": torch.__version__, "preset": args.preset}

@@ -161,7 +161,7 @@ def prepare(args: argparse.Namespace) -> Job:
     check_speed(args, device)
     if args.ship is not None:
         check_ship(args.ship)
-    settings = settings_of(args)
+    settings = settings_of(args, device)
     check_team(processes(), settings)
     config = changed(preset(args.preset, joint=not args.baseline), args.set, "codec")
     cadence = Cadence(args.log_every, args.val_every, args.save_minutes, args.stop_after)

@@ -3,12 +3,15 @@
 import argparse
 from pathlib import Path
 
+import torch
+
 from jscc.data.batches import Mixture
 from jscc.model.config import PRESETS
 from jscc.train.link_sampling import LinkSampling
 from jscc.train.loop import Cadence
 from jscc.train.loss import DISTORTIONS
 from jscc.train.overrides import changed
+from jscc.train.precision import half_precision
 from jscc.train.settings import TrainSettings
 
 NUMBERS = (
@@ -106,18 +109,18 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--save-minutes", type=float, default=cadence.save_minutes)
     p.add_argument("--optimiser", choices=("adamw", "muon"), default=default.optimiser)
     p.add_argument("--loss", choices=DISTORTIONS, default=default.loss)
-    p.add_argument("--full-precision", action="store_true", help="no bfloat16 autocast")
+    p.add_argument("--full-precision", action="store_true", help="no bfloat16 autocast; so on a CPU without bfloat16")
     for name in NUMBERS:
         value = getattr(default, name)
         p.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=f"default {value}")
     return p
 
 
-def settings_of(args: argparse.Namespace) -> TrainSettings:
-    """The settings that the command line asks for."""
+def settings_of(args: argparse.Namespace, device: torch.device) -> TrainSettings:
+    """The settings that the command line asks for, as far as the device can do them."""
     return TrainSettings(
         **{name: getattr(args, name) for name in (*NUMBERS, "optimiser", "loss", "sizes")},
-        half_precision=not args.full_precision,
+        half_precision=half_precision(device, full=args.full_precision),
         mixture=changed(Mixture(), args.set, "mixture"),
         draws=changed(LinkSampling(), args.set, "draws"),
     )

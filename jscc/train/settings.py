@@ -42,7 +42,7 @@ class TrainSettings(Schedule):
     sizes: tuple[str, ...] = ()
     """Sizes of these pictures, such as 256x512; each step has one, drawn. Empty: all are of 128x256."""
     half_precision: bool = True
-    """Autocast to bfloat16; 1.7 times faster on a CPU with avx512_bf16."""
+    """Autocast to bfloat16; 1.7 times faster on a CPU with avx512_bf16, ten times slower on one without bfloat16."""
     mixture: Mixture = dataclasses.field(default_factory=Mixture)
     draws: LinkSampling = dataclasses.field(default_factory=LinkSampling)
 
