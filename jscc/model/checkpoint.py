@@ -25,8 +25,14 @@ class WeightsError(ValueError):
 
 
 def canonical(config: CodecConfig) -> str:
-    """The config as JSON with one spelling: sorted keys, no spaces."""
-    return json.dumps(config.to_dict(), sort_keys=True, separators=(",", ":"))
+    """The config as JSON with one spelling: sorted keys, no spaces.
+
+    A key that came later is left out where it changes nothing, so that older weights keep their hash.
+    """
+    values = config.to_dict()
+    if values["interleaver"] == "none":
+        del values["interleaver"]
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
 def codec_hash(config: CodecConfig, tensors: Mapping[str, Tensor]) -> str:

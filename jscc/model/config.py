@@ -2,8 +2,8 @@
 
 `paper`  Fig. 1 of the paper, as far as its text tells: 256 channels, 5x5 kernels, transposed convolutions, one SCAM.
          For GPUs.
-`small`  What is shipped: 3x3 kernels, pixel-shuffle, a linear path, SCAM with positions, and epipolar attention.
-         Runs on two CPU cores.
+`small`  What is shipped: 3x3 kernels, pixel-shuffle, a linear path, SCAM with positions, epipolar attention, and
+         symbols spread over the picture. Runs on two CPU cores.
 `medium` Wider than `small`, to be trained on a GPU and to run on two CPU cores: 0.96 GMAC a picture in the encoder and
          5.5 a pair in the decoder, where `small` has 0.45 and 3.8.
 `tiny`   `small` with few channels, for tests.
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from jscc.model.interleaver import INTERLEAVERS, Interleaver
 from wire import geometry
 
 Upsampling = Literal["pixel_shuffle", "transposed"]
@@ -30,6 +31,8 @@ class CodecConfig:
     epipolar         epipolar attention, along rows, at 1/4 scale (for rectified cameras)
     epipolar_heads   its heads, a divisor of the decoder's width at 1/4
     linear_path      a linear 8x8x3 -> 20 -> 8x8x3 codec beside the network
+    interleaver      the order in which symbols are sent: as they lie in the picture, or spread over it; no weight
+                     depends on it
     raises           ValueError for numbers that cannot be built or that make other than 5120 symbols
 
     The names are part of the codec hash and of every file of weights: they stay.
@@ -48,10 +51,13 @@ class CodecConfig:
     epipolar: bool = True
     epipolar_heads: int = 4
     linear_path: bool = True
+    interleaver: Interleaver = "none"
 
     def __post_init__(self) -> None:
         if self.upsampling not in ("pixel_shuffle", "transposed"):
             raise ValueError(f"upsampling is {self.upsampling!r}; allowed: 'pixel_shuffle', 'transposed'")
+        if self.interleaver not in INTERLEAVERS:
+            raise ValueError(f"interleaver is {self.interleaver!r}; allowed: {', '.join(map(repr, INTERLEAVERS))}")
         if self.latent_channels != geometry.LATENT_CHANNELS:
             raise ValueError(
                 f"latent_channels is {self.latent_channels}; it must be {geometry.LATENT_CHANNELS},"
@@ -113,14 +119,15 @@ PRESETS: Final[dict[str, CodecConfig]] = {
         epipolar=False,
         linear_path=False,
     ),
-    "small": CodecConfig(),
-    "medium": CodecConfig(encoder_widths=(48, 128, 192), decoder_widths=(160, 96, 16), decoder_blocks=(2, 2, 1, 2, 0)),
+    "small": CodecConfig(interleaver="golden"),
+    "medium": CodecConfig(encoder_widths=(48, 128, 192), decoder_widths=(160, 96, 16), interleaver="golden"),
     "tiny": CodecConfig(
         encoder_widths=(8, 12, 16),
         encoder_blocks=(0, 0, 1),
         decoder_widths=(16, 16, 8),
         decoder_blocks=(1, 1, 0, 1, 0),
         epipolar_heads=2,
+        interleaver="golden",
     ),
 }
 

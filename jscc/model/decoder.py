@@ -7,6 +7,7 @@ from jscc.model.conditioning import BASELINE_CONDITIONS, JOINT_CONDITIONS, is_ab
 from jscc.model.config import CodecConfig
 from jscc.model.encoder import to_latent
 from jscc.model.epipolar import EpipolarAttention
+from jscc.model.interleaver import arrived
 from jscc.model.layers import Blocks, ConvBlock, UpBlock, upscaling
 from jscc.model.linear_path import LinearDecoder
 from jscc.model.scam import SCAM, swap_views
@@ -21,7 +22,7 @@ class Decoder(nn.Module):
     The views are concatenated in the batch dimension; swapping them together with `sides` swaps the outputs exactly.
 
     config           widths and which modules there are
-    symbols_BVK2     float [B, 2, K, 2] = (left and right, symbol, I and Q), already MMSE-equalised
+    symbols_BVK2     float [B, 2, K, 2] = (left and right, symbol as sent, I and Q), already MMSE-equalised
     reliability_BVK  float [B, 2, K] in [0, 1]: |h|^2 / (|h|^2 + N0) of each symbol; 1 noiseless, 0 absent
     snr_db_BV        float [B, 2], dB, mean Es/N0 of each link; +inf = noiseless, -inf = absent: its symbols are ignored
     size             (rows, columns) of the pictures, if not 128x256
@@ -73,8 +74,13 @@ class Decoder(nn.Module):
         snr_N = views_to_batch(snr_db_BV)
         side_N = views_to_batch(sides_V.expand_as(snr_db_BV))
         absent_N = is_absent(snr_N)
-        latent_NCHW = to_latent(views_to_batch(symbols_BVK2), self.config.latent_channels, rows, columns)
-        trust_NCHW = views_to_batch(reliability_BVK).reshape(-1, self.config.latent_channels // 2, rows, columns)
+        symbols_NK2, trust_NK = views_to_batch(symbols_BVK2), views_to_batch(reliability_BVK)
+        channels = self.config.latent_channels
+        if self.config.interleaver != "none":
+            places = arrived(channels // 2, rows, columns, symbols_NK2.device)
+            symbols_NK2, trust_NK = symbols_NK2.index_select(1, places), trust_NK.index_select(1, places)
+        latent_NCHW = to_latent(symbols_NK2, channels, rows, columns)
+        trust_NCHW = trust_NK.reshape(-1, channels // 2, rows, columns)
         # What an absent view brings is ignored, whatever the caller put there.
         latent_NCHW = torch.where(absent_N[:, None, None, None], 0.0, latent_NCHW)
         trust_NCHW = torch.where(absent_N[:, None, None, None], 0.0, trust_NCHW)

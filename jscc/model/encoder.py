@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from jscc.model.conditioning import ENCODER_CONDITIONS, scaled
 from jscc.model.config import CodecConfig
+from jscc.model.interleaver import sent
 from jscc.model.layers import Blocks, ConvBlock
 from jscc.model.linear_path import LinearEncoder, SnrGain
 from wire import geometry, units
@@ -16,14 +17,15 @@ class Encoder(nn.Module):
     config        widths and whether there is a linear path
     picture_B3HW  float [B, 3, H, W] in [0, 1], H and W multiples of 8
     snr_db_B      float [B], dB, mean Es/N0 of the own link; +inf allowed
-    returns       symbols float [B, K, 2] = (I, Q), mean I^2 + Q^2 = 1 **per picture**; K = 10 x H/8 x W/8, row-major
-                  over (latent channel pair, row, column); latent channels 2c and 2c + 1 at a cell are I and Q of one
-                  symbol
+    returns       symbols float [B, K, 2] = (I, Q), mean I^2 + Q^2 = 1 **per picture**; K = 10 x H/8 x W/8, as they
+                  are sent: row-major over (latent channel pair, row, column), then in the order of the config's
+                  `interleaver`; latent channels 2c and 2c + 1 at a cell are I and Q of one symbol
     source        paper, section 2 and Fig. 1
     """
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
+        self.interleaver = config.interleaver
         widths, latent = config.encoder_widths, config.latent_channels
         self.downs = nn.ModuleList()
         self.blocks = nn.ModuleList()
@@ -47,7 +49,11 @@ class Encoder(nn.Module):
         if self.linear is not None:
             latent_BCHW = latent_BCHW + self.linear(picture_B3HW)
         weighted_BCHW: Tensor = self.gain(latent_BCHW, snr_db_B)
-        return to_symbols(weighted_BCHW.float())
+        symbols_BK2 = to_symbols(weighted_BCHW.float())
+        if self.interleaver == "none":
+            return symbols_BK2
+        _, channels, rows, columns = weighted_BCHW.shape
+        return symbols_BK2.index_select(1, sent(channels // 2, rows, columns, symbols_BK2.device))
 
 
 def to_symbols(latent_BCHW: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Each file replaces its predecessor in one move, so that a program that starts th
 """
 
 import argparse
+import dataclasses
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,8 +16,10 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from jscc.model.checkpoint import load_weights, rounded, save_weights
+from jscc.model.checkpoint import load_weights, read_about, resolve, rounded, save_weights
 from jscc.model.codec import load
+from jscc.model.config import CodecConfig
+from jscc.model.interleaver import INTERLEAVERS, Interleaver
 from jscc.release.model_card import model_card
 from jscc.release.onnx import export, int8_settled
 from jscc.train.run_folder import STATE, described
@@ -39,26 +42,30 @@ def ship(
     snrs_db: Sequence[float],
     data: str | None = None,
     device: str | torch.device = "cpu",
+    interleaver: Interleaver | None = None,
 ) -> str:
     """Make a codec of the averaged weights of `run`/state.pt. What a former one has in 8-bit integers goes, unless
     it is of the same decoder.
 
-    run      folder of a training
-    folder   of the codec; its files are replaced, each in one move
-    snrs_db  of the card's table, dB
-    val      pairs, a folder or float [B, 2, 3, 128, 256], for the card's table; without them it has none
-    data     the pictures of the training with their licences; without them the card says that it does not know
-    device   decodes the validation pairs
-    returns  the codec hash
-    raises   OSError, ValueError or UserError for a run or pictures that cannot be read
+    run          folder of a training; or of a codec, or the name of a shipped one, whose files are made anew
+    folder       of the codec; its files are replaced, each in one move
+    snrs_db      of the card's table, dB
+    val          pairs, a folder or float [B, 2, 3, 128, 256], for the card's table; without them it has none
+    data         the pictures of the training with their licences; without them the card says that it does not know
+    device       decodes the validation pairs
+    interleaver  the order in which symbols are sent, if it shall be another one; no weight depends on it
+    returns      the codec hash
+    raises       OSError, ValueError or UserError for a run or pictures that cannot be read
     """
-    model, step, settings = read_ema(run / STATE)
-    about = timed({**described(run), "step": step, "settings": settings}, run)
+    config, tensors, about = _source(run)
+    if interleaver is not None:
+        config = dataclasses.replace(config, interleaver=interleaver)
+        about = {**about, "config": config.to_dict()}
     pairs = read_validation(val) if isinstance(val, Path) else val
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
         fresh = Path(temporary)
-        save_weights(fresh / WEIGHTS_FILE, model.config, rounded(model), about)
+        save_weights(fresh / WEIGHTS_FILE, config, tensors, about)
         export(fresh / WEIGHTS_FILE, fresh)
         codec = load(fresh / WEIGHTS_FILE, device)
         table = None
@@ -73,6 +80,19 @@ def ship(
                 with replacing(folder / file.name) as partial:
                     file.rename(partial)
     return _hash_of(folder)
+
+
+def _source(run: Path) -> tuple[CodecConfig, dict[str, Tensor], dict[str, Any]]:
+    """Config, float16 weights and history of a training, or of a codec."""
+    if (run.is_dir() and not (run / WEIGHTS_FILE).is_file()) or (run / STATE).is_file():
+        model, step, settings = read_ema(run / STATE)
+        return model.config, rounded(model), timed({**described(run), "step": step, "settings": settings}, run)
+    try:
+        weights = resolve(run)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"there is no folder {run}, and {error}") from None
+    config, tensors, _ = load_weights(weights)
+    return config, tensors, read_about(weights)
 
 
 def _hash_of(folder: Path) -> str:
@@ -111,13 +131,19 @@ def timed(about: Mapping[str, Any], run: Path) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m jscc.ship", description="A training run -> a codec")
-    parser.add_argument("--run", type=Path, required=True, help="folder with state.pt and run.json")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        required=True,
+        help="folder with state.pt and run.json, or a codec: shipped name or folder",
+    )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", type=Path, help="the codec's folder; give it as `codec` to edge and center")
     where.add_argument("--name", help="a folder of jscc/weights/, for example small-joint")
     parser.add_argument("--val", type=Path, help="pairs for the card's table")
     parser.add_argument("--snrs", type=float, nargs="+", default=[-2, 4, 12], help="dB, for the card's table")
     parser.add_argument("--data", metavar="TEXT", help="pictures of the training and their licence, for the card")
+    parser.add_argument("--interleaver", choices=INTERLEAVERS, help="send symbols in this order; default: as trained")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(arguments)
     if args.name and not args.data:
@@ -126,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder: Path = args.out or shipped_folder() / args.name
     try:
         before = replaced(folder)
-        codec_hash = ship(args.run, folder, args.val, args.snrs, args.data)
+        codec_hash = ship(args.run, folder, args.val, args.snrs, args.data, interleaver=args.interleaver)
     except (OSError, ValueError, UserError) as error:
         sys.exit(f"{parser.prog}: {error}")
     print(

@@ -118,9 +118,13 @@ def start_decoder_for(name: str, model: JointCodec) -> tuple[dict[str, Any], lis
     """Fill the encoder with that of the weights called `name`, and of the decoder what fits.
 
     returns  what is known of the weights, and the parts of the decoder that begin at random
-    raises   what `read_start` does; ValueError if the encoder is another one
+    raises   what `read_start` does; ValueError if the encoder is another one, or sends its symbols in another order
     """
     tensors, before = read_start(name)
+    order, wanted = before.get("config", {}).get("interleaver", "none"), model.config.interleaver
+    if order != wanted:
+        changes = describe_config_diff({"interleaver": (order, wanted)})
+        raise ValueError(f"its encoder is another one, and --freeze-encoder keeps it: {changes}")
     fitting, fresh = encoder_and_what_fits(tensors, model.state_dict())
     try:
         fill(model, fitting)
@@ -134,7 +138,8 @@ def _hindrances(found: Mapping[str, Any], config: CodecConfig) -> dict[str, tupl
     return {
         name: (old, new)
         for name, (old, new) in differences(found, config.to_dict()).items()
-        if not (name == "joint" and not config.joint)
+        if name != "interleaver"
+        and not (name == "joint" and not config.joint)
         and not (name.endswith("_blocks") and all(before <= now for before, now in zip(old, new, strict=True)))
     }
 

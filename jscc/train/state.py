@@ -83,8 +83,9 @@ class TrainState:
     def restore(self, path: Path) -> dict[str, Any]:
         """Continue from a saved state; a state of another config raises ValueError. Returns the settings until now."""
         saved = read_state(path)
-        if saved["config"] != self.model.config.to_dict():
-            others = describe_config_diff(differences(saved["config"], self.model.config.to_dict()))
+        found = CodecConfig.from_dict(saved["config"]).to_dict()  # an older one lacks keys that came later
+        if found != self.model.config.to_dict():
+            others = describe_config_diff(differences(found, self.model.config.to_dict()))
             raise ValueError(f"{path} was made with another codec config: {others}")
         _fill(self.model, saved["model"], path)
         _fill(self.ema, saved["ema"], path)
@@ -153,8 +154,8 @@ def read_start(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise FileNotFoundError(f"there is no such folder, and {error}") from None
     if folder.is_dir() and not path.is_file():
         raise FileNotFoundError(f"{name} is neither a run (no state.pt) nor a codec (no {path.name})")
-    _, tensors, fingerprint = load_weights(path)
-    return tensors, {"from": fingerprint, **read_about(path)}
+    config, tensors, fingerprint = load_weights(path)
+    return tensors, {"from": fingerprint, "config": config.to_dict(), **read_about(path)}
 
 
 def read_ema(path: Path) -> tuple[JointCodec, int, dict[str, Any]]:

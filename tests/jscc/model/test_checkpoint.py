@@ -1,3 +1,5 @@
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -5,7 +7,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from jscc.model.checkpoint import WeightsError, codec_hash, fill, load_weights, rounded, save_weights
+from jscc.model.checkpoint import WeightsError, canonical, codec_hash, fill, load_weights, rounded, save_weights
 from jscc.model.codec import JointCodec, load
 from jscc.model.config import preset
 from wire.codec import WEIGHTS_FILE
@@ -33,6 +35,20 @@ def test_the_hash_knows_config_values_and_names(model: JointCodec) -> None:
     assert codec_hash(preset("small"), tensors) != first
     name = "encoder.compress.bias"
     assert codec_hash(model.config, {**tensors, name: tensors[name] + 1}) != first
+
+
+def test_weights_from_before_there_was_an_order_keep_their_hash(model: JointCodec, tmp_path: Path) -> None:
+    """Their config lacks the key; to them it says nothing. The order itself is part of the hash."""
+    plain, tensors = dataclasses.replace(model.config, interleaver="none"), rounded(model)
+    assert "interleaver" not in canonical(plain)
+    assert codec_hash(plain, tensors) != codec_hash(model.config, tensors)
+    older = {key: value for key, value in plain.to_dict().items() if key != "interleaver"}
+    path = tmp_path / WEIGHTS_FILE
+    written = save_weights(path, plain, tensors, {})
+    with safe_open(path, framework="pt") as file:
+        assert json.loads(file.metadata()["config"]) == older
+    assert load_weights(path)[0] == plain
+    assert load_weights(path)[2] == written
 
 
 def test_a_changed_file_is_refused(model: JointCodec, tmp_path: Path) -> None:

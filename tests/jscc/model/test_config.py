@@ -21,6 +21,7 @@ def test_an_unknown_key_is_named() -> None:
     [
         ({"encoder_widths": [8, 8]}, "expected 3 numbers"),
         ({"joint": "yes"}, "expected bool"),
+        ({"interleaver": "random"}, "interleaver is 'random'; allowed: 'none', 'golden'"),
         ({"upsampling": "bicubic"}, "allowed: 'pixel_shuffle', 'transposed'"),
         ({"latent_channels": 64}, "it must be 20, which makes the 5120 symbols"),
         ({"encoder_widths": [0, 1, 2]}, r"encoder_widths is \[0, 1, 2\]; each must be at least 1"),

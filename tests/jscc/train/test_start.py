@@ -101,3 +101,29 @@ def test_a_larger_decoder_is_trained_for_a_frozen_encoder(
     )
     other = ("--init", str(tiny_folder), "--freeze-encoder", "--set", "codec.encoder_widths=[8,12,24]")
     assert "its encoder is another one" in refusal(tmp_path / "other", picture_folders, *other)
+    order = ("--init", str(tiny_folder), "--freeze-encoder", "--set", "codec.interleaver=none")
+    said = refusal(tmp_path / "order", picture_folders, *order)
+    assert 'its interleaver is "golden", asked for is "none" (--set codec.interleaver=...)' in said
+
+
+def test_a_run_from_before_there_was_an_order_goes_on_without_one(
+    tmp_path: Path, picture_folders: tuple[Path, Path]
+) -> None:
+    run = tmp_path / "run"
+    train(run, picture_folders, "--set", "codec.interleaver=none", "--stop-after", "1")
+    saved = torch.load(run / "state.pt", weights_only=True)
+    del saved["config"]["interleaver"]
+    torch.save(saved, run / "state.pt")
+    message = refusal(run, picture_folders, "--resume")
+    assert 'its interleaver is "none", asked for is "golden" (--set codec.interleaver=...)' in message
+    train(run, picture_folders, "--resume", "--set", "codec.interleaver=none")
+    assert read_ema(run / "state.pt")[1] == 2
+
+
+def test_the_order_is_no_hindrance_to_begin_with_other_weights(
+    tmp_path: Path, picture_folders: tuple[Path, Path]
+) -> None:
+    train(tmp_path / "none", picture_folders, "--set", "codec.interleaver=none", "--stop-after", "1")
+    begun = train(tmp_path / "golden", picture_folders, "--init", str(tmp_path / "none"), "--stop-after", "0")
+    wanted = read_ema(tmp_path / "none" / "state.pt")[0].state_dict()
+    assert all(torch.equal(begun[name], wanted[name]) for name in wanted)
