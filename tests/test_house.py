@@ -52,6 +52,7 @@ SHORT = {
     "jscc/shares.py": "the one rule for shares, of pictures and of links",
     "jscc/ship.py": "a command; its work is in jscc.release.bundle",
     "jscc/train/loss.py": "equation (3) of the paper",
+    "jscc/train/precision.py": "the one question whether a device computes bfloat16, asked by four commands",
     "wire/contract/outcomes.py": "the closed sets of words of the contract",
     "wire/contract/pace.py": "pure: the pace that two services hold a stream to",
     "wire/crop.py": "the one centre crop",

@@ -100,6 +100,8 @@ def _pictures(data: Mapping[str, Any] | None) -> str:
 
 def _history(about: Mapping[str, Any]) -> list[str]:
     """All trainings, with their sum if there are several."""
+    if "settings" not in about:
+        return ["- Its file does not tell how it was trained."]
     made = stages(about)
     before = made[0].get("before")
     start = [f"- Begun with the weights of `{before['from']}`."] if before else []
@@ -158,13 +160,14 @@ def model_card(
     data    the pictures of the training with their licences, as a sentence without a full stop; None: not stated
     """
     encoder, decoder = count(codec.model.encoder), count(codec.model.decoder)
+    name_of_preset = about.get("preset", "unknown")
     lines = [
         f"# {name}",
         "",
         f"A joint source-channel codec for pairs of RGB pictures, {geometry.SYMBOLS} complex symbols for one of"
         f" {geometry.HEIGHT} x {geometry.WIDTH}, others in proportion. Hash of the weights `{codec.codec_hash}`.",
         "",
-        f"- Preset `{about['preset']}`{_beside(about['preset'], codec.config)},"
+        f"- Preset `{name_of_preset}`{_beside(name_of_preset, codec.config)},"
         f" joint decoding {'on' if codec.config.joint else 'off'};"
         f" encoder {encoder / 1e6:.2f} M parameters, decoder {decoder / 1e6:.2f} M.",
         *_history(about),

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from jscc.model.checkpoint import rounded, save_weights
+from jscc.model.checkpoint import load_weights, rounded, save_weights
 from jscc.model.codec import Codec, JointCodec, load
 from jscc.model.config import preset
+from jscc.release import bundle
 from jscc.release.bundle import main as ship_main
 from jscc.release.bundle import replaced, ship, timed
 from jscc.release.model_card import model_card
@@ -239,3 +240,29 @@ def test_what_a_shipped_codec_takes_the_place_of_is_told(tmp_path: Path, tiny_fo
     assert replaced(tiny_folder) == load_onnx(str(tiny_folder), "encoder", 1).codec_hash
     (tmp_path / WEIGHTS_FILE).write_bytes(b"nonsense")
     assert replaced(tmp_path) == "a damaged codec"  # which is no reason to keep it
+
+
+def test_a_codec_is_shipped_anew_with_its_symbols_in_another_order(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights and history stay; the graphs are another module's, and tested there."""
+
+    def graphs(weights: Path, out: Path) -> None:
+        for name in ("encoder.onnx", "decoder.onnx"):
+            (out / name).write_bytes(load_weights(weights)[0].interleaver.encode())
+        codec_manifest.write(out, weights)
+
+    monkeypatch.setattr(bundle, "export", graphs)
+    ship_main(["--run", str(tiny_folder), "--out", str(tmp_path / "plain"), "--interleaver", "none"])
+    config, tensors, _ = load_weights(tmp_path / "plain" / WEIGHTS_FILE)
+    former, wanted, _ = load_weights(tiny_folder / WEIGHTS_FILE)
+    assert (former.interleaver, config) == ("golden", dataclasses.replace(former, interleaver="none"))
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in wanted.items())
+    assert (tmp_path / "plain" / "encoder.onnx").read_bytes() == b"none"
+    card = (tmp_path / "plain" / "card.md").read_text()
+    assert "- Preset `tiny` with interleaver none," in card
+    assert "- Its file does not tell how it was trained." in card
+    ship_main(["--run", str(tmp_path / "plain"), "--out", str(tmp_path / "again"), "--interleaver", "golden"])
+    assert load_weights(tmp_path / "again" / WEIGHTS_FILE)[0] == former
+    with pytest.raises(SystemExit, match="there is no folder nowhere, and no weights called 'nowhere'"):
+        ship_main(["--run", "nowhere", "--out", str(tmp_path / "none")])
