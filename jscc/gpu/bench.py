@@ -87,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     except ValueError as error:
         sys.exit(f"{parser.prog}: {error}")
     about = {"device": device_name(device), "torch": torch.__version__, "preset": args.preset}
-    findings = Findings({**about, "config": config.to_dict()}, args.out)
+    chosen = {"config": config.to_dict(), "half_precision": settings.half_precision}
+    findings = Findings({**about, **chosen}, args.out)
     bench_training(args, config, settings, device, findings)
     bench_decoding(args, config, device, findings)
     return findings.found

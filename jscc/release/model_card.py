@@ -73,6 +73,7 @@ def _network(about: Mapping[str, Any]) -> str:
     """What this stage changed in the network that the one before had trained."""
     changes = differences(about.get("before", {}).get("config", {}), about.get("config", {}))
     changes.pop("joint", None)  # which stands before the stage
+    changes.pop("interleaver", None)  # which no training depends on
     return "".join(f" Network: {name} {old} -> {new}." for name, (old, new) in changes.items())
 
 

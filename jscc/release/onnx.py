@@ -5,6 +5,7 @@ encoder.onnx  picture [B, 3, H, W] in [0, 1], snr_db [B], dB
 decoder.onnx  symbols [B, 2, 10, H/8, W/8, 2], reliability [B, 2, 10, H/8, W/8], snr_db [B, 2], dB
               -> pictures [B, 2, 3, H, W] in [0, 1]
 
+The decoder takes symbols in the order in which they were sent; their shape only tells the size of the picture.
 All float32 and real-valued; B is free, and so are H and W, multiples of 16; +inf and -inf are legal SNRs. Weights are
 stored in float16 behind Cast nodes, which onnxruntime folds when it loads the file. Both files carry
 `vergence.codec_hash`, `.config`, `.role` and `.preset`.

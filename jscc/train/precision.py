@@ -1,5 +1,7 @@
 """Which number format a training multiplies in: bfloat16 where the device computes it, float32 elsewhere."""
 
+import os
+
 import torch
 
 
@@ -7,8 +9,9 @@ def computes_bfloat16(device: torch.device) -> bool:
     """Whether a device multiplies bfloat16 itself.
 
     device   of torch
-    returns  False for a CPU whose instructions know no bfloat16 (x86 with AVX2 alone). There oneDNN hands such
-             convolutions to a plain loop: a step of preset small takes 33 s in the place of 3
+    returns  False for a CPU of which oneDNN says that it has no bfloat16 (x86 with AVX2 alone). There such
+             convolutions go through a plain loop: a step of preset small takes 33 s in the place of 3. Other devices
+             are not asked
     """
     if device.type != "cpu":
         return True
@@ -27,9 +30,10 @@ def half_precision(device: torch.device, *, full: bool) -> bool:
         return False
     if computes_bfloat16(device):
         return True
-    print(
-        "this processor does not compute in bfloat16, which would take ten times as long: training in float32,"
-        " as --full-precision does",
-        flush=True,
-    )
+    if int(os.environ.get("RANK", "0")) == 0:  # of torchrun's processes one
+        print(
+            "this processor does not compute in bfloat16, which would take ten times as long: training in float32,"
+            " as --full-precision does",
+            flush=True,
+        )
     return False

@@ -155,7 +155,7 @@ def read_start(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if folder.is_dir() and not path.is_file():
         raise FileNotFoundError(f"{name} is neither a run (no state.pt) nor a codec (no {path.name})")
     config, tensors, fingerprint = load_weights(path)
-    return tensors, {"from": fingerprint, "config": config.to_dict(), **read_about(path)}
+    return tensors, {"from": fingerprint, **read_about(path), "config": config.to_dict()}
 
 
 def read_ema(path: Path) -> tuple[JointCodec, int, dict[str, Any]]:

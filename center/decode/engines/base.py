@@ -57,7 +57,8 @@ class Batch:
         """The inputs of the exported decoder, by name; it learns the size of the pictures from their shapes.
 
         flat     for a decoder of version 0.1, which knows one size: the arrays as they are
-        returns  views of the arrays, with K = 10 x rows / 8 x columns / 8 as three dimensions
+        returns  views of the arrays, with K = 10 x rows / 8 x columns / 8 as three dimensions, which tell the size; the
+                 order stays that of sending
         raises   UserError if the decoder is flat and the pictures are of another size
         """
         if flat and self.size != DEFAULT_SIZE:

@@ -243,9 +243,11 @@ def test_what_a_shipped_codec_takes_the_place_of_is_told(tmp_path: Path, tiny_fo
 
 
 def test_a_codec_is_shipped_anew_with_its_symbols_in_another_order(
-    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weights and history stay; the graphs are another module's, and tested there."""
+    former, wanted = tiny.config, rounded(tiny.model)
+    save_weights(tmp_path / "first" / WEIGHTS_FILE, former, wanted, {**later(seed=7), "config": former.to_dict()})
 
     def graphs(weights: Path, out: Path) -> None:
         for name in ("encoder.onnx", "decoder.onnx"):
@@ -253,16 +255,20 @@ def test_a_codec_is_shipped_anew_with_its_symbols_in_another_order(
         codec_manifest.write(out, weights)
 
     monkeypatch.setattr(bundle, "export", graphs)
-    ship_main(["--run", str(tiny_folder), "--out", str(tmp_path / "plain"), "--interleaver", "none"])
+    ship_main(["--run", str(tmp_path / "first"), "--out", str(tmp_path / "plain"), "--interleaver", "none"])
     config, tensors, _ = load_weights(tmp_path / "plain" / WEIGHTS_FILE)
-    former, wanted, _ = load_weights(tiny_folder / WEIGHTS_FILE)
     assert (former.interleaver, config) == ("golden", dataclasses.replace(former, interleaver="none"))
     assert all(torch.equal(tensors[name], tensor) for name, tensor in wanted.items())
     assert (tmp_path / "plain" / "encoder.onnx").read_bytes() == b"none"
     card = (tmp_path / "plain" / "card.md").read_text()
     assert "- Preset `tiny` with interleaver none," in card
-    assert "- Its file does not tell how it was trained." in card
+    assert "- Trained 4,300 steps, 82 min in 2 stages" in card
+    assert "seed 7" in card
+    assert "Network:" not in card
     ship_main(["--run", str(tmp_path / "plain"), "--out", str(tmp_path / "again"), "--interleaver", "golden"])
     assert load_weights(tmp_path / "again" / WEIGHTS_FILE)[0] == former
+    save_weights(tmp_path / "bare" / WEIGHTS_FILE, former, wanted, {})
+    ship_main(["--run", str(tmp_path / "bare"), "--out", str(tmp_path / "told")])
+    assert "- Its file does not tell how it was trained." in (tmp_path / "told" / "card.md").read_text()
     with pytest.raises(SystemExit, match="there is no folder nowhere, and no weights called 'nowhere'"):
         ship_main(["--run", "nowhere", "--out", str(tmp_path / "none")])

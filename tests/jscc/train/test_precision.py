@@ -20,9 +20,12 @@ def without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_device_of_its_own_is_trusted_and_a_processor_is_asked() -> None:
     assert computes_bfloat16(torch.device("cuda"))
-    flags = Path("/proc/cpuinfo")
-    if flags.exists() and "avx512_bf16" in flags.read_text():
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text() if info.exists() else ""
+    if "avx512_bf16" in flags:
         assert computes_bfloat16(CPU)
+    elif "avx2" in flags and not any(word in flags for word in ("avx512", "amx_", "avx_ne_convert", "avx_vnni")):
+        assert not computes_bfloat16(CPU)
 
 
 def test_a_processor_without_bfloat16_trains_in_float32_and_says_so(

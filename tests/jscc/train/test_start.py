@@ -125,5 +125,6 @@ def test_the_order_is_no_hindrance_to_begin_with_other_weights(
 ) -> None:
     train(tmp_path / "none", picture_folders, "--set", "codec.interleaver=none", "--stop-after", "1")
     begun = train(tmp_path / "golden", picture_folders, "--init", str(tmp_path / "none"), "--lr", "1e-30")
+    assert read_ema(tmp_path / "golden" / "state.pt")[0].config.interleaver == "golden"
     wanted = read_ema(tmp_path / "none" / "state.pt")[0].state_dict()
     assert all(torch.allclose(begun[name], wanted[name]) for name in wanted)

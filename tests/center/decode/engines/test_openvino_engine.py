@@ -97,3 +97,14 @@ print([name for name in sys.modules if name.partition(".")[0] == "openvino_telem
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@needs_openvino
+def test_symbols_find_their_places_in_large_pictures() -> None:
+    """The decoder computes where each symbol went, among 20,480; a wrong place would tear the picture up."""
+    size = PictureSize(256, 512)
+    batch, chance = Batch.absent(1, size), np.random.default_rng(1)
+    batch.symbols[:] = chance.normal(0, 0.5**0.5, batch.symbols.shape)
+    batch.reliability[:], batch.snr_db[:] = 0.9, 9.0
+    exact, near = OnnxEngine("small-joint", 2).decode(batch), OpenVinoEngine("small-joint", 2).decode(batch)
+    assert float(np.mean((near - exact) ** 2)) < 1e-3 * float(np.var(exact))
