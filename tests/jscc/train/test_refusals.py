@@ -42,7 +42,7 @@ def test_what_cannot_be_begun_with_is_one_clear_line(
     for init, more, said in (
         (tmp_path / "empty", [], "neither a run (no state.pt) nor a codec (no model.safetensors)"),
         (tmp_path / "nowhere", [], "there is no such folder, and no weights called"),
-        (tiny_folder, ["--set", "codec.decoder_widths=[16,16,16]"], "its decoder_widths is [16, 16, 8], asked for is [16,"),
+        (tiny_folder, ["--set", "codec.decoder_widths=[16,16,16]"], "its decoder_widths is [16, 16, 8]"),
     ):
         message = refusal(tmp_path / "run", picture_folders, "--init", str(init), *more)
         assert f"--init {init}: " in message
