@@ -16,15 +16,14 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from jscc.model.checkpoint import load_weights, read_about, resolve, rounded, save_weights
-from jscc.model.codec import load
+from jscc.model.checkpoint import fill, load_weights, rounded, save_weights
+from jscc.model.codec import JointCodec, load
 from jscc.model.config import CodecConfig
 from jscc.model.interleaver import INTERLEAVERS, Interleaver
 from jscc.release.model_card import model_card
 from jscc.release.onnx import export, int8_settled
-from jscc.train.run_folder import STATE, described
 from jscc.train.run_log import differences, read_run, read_table, wall_seconds
-from jscc.train.state import read_ema
+from jscc.train.state import read_start
 from jscc.train.validation import ms_ssim_table, neighbour_table, read_validation
 from wire import codec_manifest
 from wire.codec import ONNX_FILES, WEIGHTS_FILE, shipped_folder, verified
@@ -57,15 +56,19 @@ def ship(
     returns      the codec hash
     raises       OSError, ValueError or UserError for a run or pictures that cannot be read
     """
-    config, tensors, about = _source(run)
+    weights, made = read_start(str(run))
+    del made["from"]
+    config = CodecConfig.from_dict(made["config"])
     if interleaver is not None:
         config = dataclasses.replace(config, interleaver=interleaver)
-        about = {**about, "config": config.to_dict()}
+    model = JointCodec(config)
+    fill(model, weights)
+    about = timed({**made, "config": config.to_dict()}, run)
     pairs = read_validation(val) if isinstance(val, Path) else val
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
         fresh = Path(temporary)
-        save_weights(fresh / WEIGHTS_FILE, config, tensors, about)
+        save_weights(fresh / WEIGHTS_FILE, config, rounded(model), about)
         export(fresh / WEIGHTS_FILE, fresh)
         codec = load(fresh / WEIGHTS_FILE, device)
         table = None
@@ -80,19 +83,6 @@ def ship(
                 with replacing(folder / file.name) as partial:
                     file.rename(partial)
     return _hash_of(folder)
-
-
-def _source(run: Path) -> tuple[CodecConfig, dict[str, Tensor], dict[str, Any]]:
-    """Config, float16 weights and history of a training, or of a codec."""
-    if (run.is_dir() and not (run / WEIGHTS_FILE).is_file()) or (run / STATE).is_file():
-        model, step, settings = read_ema(run / STATE)
-        return model.config, rounded(model), timed({**described(run), "step": step, "settings": settings}, run)
-    try:
-        weights = resolve(run)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"there is no folder {run}, and {error}") from None
-    config, tensors, _ = load_weights(weights)
-    return config, tensors, read_about(weights)
 
 
 def _hash_of(folder: Path) -> str:

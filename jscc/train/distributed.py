@@ -86,3 +86,8 @@ ALONE = ProcessGroup()
 def processes() -> int:
     """How many torchrun started; without it, 1."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def leads() -> bool:
+    """Whether this is the process that prints and writes for all that torchrun started."""
+    return int(os.environ.get("RANK", "0")) == 0

@@ -1,8 +1,8 @@
 """Which number format a training multiplies in: bfloat16 where the device computes it, float32 elsewhere."""
 
-import os
-
 import torch
+
+from jscc.train.distributed import leads
 
 
 def computes_bfloat16(device: torch.device) -> bool:
@@ -30,7 +30,7 @@ def half_precision(device: torch.device, *, full: bool) -> bool:
         return False
     if computes_bfloat16(device):
         return True
-    if int(os.environ.get("RANK", "0")) == 0:  # of torchrun's processes one
+    if leads():
         print(
             "this processor does not compute in bfloat16, which would take ten times as long: training in float32,"
             " as --full-precision does",

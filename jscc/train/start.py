@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from jscc.model.codec import JointCodec
 from jscc.model.config import PRESETS, CodecConfig
 from jscc.model.linear_path import SIDE, start_from_components
 from jscc.model.transfer import encoder_and_what_fits, new_blocks, with_new_blocks, without_neighbour
+from jscc.train.distributed import leads
 from jscc.train.pictures import TrainingPictures
 from jscc.train.run_folder import RunFolder, described
 from jscc.train.run_log import differences
@@ -47,7 +47,6 @@ def start(
     saved = folder.state.exists()
     if saved and not args.resume:
         raise ValueError(f"{folder.state} is there already: add --resume to go on, or give another --out")
-    leads = int(os.environ.get("RANK", "0")) == 0
     about: dict[str, Any] = {
         "preset": args.preset,
         "config": config.to_dict(),
@@ -65,7 +64,7 @@ def start(
         if before.get("frozen") != about.get("frozen"):
             raise ValueError(f"{folder.path} was begun {'with' if 'frozen' in before else 'without'} --freeze-encoder")
         until_now = state.restore(folder.state)
-        if leads and state.step < settings.steps:
+        if leads() and state.step < settings.steps:
             describe_again(folder, before, about, until_now, args.init, state.step)
         return state
     if args.init is None:
@@ -79,13 +78,13 @@ def start(
                 about["before"], new = start_from(args.init, model, args.preset)
         except (OSError, ValueError, UserError) as error:
             raise ValueError(f"--init {args.init}: {error}") from error
-        if leads and new:
+        if leads() and new:
             print(
                 f"new: {', '.join(new)}"
                 if args.freeze_encoder
                 else f"new residual blocks, which add nothing at first: {', '.join(new)}"
             )
-    if leads:
+    if leads():
         folder.describe(about)
     return TrainState(model, settings.optimiser, settings.lr, settings.weight_decay)
 

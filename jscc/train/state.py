@@ -133,10 +133,11 @@ def read_state(path: Path, keys: Collection[str] = SAVED, damaged: str = "") -> 
 
 
 def read_start(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights that another training begins with, and what is known of how they were made.
+    """The weights that another training or a codec begins with, and what is known of how they were made.
 
-    name    a run's folder (its average is taken), or a codec: a shipped name, a folder or a file
-    raises  FileNotFoundError, or ValueError or UserError if what is there is damaged
+    name     a run's folder (its average is taken), or a codec: a shipped name, a folder or a file
+    returns  (tensors by name, about), "config" and "from" of it always there
+    raises   FileNotFoundError, or ValueError or UserError if what is there is damaged
     """
     folder = Path(name)
     state = folder / STATE
@@ -145,6 +146,7 @@ def read_start(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return model.state_dict(), {
             "from": folder.resolve().name,
             **described(folder),
+            "config": model.config.to_dict(),
             "step": step,
             "settings": settings,
         }

@@ -80,7 +80,7 @@ class House:
     async def watch(self, rig: str, *, measured: bool = False) -> pair_pb2.WatchPairsResponse:
         """The next pair of both views of a rig; measured: with figures of both, and their references."""
         request = pair_pb2.WatchPairsRequest(rig=rig, late_figures=True)
-        async with asyncio.timeout(60), grpc_kit.connect(self.address) as channel:
+        async with asyncio.timeout(30), grpc_kit.connect(self.address) as channel:
             watching: Any = PairServiceStub(channel).WatchPairs(request)
             async for pair in watching:
                 if len(pair.views) == 2 and (not measured or all(view.HasField("reference") for view in pair.views)):
@@ -94,7 +94,7 @@ class House:
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     tiny_encoder(tmp_path / "encoder.onnx")
     common = {"listen": "127.0.0.1:0"}
-    config = {**common, "emulator": "", "page": {"port": 0}, "drain_s": 0.5, "pairing": {"patience_ms": 250}}
+    config = {**common, "emulator": "", "page": {"port": 0}, "drain_s": 0.5}
     center = Center(CenterConfig.model_validate(config), LightEngine())
     await center.start()
     upstream = {"upstream": f"127.0.0.1:{center.port}", "drain_seconds": 0.3, "defaults": {"snr_db": 20.0}}

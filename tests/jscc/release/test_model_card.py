@@ -270,5 +270,5 @@ def test_a_codec_is_shipped_anew_with_its_symbols_in_another_order(
     save_weights(tmp_path / "bare" / WEIGHTS_FILE, former, wanted, {})
     ship_main(["--run", str(tmp_path / "bare"), "--out", str(tmp_path / "told")])
     assert "- Its file does not tell how it was trained." in (tmp_path / "told" / "card.md").read_text()
-    with pytest.raises(SystemExit, match="there is no folder nowhere, and no weights called 'nowhere'"):
+    with pytest.raises(SystemExit, match="there is no such folder, and no weights called 'nowhere'"):
         ship_main(["--run", "nowhere", "--out", str(tmp_path / "none")])
