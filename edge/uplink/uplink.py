@@ -96,6 +96,7 @@ class Uplink:
         self._refused = Backoff(REFUSED_FIRST * cap, REFUSED_CAP * cap, self._rng)
         self._clock, self._throttle, self._said = ClockOffset(), Throttle(_log), OnChange(_log)
         self._session: Session | None = None
+        self._refusal: str | None = None
         self._connected = False
         self._stood = False
         self._left = asyncio.Event()
@@ -191,6 +192,7 @@ class Uplink:
         self._connected = True
         self._backoff.reset()
         self._refused.reset()
+        self._refusal = None
         self._metrics.link_up(again=self._stood)
         self._stood = True
         address, rig, view = self._config.link.address, self._config.rig, self._config.view
@@ -221,7 +223,11 @@ class Uplink:
         """After a status that is not OK."""
         address, line = self._config.link.address, error.details() or error.code().name
         if error.code() in _REFUSALS:
-            return LinkEnd("refused", f"{address} refuses this edge: {line}", self._refused.next())
+            self._refusal = f"{address} refuses this edge: {line}"
+        elif line != grpc_kit.STATUS_LOST:
+            self._refusal = None
+        if self._refusal is not None:  # a status lost on the way to a door that has just refused us is that refusal
+            return LinkEnd("refused", self._refusal, self._refused.next())
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             if meant := why_no_connection(line):
                 line = meant

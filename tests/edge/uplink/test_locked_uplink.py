@@ -9,6 +9,7 @@ import pytest
 
 from tests import locked
 from tests.edge.conftest import FakeLink, edge_without_camera, until
+from wire.runtime import grpc_kit
 from wire.security import tokens
 from wire.security.keyring import NO_KEYS, Keyring
 from wire.security.section import SecuritySection
@@ -70,6 +71,28 @@ async def test_an_edge_with_tls_says_that_the_link_has_none(
             f"127.0.0.1:{link.port}: it speaks plain text, and we TLS; set security.tls there, or nowhere; trying again"
         )
         await until(lambda: line in caplog.messages, 20)
+
+
+async def test_a_status_that_grpc_lost_after_a_refusal_is_that_refusal(
+    link: FakeLink, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else the edge would knock in a hurry again, and tell the refusal anew after each such loss."""
+    link.refusal = (grpc.StatusCode.UNAUTHENTICATED, "not you")
+    line = f"127.0.0.1:{link.port} refuses this edge: not you"
+    async with edge_without_camera(link, 3.0) as rig:
+        await until(lambda: line in caplog.messages, 20)
+        link.refusal, told = (
+            (grpc.StatusCode.INTERNAL, grpc_kit.STATUS_LOST),
+            rig.count("link_ends_total", reason="refused"),
+        )
+        await until(lambda: rig.count("link_ends_total", reason="refused") >= told + 2, 20)
+        link.refusal = (grpc.StatusCode.UNAUTHENTICATED, "not you")
+        await until(lambda: rig.count("link_ends_total", reason="refused") >= told + 4, 20)
+        assert rig.count("link_ends_total", reason="unavailable") == 0
+        link.refusal = None
+        await until(lambda: rig.count("connected") == 1, 20)
+    assert caplog.messages.count(line) == 1, "told once"
+    assert not any("while a frame was being sent" in message for message in caplog.messages)
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED])
