@@ -231,8 +231,7 @@ class Bridge:
                 return StreamEnd(error.code(), f"the center at {self._upstream} cannot be reached: {meant}")
             return StreamEnd(error.code(), f"no center answers at {self._upstream}; start it: vergence-center run")
         if line == grpc_kit.STATUS_LOST:
-            line = "the center ended the stream while frames were being sent; connect again, its log says why"
-            return StreamEnd(grpc.StatusCode.UNAVAILABLE, line)
+            return StreamEnd(grpc.StatusCode.UNAVAILABLE, grpc_kit.STATUS_LOST_BEYOND)
         return StreamEnd(error.code(), line)
 
     def _complain(self, sequence: int, problem: FrameError) -> None:

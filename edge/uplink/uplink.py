@@ -170,6 +170,7 @@ class Uplink:
             call.cancel()
             self._metrics.unanswered(self._window.close())
             self._metrics.credit(0, 0)
+        self._refusal = end.line if end.reason == "refused" else None
         level = logging.INFO if end.reason in ("left", "drain") else logging.WARNING
         self._said.log(level, f"{end.reason} {end.line}", end.line)
         return end
@@ -222,12 +223,11 @@ class Uplink:
     def _broken(self, error: aio.AioRpcError) -> LinkEnd:
         """After a status that is not OK."""
         address, line = self._config.link.address, error.details() or error.code().name
-        if error.code() in _REFUSALS:
-            self._refusal = f"{address} refuses this edge: {line}"
-        elif line != grpc_kit.STATUS_LOST:
-            self._refusal = None
-        if self._refusal is not None:  # a status lost on the way to a door that has just refused us is that refusal
-            return LinkEnd("refused", self._refusal, self._refused.next())
+        refusal = f"{address} refuses this edge: {line}" if error.code() in _REFUSALS else None
+        if line in (grpc_kit.STATUS_LOST, grpc_kit.STATUS_LOST_BEYOND):
+            refusal = self._refusal  # lost on the way to a door that has just refused us: that refusal
+        if refusal is not None:
+            return LinkEnd("refused", refusal, self._refused.next())
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             if meant := why_no_connection(line):
                 line = meant

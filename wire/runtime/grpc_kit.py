@@ -47,6 +47,8 @@ _BESIDE: Final = 32 * 2**10
 """Bytes that a message may have beside its picture or its symbols."""
 STATUS_LOST: Final = "Internal error from Core"
 """The line of grpc.aio, with INTERNAL, in place of the server's status where that came while a write was blocked."""
+STATUS_LOST_BEYOND: Final = "the center ended the stream while frames were being sent; connect again, its log says why"
+"""What an emulator tells an edge, with UNAVAILABLE, where the center's status was lost."""
 
 _LONGEST: Final = "grpc.max_receive_message_length"
 _SHARED: Final = [

@@ -73,18 +73,23 @@ async def test_an_edge_with_tls_says_that_the_link_has_none(
         await until(lambda: line in caplog.messages, 20)
 
 
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param((grpc.StatusCode.INTERNAL, grpc_kit.STATUS_LOST), id="by us"),
+        pytest.param((grpc.StatusCode.UNAVAILABLE, grpc_kit.STATUS_LOST_BEYOND), id="by the emulator"),
+    ],
+)
 async def test_a_status_that_grpc_lost_after_a_refusal_is_that_refusal(
-    link: FakeLink, caplog: pytest.LogCaptureFixture
+    link: FakeLink, caplog: pytest.LogCaptureFixture, lost: tuple[grpc.StatusCode, str]
 ) -> None:
     """Else the edge would knock in a hurry again, and tell the refusal anew after each such loss."""
     link.refusal = (grpc.StatusCode.UNAUTHENTICATED, "not you")
     line = f"127.0.0.1:{link.port} refuses this edge: not you"
     async with edge_without_camera(link, 3.0) as rig:
         await until(lambda: line in caplog.messages, 20)
-        link.refusal, told = (
-            (grpc.StatusCode.INTERNAL, grpc_kit.STATUS_LOST),
-            rig.count("link_ends_total", reason="refused"),
-        )
+        link.refusal = lost
+        told = rig.count("link_ends_total", reason="refused")
         await until(lambda: rig.count("link_ends_total", reason="refused") >= told + 2, 20)
         link.refusal = (grpc.StatusCode.UNAUTHENTICATED, "not you")
         await until(lambda: rig.count("link_ends_total", reason="refused") >= told + 4, 20)
@@ -92,7 +97,21 @@ async def test_a_status_that_grpc_lost_after_a_refusal_is_that_refusal(
         link.refusal = None
         await until(lambda: rig.count("connected") == 1, 20)
     assert caplog.messages.count(line) == 1, "told once"
-    assert not any("while a frame was being sent" in message for message in caplog.messages)
+    assert not any("being sent" in message for message in caplog.messages)
+
+
+async def test_a_status_that_grpc_lost_later_is_told_as_such(link: FakeLink, caplog: pytest.LogCaptureFixture) -> None:
+    """What has stood, or failed otherwise, since the refusal may have been lost for another reason."""
+    line = "it ended the stream while a frame was being sent; its log says why; trying again"
+    link.refusal = (grpc.StatusCode.UNAUTHENTICATED, "not you")
+    async with edge_without_camera(link, 3.0) as rig:
+        await until(lambda: rig.count("link_ends_total", reason="refused") >= 1, 20)
+        link.refusal = None
+        await until(lambda: rig.count("connected") == 1, 20)
+        link.refusal = (grpc.StatusCode.INTERNAL, grpc_kit.STATUS_LOST)
+        await link.stop()
+        await link.start()
+        await until(lambda: any(message.endswith(line) for message in caplog.messages), 20)
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED])
