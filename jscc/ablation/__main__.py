@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = [variant.name for variant in VARIANTS]
     p.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"some of: {', '.join(names)}")
     p.add_argument("--steps", type=int, default=1500)
+    p.add_argument("--full-precision", action="store_true", help="no bfloat16 autocast; so on a CPU without bfloat16")
     p.add_argument("--device")
     p.add_argument("--threads", type=int, default=1)
     args = p.parse_args(arguments)
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = [variant for variant in VARIANTS if args.only is None or variant.name in args.only]
     try:
         device = read_device(args.device)
-        settings = reference_settings(args.steps, half=half_precision(device, full=False))
+        settings = reference_settings(args.steps, half=half_precision(device, full=args.full_precision))
         sources, val = read_training(args.pairs, args.mono), read_validation(args.val)
         finished = ablate(chosen, HALF, settings, sources, val, args.out, device)
     except (OSError, ValueError, Diverged, UserError) as error:

@@ -16,7 +16,7 @@ from jscc.model.codec import JointCodec, count
 from jscc.model.config import CodecConfig
 from jscc.train.loop import Cadence, run, validate
 from jscc.train.run_folder import RunFolder, described
-from jscc.train.run_log import read_run
+from jscc.train.run_log import differences, read_run
 from jscc.train.settings import TrainSettings, completed
 from jscc.train.start import start_linear_path
 from jscc.train.state import TrainState, new_model
@@ -52,7 +52,9 @@ def ablate(
             _check(folder.path, describe(variant, config, settings, pictures))
             print(f"{variant.name} ({number} of {len(variants)}): finished before", flush=True)
         results = read_results(out, config, settings, pictures)
-        write_tables(out, results, header(config, settings, pictures))
+        write_tables(
+            out, results, header(config, settings, pictures, seeds="seed-2" in {each.name for each in results})
+        )
     return True
 
 
@@ -110,8 +112,14 @@ def _train(
 def _check(folder: Path, about: dict[str, Any]) -> None:
     """ValueError if the folder's run is another one, UserError if it is none."""
     found = described(folder)
-    if {**found, "settings": completed(found["settings"])} != about:
-        raise ValueError(f"{folder} was trained with other settings or pictures: give another --out, or remove it")
+    found["settings"] = completed(found["settings"])
+    found["config"] = CodecConfig.from_dict(found["config"]).to_dict()  # an older one lacks keys that came later
+    if found != about:
+        others = "; ".join(f"{key} is {old}, now {new}" for key, (old, new) in differences(found, about).items())
+        remedy = "give another --out, or remove it"
+        if found["settings"]["half_precision"] != about["settings"]["half_precision"]:
+            remedy += "; --full-precision trains in float32 wherever bfloat16 is at hand"
+        raise ValueError(f"{folder} was trained with other settings or pictures ({others}): {remedy}")
 
 
 def _finish(variant: Variant, state: TrainState, folder: RunFolder, val_BV3HW: Tensor) -> None:
@@ -137,8 +145,9 @@ def read_results(out: Path, config: CodecConfig, settings: TrainSettings, pictur
     return results
 
 
-def header(config: CodecConfig, settings: TrainSettings, pictures: Mapping[str, int]) -> str:
-    """How the numbers were made."""
+def header(config: CodecConfig, settings: TrainSettings, pictures: Mapping[str, int], *, seeds: bool) -> str:
+    """How the numbers were made. seeds: whether the reference stands there with another seed too."""
+    chance = ": the row `seed-2` shows how much chance alone moves" if seeds else ", so chance moves them too"
     size = " (preset `small` with all widths halved)" if config == HALF else ""
     return (
         f"Small models at equal steps, not the shipped codec. Every variant: {settings.steps:,} steps, seed"
@@ -149,6 +158,6 @@ def header(config: CodecConfig, settings: TrainSettings, pictures: Mapping[str, 
         f" PSNR: mean over both views of {pictures['validation_pairs']} validation pairs, AWGN,"
         " averaged weights. Neighbours: *true* has"
         " the same SNR, *better* 10 dB more, *noiseless* no noise, *unrelated* shows another scene, *absent* never"
-        " came. One training each: the row `seed-2` shows how much chance alone moves. s/step depends on what else"
-        " the machine did."
+        f" came. One training each{chance}. Order of symbols: {config.interleaver}; multiplied in"
+        f" {'bfloat16' if settings.half_precision else 'float32'}. s/step depends on what else the machine did."
     )

@@ -81,7 +81,8 @@ def main(args: argparse.Namespace) -> None:
         folder = RunFolder(args.out)
         pictures = read_pictures(args.pairs, args.mono, args.val, [])
         state = start(args, widths, settings, folder, pictures.sources)
-        folder.describe({**described(folder.path), "data": pictures.described()})
+        now = {"settings": dataclasses.asdict(settings), "data": pictures.described()}
+        folder.describe({**described(folder.path), **now})
         pace = Pace(args.log_every, args.val_every, args.save_minutes, args.minutes)
         run(state, settings, pictures.sources, pictures.val, folder, pace)
     except (OSError, ValueError, FloatingPointError) as error:

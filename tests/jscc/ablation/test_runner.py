@@ -64,10 +64,35 @@ def test_variants_are_trained_once_and_compared(
     assert "## -2 dB" in text
     assert "| alone |" in text
     assert "2 pairs of 64x128 patches a step" in text
-    with pytest.raises(ValueError, match="trained with other settings"):
+    assert "One training each, so chance moves them too. Order of symbols: golden; multiplied in bfloat16" in text
+    with pytest.raises(ValueError, match=r"trained with other settings or pictures \(settings\.steps is 2, now 3\): "):
         ablated(tmp_path, sources, "alone", steps=3)
-    with pytest.raises(ValueError, match="or pictures"):
+    with pytest.raises(ValueError, match=r"\(pictures\.colour_pairs is 3, now 1\): give another --out"):
         ablated(tmp_path, Sources(sources.colour[:1], sources.grey, sources.mono), "alone")
+
+
+def test_a_folder_from_before_symbols_had_an_order_is_read(tmp_path: Path, sources: Sources) -> None:
+    config = dataclasses.replace(TINY, interleaver="none")
+    val = torch.rand(2, 2, 3, 128, 256, generator=torch.Generator().manual_seed(0))
+    assert ablate([BY_NAME["alone"]], config, SETTINGS, sources, val, tmp_path, CPU)
+    about = tmp_path / "alone" / "run.json"
+    older = json.loads(about.read_text())
+    del older["config"]["interleaver"]
+    about.write_text(json.dumps(older))
+    assert ablate([BY_NAME["alone"]], config, SETTINGS, sources, val, tmp_path, CPU)
+    with pytest.raises(ValueError, match=r"\(config\.interleaver is none, now golden\)"):
+        ablated(tmp_path, sources, "alone")
+
+
+def test_another_precision_is_named_with_its_option(tmp_path: Path, sources: Sources) -> None:
+    val = torch.rand(2, 2, 3, 128, 256, generator=torch.Generator().manual_seed(0))
+    full = dataclasses.replace(SETTINGS, half_precision=False)
+    assert ablate([BY_NAME["alone"]], TINY, full, sources, val, tmp_path, CPU)
+    wanted = (
+        r"\(settings\.half_precision is False, now True\): give another --out, or remove it; --full-precision trains"
+    )
+    with pytest.raises(ValueError, match=wanted):
+        ablated(tmp_path, sources, "alone")
 
 
 def test_a_variant_that_was_cut_off_goes_on(
