@@ -160,7 +160,8 @@ def trace(
     free    of each the dimensions that are free
     output  its name, and what its free dimensions are called
     """
-    # Without its cache of shapes the exporter takes 65 instead of 89 s for a tiny codec, as sizes are symbols.
+    # Without its cache of shapes the exporter takes 65 instead of 89 s for a tiny codec, as sizes are symbols. It names
+    # values otherwise, so this belongs to the hash of a codec.
     with quiet(), dynamo.patch(fake_tensor_cache_enabled=False):
         program = torch.onnx.export(
             module,

@@ -131,10 +131,11 @@ def test_weights_are_stored_in_half_precision_and_no_path_leaks(tiny_folder: Pat
 def test_nothing_is_in_a_file_that_is_another_in_the_next_export(tiny_folder: Path) -> None:
     """Hosts that export the same weights must come to the same hash. The exporter leaves sets beside the graph, whose
     order depends on `PYTHONHASHSEED`."""
-    for role in ("encoder", "decoder"):
-        graph = onnx.load(tiny_folder / f"{role}.onnx").graph
-        assert not graph.metadata_props
-        assert not any(node.metadata_props for node in graph.node)
+    for folder in (tiny_folder, *(shipped_folder() / name for name in SHIPPED)):
+        for role in ("encoder", "decoder"):
+            graph = onnx.load(folder / f"{role}.onnx").graph
+            assert not graph.metadata_props
+            assert not any(node.metadata_props for node in graph.node)
 
 
 def test_weights_that_are_not_there_are_one_line(tmp_path: Path) -> None:
