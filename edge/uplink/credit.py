@@ -33,8 +33,7 @@ class CreditWindow:
     @property
     def size(self) -> int:
         """Frames that may be on their way at once; 0 while closed."""
-        allowed = min(self.ceiling, self._granted)
-        return min(allowed, max(1, self.ceiling - self._held_back))
+        return min(self._most, max(1, self.ceiling - self._held_back))
 
     @property
     def in_use(self) -> int:
@@ -51,10 +50,19 @@ class CreditWindow:
         self._granted = credit
         self._sent.clear()
 
+    @property
+    def _most(self) -> int:
+        """Frames that both sides allow, however they come."""
+        return min(self.ceiling, self._granted)
+
     def send(self, sequence: int, now: float) -> None:
-        """A frame goes. now: when, seconds; raises ValueError if there is no credit for it"""
-        if not self.open:
-            raise ValueError(f"no credit for frame {sequence}: {self.in_use} of {self.size} are on their way")
+        """A frame goes, whose making began while the window was open; it may have narrowed since, by a late answer.
+
+        now     when, seconds
+        raises  ValueError if there is no credit for it
+        """
+        if self.in_use >= self._most:
+            raise ValueError(f"no credit for frame {sequence}: {self.in_use} of {self._most} are on their way")
         self._sent[sequence] = now
 
     def acknowledge(self, sequence: int, now: float) -> float | None:

@@ -289,9 +289,10 @@ class TwoEndsOfCredit(RuleBasedStateMachine):
     @rule()
     def send(self) -> None:
         on_their_way = len(self.frames) + len(self.held) + len(self.answers)
-        assert self.window.open == (on_their_way < self.size)
+        assert self.window.open == (on_their_way < self.window.size)
+        assert 1 <= self.window.size <= self.size
         self.sequence += 1
-        if self.window.open:
+        if on_their_way < self.size:  # also one that was begun before the window narrowed
             self.window.send(self.sequence, self.now)
             self.frames.append(OnItsWay(self.sequence, self.now))
         else:
@@ -314,9 +315,10 @@ class TwoEndsOfCredit(RuleBasedStateMachine):
         self.answers.append(frame)
 
     @precondition(lambda self: bool(getattr(self, "answers", None)))
-    @rule()
-    def hear(self) -> None:
+    @rule(late=st.booleans())
+    def hear(self, late: bool) -> None:
         frame = self.answers.pop(0)
+        self.window.came(late, self.now - frame.sent_at)
         assert self.window.acknowledge(frame.sequence, self.now) == self.now - frame.sent_at
         assert self.window.acknowledge(frame.sequence, self.now) is None
 

@@ -38,6 +38,24 @@ def test_frames_that_come_too_late_leave_fewer_on_their_way_until_they_come_in_t
     assert window.size == 2
 
 
+def test_a_window_that_narrows_while_a_frame_is_made_lets_it_go() -> None:
+    """Encoding takes long where the processor is busy, and then answers are late too."""
+    window = CreditWindow(3)
+    window.grant(3)
+    window.came(late=False, seconds=0.1)
+    window.send(1, now=0.0)
+    window.send(2, now=0.1)
+    assert window.open, "frame 3 is begun"
+    assert window.acknowledge(1, now=0.5) is not None
+    window.came(late=True, seconds=0.5)
+    assert (window.size, window.in_use, window.open) == (1, 1, False)
+    window.send(3, now=0.6)
+    assert not window.open
+    window.send(4, now=0.6)
+    with pytest.raises(ValueError, match="no credit for frame 5: 3 of 3 are on their way"):
+        window.send(5, now=0.6)
+
+
 def test_a_long_way_is_no_narrow_one() -> None:
     """0.24 s there and back, all the time: what comes too late has waited here, for the answer to the frame before."""
     window = CreditWindow(3)
