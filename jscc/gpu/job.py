@@ -55,7 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:  # now, because the bench takes what time the host still gives
             save_last(work / "run", job)
             pack(work, args.out, job)
-        if args.bench_seconds > 0:
+        never_began = code not in (0, None) and not (work / "run" / STATE).exists()
+        if never_began:
+            job.say("job: nothing was trained, as the lines above tell; the same command tries again")
+        elif args.bench_seconds > 0:
             try:
                 job.run(bench_command(args, work))
             finally:
@@ -105,9 +108,9 @@ def read_arguments(arguments: Sequence[str] | None) -> tuple[argparse.Namespace,
 def prepare(work: Path, *, resumes: bool) -> None:
     """Make the folder, of a run that goes on there without what this job makes anew.
 
-    Ends the program if there is a run that is not to go on.
+    Ends the program if there is a run that is not to go on. One that failed before its first save is none.
     """
-    made = [work / name for name in ("run", "codec", "bench.json")]
+    made = [work / name for name in (f"run/{STATE}", "codec", "bench.json")]
     if not resumes and any(path.exists() for path in made):
         sys.exit(f"{PROGRAM}: {work} holds another job's run: add --resume to go on with it, or give another --work")
     work.mkdir(parents=True, exist_ok=True)

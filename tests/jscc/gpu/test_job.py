@@ -165,6 +165,17 @@ raise MemoryError
     assert "MemoryError" in log
 
 
+def test_a_training_that_cannot_begin_ends_the_job_which_may_be_tried_again(tmp_path: Path, stand_in: Any) -> None:
+    """A bench would take the host's time, and push the cause out of sight."""
+    stand_in("print('no such pack'); sys.exit(1)", "(work / 'bench.json').touch()")
+    for _ in range(2):
+        assert job.main(["--out", str(tmp_path / "out")]) == 1
+        assert not (tmp_path / "job" / "bench.json").exists()
+    *_, cause, packed, said, _ = (tmp_path / "out" / "job.log").read_text().splitlines()
+    assert (cause, packed) == ("no such pack", "job: packed; left out: nothing")
+    assert said == "job: nothing was trained, as the lines above tell; the same command tries again"
+
+
 def test_an_error_of_the_job_itself_leaves_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> list[str]:
         (tmp_path / "job" / "run").mkdir()
