@@ -154,9 +154,12 @@ def write_pack(
         if size <= room:
             break
         if quality is not None or chosen <= QUALITIES[0]:
+            lossless = sum(map(len, kept.values())) / 1e6
+            beside = f" beside {lossless:.1f} MB of --val, which is kept as it is" if kept else ""
             raise UserError(
                 f"{len(entries)} pictures take {size / 1e6:.1f} MB at quality {chosen}, and there is room for"
-                f" {max(room, 0) / 1e6:.1f} MB: leave folders out, or give another --quality, --rows or --limit-mb"
+                f" {max(room, 0) / 1e6:.1f} MB{beside}: leave folders out, or give another --quality, --rows or"
+                " --limit-mb"
             )
         chosen -= 1
     about = {"format": FORMAT, "quality": chosen, "rows": rows}

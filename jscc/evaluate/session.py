@@ -174,9 +174,9 @@ class Progress:
 
     def step(self, what: str) -> None:
         self.count += 1
-        left = self.seconds / self.count * (self.total - self.count)
+        left = round(self.seconds / self.count * (self.total - self.count))
         filled = 24 * self.count // self.total
-        line = f"[{'#' * filled:<24}] {self.count}/{self.total}  {left / 60:.0f} min {left % 60:02.0f} s left  {what}"
+        line = f"[{'#' * filled:<24}] {self.count}/{self.total}  {left // 60} min {left % 60:02} s left  {what}"
         if self._terminal:
             self.stream.write(f"\r\x1b[K{line[:118]}")
         elif 20 * self.count // self.total > 20 * (self.count - 1) // self.total:

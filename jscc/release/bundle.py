@@ -140,6 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--name ships a codec to everybody: say with --data what it was trained on, and the licence")
     torch.set_num_threads(max(args.threads, 1))
     folder: Path = args.out or shipped_folder() / args.name
+    if folder.exists() and not folder.is_dir():
+        parser.error(f"{folder} is a file, and a codec is a folder: give another --out")
     try:
         before = replaced(folder)
         codec_hash = ship(args.run, folder, args.val, args.snrs, args.data, interleaver=args.interleaver)

@@ -49,6 +49,12 @@ def test_the_best_quality_that_fits_is_taken(tmp_path: Path) -> None:
     assert [picture.shape for picture in read_pack(tmp_path / "p").sources.mono] == [(256, 328, 3)] * 3
     with pytest.raises(UserError, match=r"3 pictures take .* MB at quality 40, and there is room for"):
         write_pack(tmp_path / "q", [], [tmp_path / "noise"], None, rows=256, limit=20_000)
+    pairs = tmp_path / "val"
+    for side in ("left", "right"):
+        (pairs / side).mkdir(parents=True)
+        cv2.imwrite(str(pairs / side / "0.png"), rng.integers(0, 256, (128, 256, 3), dtype=np.uint8))
+    with pytest.raises(UserError, match=r"room for 0\.0 MB beside 0\.\d MB of --val, which is kept as it is: leave"):
+        write_pack(tmp_path / "q", [], [tmp_path / "noise"], pairs, rows=256, limit=20_000)
     assert not (tmp_path / "q").exists()
 
 

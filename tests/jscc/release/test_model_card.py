@@ -242,6 +242,14 @@ def test_what_a_shipped_codec_takes_the_place_of_is_told(tmp_path: Path, tiny_fo
     assert replaced(tmp_path) == "a damaged codec"  # which is no reason to keep it
 
 
+def test_a_codec_is_not_written_over_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(SystemExit):
+        ship_main(["--run", "small-joint", "--out", str(tmp_path / "README.md")])
+    assert "is a file, and a codec is a folder: give another --out" in capsys.readouterr().err
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
 def test_a_codec_is_shipped_anew_with_its_symbols_in_another_order(
     tmp_path: Path, tiny: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
