@@ -27,7 +27,6 @@ import onnx
 import torch
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
-from torch._dynamo import config as dynamo
 
 from jscc.model.checkpoint import canonical, fill, load_weights, read_about, resolve
 from jscc.model.codec import JointCodec
@@ -160,6 +159,8 @@ def trace(
     free    of each the dimensions that are free
     output  its name, and what its free dimensions are called
     """
+    from torch._dynamo import config as dynamo  # here, because it sets an environment variable
+
     # Without its cache of shapes the exporter takes 65 instead of 89 s for a tiny codec, as sizes are symbols. It names
     # values otherwise, so this belongs to the hash of a codec.
     with quiet(), dynamo.patch(fake_tensor_cache_enabled=False):

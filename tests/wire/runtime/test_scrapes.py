@@ -189,7 +189,14 @@ def test_a_handshake_that_does_not_come_is_cut_off(certs: Path, registry: Collec
     with closing(MetricsPort("127.0.0.1", 0, registry, certificate=certificate, most=1, seconds=0.5)) as served:
         with socket.create_connection(("127.0.0.1", served.port), timeout=20) as silent:
             assert silent.recv(1) == b""
-        soon(lambda: asked(served.port, certs) == "something_total 1.0")
+
+        def comes_in() -> bool:
+            try:
+                return asked(served.port, certs) == "something_total 1.0"
+            except OSError:  # the place is not free yet, or this machine was too busy for a handshake in half a second
+                return False
+
+        soon(comes_in)
 
 
 @pytest.mark.parametrize(
