@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from center.ingest.equaliser import mmse
 from channel_emulator.channel.fading import jakes
-from jscc.data.pairs import read_cropped
-from jscc.model.checkpoint import fill, load_weights, resolve
-from jscc.model.codec import Codec, JointCodec
+from deploy.bench.offline import Pictures, load_pairs
+from jscc.model.codec import Codec, JointCodec, load
 from jscc.model.interleaver import INTERLEAVERS, Interleaver
 from wire import units
 from wire.geometry import PictureSize
@@ -29,37 +29,34 @@ DOPPLERS: Final = (1e-4, 1e-3, 1e-2, 0.1)
 SNRS: Final = (0.0, 6.0, 12.0)
 SPREAD: Final[Interleaver] = "golden"
 
-Pair = NDArray[np.float32]
-"""[2, 3, rows, columns] in [0, 1]."""
-
 
 def ordered(name: str, interleaver: Interleaver) -> Codec:
-    """A codec's weights with its symbols in this order. raises what `load_weights` does"""
-    config, tensors, codec_hash = load_weights(resolve(name))
-    model = JointCodec(dataclasses.replace(config, interleaver=interleaver))
-    fill(model, tensors)
-    return Codec(model, codec_hash)
+    """A codec's weights with its symbols in this order. raises what `load` does"""
+    former = load(name)
+    model = JointCodec(dataclasses.replace(former.config, interleaver=interleaver))
+    model.load_state_dict(former.model.state_dict())
+    return Codec(model, former.codec_hash)
 
 
-def transmit(of: Codec, pair: Pair, snr_db: float, gains: NDArray[np.complex64], noise: NDArray[np.complex64]) -> float:
+def transmit(
+    of: Codec, pair: Pictures, snr_db: float, gains: NDArray[np.complex64], noise: NDArray[np.complex64]
+) -> float:
     """Send both views over links alike, whose gains the receiver knows.
 
+    pair          float32 [2, 3, rows, columns] in [0, 1]
     snr_db        of both links, dB
     gains, noise  complex64 [2, K]; the noise of unit power
     returns       mean PSNR over both views, dB
     """
     snrs, n0 = torch.full((2,), snr_db), units.noise_variance(snr_db)
     sent = of.encode(torch.from_numpy(pair), snrs).numpy().view(np.complex64)[..., 0]
-    received = gains * sent + np.float32(np.sqrt(n0)) * noise
-    power = np.abs(gains) ** 2
-    equalised = np.ascontiguousarray(received * gains.conj() / (power + np.float32(n0)), np.complex64)
+    equalised, trust = mmse(gains * sent + np.float32(np.sqrt(n0)) * noise, gains, n0)
     symbols = torch.from_numpy(equalised.view(np.float32).reshape(1, 2, -1, 2))
-    trust = torch.from_numpy((power / (power + n0)).astype(np.float32))[None]
-    decoded = of.decode(symbols, trust, snrs[None], PictureSize(*pair.shape[2:]))[0].numpy()
+    decoded = of.decode(symbols, torch.from_numpy(trust)[None], snrs[None], PictureSize(*pair.shape[2:]))[0].numpy()
     return float(np.mean([psnr(picture, true) for picture, true in zip(decoded, pair, strict=True)]))
 
 
-def gain(of: dict[Interleaver, Codec], pairs: Sequence[Pair], snr_db: float, doppler: float, times: int) -> float:
+def gain(of: dict[Interleaver, Codec], pairs: Pictures, snr_db: float, doppler: float, times: int) -> float:
     """Mean PSNR in dB by which the spread order is above the encoder's own.
 
     doppler  fd Ts, cycles a symbol
@@ -85,8 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--times", type=int, default=2, help="that each pair is sent (default %(default)s)")
     args = parser.parse_args(arguments)
     try:
-        pictures = read_cropped(args.pairs, "the bench").values()
-        pairs = [np.asarray(pair, np.float32) / np.float32(255) for pair in pictures]
+        pairs = load_pairs(args.pairs)
         of = {order: ordered(args.codec, order) for order in INTERLEAVERS}
     except (OSError, ValueError, UserError) as error:
         sys.exit(f"{parser.prog}: {error}")

@@ -146,7 +146,8 @@ def write_pack(
         raise UserError(f"--rows is {rows}; it must be at least {geometry.HEIGHT}, which training needs")
     entries = _training_entries(pair_folders, mono_folders, rows)
     kept = _validation_entries(val) if val is not None else {}
-    room = limit - sum(map(len, kept.values())) - _overhead([*entries, *kept])
+    lossless = sum(map(len, kept.values()))
+    room = limit - lossless - _overhead([*entries, *kept])
     chosen = _best_quality(list(entries.values()), room) if quality is None else quality
     while True:
         encoded = _encode_all(entries, chosen)
@@ -154,8 +155,7 @@ def write_pack(
         if size <= room:
             break
         if quality is not None or chosen <= QUALITIES[0]:
-            lossless = sum(map(len, kept.values())) / 1e6
-            beside = f" beside {lossless:.1f} MB of --val, which is kept as it is" if kept else ""
+            beside = f" beside {lossless / 1e6:.1f} MB of --val, which is kept as it is" if kept else ""
             raise UserError(
                 f"{len(entries)} pictures take {size / 1e6:.1f} MB at quality {chosen}, and there is room for"
                 f" {max(room, 0) / 1e6:.1f} MB{beside}: leave folders out, or give another --quality, --rows or"

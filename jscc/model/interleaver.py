@@ -3,9 +3,9 @@
 A fade of many symbols then takes a little everywhere, which the decoder mends, and no whole region. The order of a
 picture is a chain of three shears of the grid (channel, row, column), each of which is undone by another of its kind;
 its steps are golden sections of rows and columns, so that a fade of a twentieth of a picture takes at most 1.7
-times as much of any 4x4 cells, at every size. Single symbols may meet sooner: of a picture of 352x256
-three of four lie near the one five places before.
-Every number on the way stays below 2^24, because some engines compute integers in float32.
+times as much of any 4x4 cells, at every size. Single symbols may meet sooner: of a picture of 352x256 three of four lie
+near the one five places before. Every number on the way stays below 2^24, because some engines compute integers in
+float32.
 """
 
 from typing import Final, Literal, get_args

@@ -179,9 +179,8 @@ def trace(
     for node in graph.graph.node:  # traces of our source files, which nobody can read there
         del node.metadata_props[:]
         node.doc_string = ""
-    del graph.graph.metadata_props[
-        :
-    ]  # sets in their order of the day: the same weights would get another hash each time
+    # Sets, in their order of the day: the same weights would get another hash each time.
+    del graph.graph.metadata_props[:]
     del graph.graph.value_info[:]  # whoever loads the graph infers shapes anew; these hold names that mean nothing
     named = zip((*graph.graph.input, *graph.graph.output), (*free, output[1]), strict=True)
     for value, names in named:

@@ -1,23 +1,20 @@
 """The table of ADR 12: a fade that takes a fifth of the symbols in one piece costs less where they are spread."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from benchmarks import interleaver
-from jscc.data.pairs import read_cropped
+from deploy.bench.offline import Pictures, load_pairs
+from deploy.local.stack import FOOTAGE
 from jscc.model.interleaver import INTERLEAVERS
-
-FOOTAGE = Path(__file__).resolve().parents[2] / "deploy" / "local" / "footage"
 
 
 @pytest.fixture(scope="module")
-def pair() -> interleaver.Pair:
-    return np.asarray(next(iter(read_cropped(FOOTAGE, "the test").values())), np.float32) / np.float32(255)
+def pair() -> Pictures:
+    return load_pairs(FOOTAGE)[0]
 
 
-def test_a_fade_costs_less_where_symbols_are_spread(pair: interleaver.Pair) -> None:
+def test_a_fade_costs_less_where_symbols_are_spread(pair: Pictures) -> None:
     gains, noise = np.ones((2, 5120), np.complex64), np.zeros((2, 5120), np.complex64)
     both = {order: interleaver.ordered("small-joint", order) for order in INTERLEAVERS}
     whole = {order: interleaver.transmit(codec, pair, 12.0, gains, noise) for order, codec in both.items()}
@@ -31,7 +28,7 @@ def test_a_fade_costs_less_where_symbols_are_spread(pair: interleaver.Pair) -> N
 def test_the_command_prints_a_row_for_each_snr(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(interleaver, "read_cropped", lambda *args: dict(list(read_cropped(*args).items())[:1]))
+    monkeypatch.setattr(interleaver, "load_pairs", lambda folder: load_pairs(folder)[:1])
     monkeypatch.setattr(interleaver, "DOPPLERS", (1e-3,))
     interleaver.main(["--pairs", str(FOOTAGE), "--times", "1"])
     head, _, *rows = capsys.readouterr().out.splitlines()
